@@ -1,0 +1,1 @@
+//! What a SIP edge proxy decides, as pure functions.

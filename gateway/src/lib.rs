@@ -1,0 +1,1 @@
+//! A WebRTC-first SIP edge gateway with RTPEngine control.

@@ -1,0 +1,2 @@
+//! The `causeway` binary: arguments, wiring and signals.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Session descriptions: edited in place, line by line, and read with types.
