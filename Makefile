@@ -1,0 +1,24 @@
+# Every target is one script in scripts/, so that each can be read, and run, by itself.
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench fuzz clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## the demo: install what is missing, build, start, print the URL (HOST=ADDRESS serves the LAN)
+	@HOST='$(HOST)' scripts/run.sh
+
+test: ## every test: unit, property, torture, end to end with real phones and browsers
+	@scripts/test.sh
+
+check: ## formats, lints and documentation, without a test
+	@scripts/check.sh
+
+bench: ## CPU a message and memory a connection, beside Kamailio (BENCH="--quick" for a minute's look)
+	@BENCH='$(BENCH)' scripts/bench.sh
+
+fuzz: ## every fuzz target for a minute (SECONDS_EACH=60)
+	@SECONDS_EACH='$(or $(SECONDS_EACH),60)' scripts/fuzz.sh
+
+clean: ## remove what was built and the npm packages
+	@rm -rf target tests/fuzz/target web-demo/dist web-demo/node_modules tests/browser/node_modules

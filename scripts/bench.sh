@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# `make bench [BENCH="ARGUMENTS"]`: what a message costs and what a connection holds, ours beside Kamailio's and a bare reflector's.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+cd "$root"
+export PATH=$PATH:/usr/sbin:/sbin
+
+scripts/install.sh --for test
+scripts/build-web.sh
+say "Building in release mode …"
+cargo build --release --package causeway --package causeway-tests --bins
+# shellcheck disable=SC2086 # BENCH holds several arguments
+exec target/release/bench ${BENCH-}
