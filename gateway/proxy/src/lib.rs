@@ -1,1 +1,3 @@
 //! What a SIP edge proxy decides, as pure functions.
+
+pub mod flow;
