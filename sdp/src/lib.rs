@@ -9,6 +9,10 @@
 //!
 //! Nothing here opens a socket, reads a clock or panics on what came from the network. Start reading in `session.rs`.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod direction;
 mod error;
 pub mod legal;

@@ -87,6 +87,18 @@ impl<'a> Section<'a> {
         });
     }
 
+    /// Rewrites the value of each attribute line of this name.
+    pub(crate) fn map_attributes(&mut self, name: &str, map: impl Fn(&[u8]) -> Vec<u8>) {
+        for line in &mut self.lines {
+            if let Some((found, Some(value))) = line.attribute()
+                && found == name.as_bytes()
+            {
+                let text = [b"a=", found, b":", &map(value)].concat();
+                line.set_text(text);
+            }
+        }
+    }
+
     /// Removes all attribute lines of this name and says how many there were.
     pub fn remove_attribute(&mut self, name: &str) -> usize {
         self.remove_lines(|line| line.is_attribute(name))

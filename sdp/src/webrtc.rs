@@ -191,8 +191,16 @@ impl WebRtc {
     /// # Errors
     /// [`ReadError`]; the reader is stricter than [`Session::parse`] (line order, numbers, addresses).
     pub fn read(body: &[u8]) -> Result<Self, ReadError> {
-        let lines = Session::parse(body)?; // With its limits, before anything else works on the bytes.
-        let text = std::str::from_utf8(body).map_err(|_| ReadError::Encoding)?;
+        let mut lines = Session::parse(body)?; // With its limits, before anything else works on the bytes.
+        // The reader wants the hash's name in small letters; baresip and linphone write SHA-256, and RFC 8122 §5 lets them.
+        lines.head_mut().map_attributes("fingerprint", small_hash);
+        for media in lines.media_mut() {
+            media
+                .section_mut()
+                .map_attributes("fingerprint", small_hash);
+        }
+        let bytes = lines.to_bytes();
+        let text = std::str::from_utf8(&bytes).map_err(|_| ReadError::Encoding)?;
         let session = webrtc_sdp::parse_sdp(text, false)
             .map_err(|error| ReadError::Syntax(error.to_string()))?;
         let groups = session
@@ -283,6 +291,13 @@ impl Stream {
             .map(|(_, missing)| missing)
             .collect()
     }
+}
+
+fn small_hash(fingerprint: &[u8]) -> Vec<u8> {
+    let mut words = fingerprint.to_vec();
+    let name = memchr::memchr(b' ', &words).unwrap_or(words.len());
+    words[..name].make_ascii_lowercase();
+    words
 }
 
 fn setup(found: &read::SdpAttributeSetup) -> Setup {
