@@ -1,1 +1,3 @@
 //! A WebRTC-first SIP edge gateway with RTPEngine control.
+
+pub mod config;
