@@ -1,0 +1,101 @@
+/**
+ * What the gateway says about itself in `/demo.json`, read with distrust, and which account this tab takes. Without it the page
+ * works too: the account form is then filled in by hand.
+ */
+
+export interface Account {
+  user: string;
+  password: string;
+  display: string;
+}
+
+export interface Target {
+  user: string;
+  label: string;
+}
+
+export interface Demo {
+  ws: string | null;
+  domain: string;
+  accounts: Account[];
+  targets: Target[];
+  desk: Target[];
+  iceServers: RTCIceServer[];
+}
+
+/** All that a registration needs. */
+export interface Login extends Account {
+  domain: string;
+  ws: string;
+  iceServers: RTCIceServer[];
+}
+
+export const NO_DEMO: Demo = { ws: null, domain: '', accounts: [], targets: [], desk: [], iceServers: [] };
+
+/** Takes what is right and leaves what is not, so that an older or newer gateway does not break the page. */
+export function parseDemo(value: unknown): Demo {
+  if (!isRecord(value)) return NO_DEMO;
+  return {
+    ws: text(value.ws) || null,
+    domain: text(value.domain),
+    accounts: list(value.accounts).flatMap((row) => {
+      const user = text(row.user);
+      return user ? [{ user, password: text(row.password), display: text(row.display) || user }] : [];
+    }),
+    targets: targets(value.targets),
+    desk: targets(value.desk),
+    iceServers: list(value.iceServers) as unknown as RTCIceServer[],
+  };
+}
+
+function targets(value: unknown): Target[] {
+  return list(value).flatMap((row) => {
+    const user = text(row.user);
+    return user ? [{ user, label: text(row.label) || text(row.display) || user }] : [];
+  });
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function list(value: unknown): Record<string, unknown>[] {
+  return Array.isArray(value) ? value.filter(isRecord) : [];
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value.trim() : '';
+}
+
+/** The address of the WebSocket: the one that was said, or `/sip` of the page's own origin. */
+export function socketUrl(ws: string | null, page: URL): string {
+  if (ws) return ws;
+  return `${page.protocol === 'https:' ? 'wss:' : 'ws:'}//${page.host}/sip`;
+}
+
+/** What a person types to be called, as a target for JsSIP: blanks, brackets and dashes of a number go. */
+export function normalizeTarget(typed: string): string {
+  const trimmed = typed.trim();
+  const number = trimmed.replace(/[\s().\-/]/g, '');
+  return /^\+?[0-9*#]+$/.test(number) ? number : trimmed.replace(/\s+/g, '');
+}
+
+/** Names in the order in which this tab tries to take them: the one asked for, the one it had, then all. */
+export function accountOrder(demo: Demo, asked: string | null, had: string | null): Account[] {
+  const first = [asked, had].flatMap((user) => demo.accounts.filter((account) => account.user === user));
+  return [...new Set([...first, ...demo.accounts])];
+}
+
+/** The account that a second tab should take: the next one after ours. */
+export function otherAccount(demo: Demo, user: string): Account | undefined {
+  return demo.accounts.find((account) => account.user !== user);
+}
+
+export async function loadDemo(fetcher: typeof fetch = fetch): Promise<Demo> {
+  try {
+    const answer = await fetcher('/demo.json', { cache: 'no-store' });
+    return answer.ok ? parseDemo(await answer.json()) : NO_DEMO;
+  } catch {
+    return NO_DEMO;
+  }
+}

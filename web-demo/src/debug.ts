@@ -1,0 +1,25 @@
+/** `window.causeway`: what tests and curious people can ask the page. It reads and changes nothing. */
+import type { Call } from './call';
+import type { Line, Phone } from './phone';
+import { type Figures, NO_FIGURES } from './stats';
+
+export interface DebugHandle {
+  /** Figures of a call, measured now; of the foremost call without an id. All zero without a call. */
+  stats(id?: number): Promise<Figures>;
+  calls(): Call[];
+  line(): Line['state'];
+}
+
+declare global {
+  interface Window {
+    causeway: DebugHandle;
+  }
+}
+
+export function expose(phone: Phone): void {
+  window.causeway = {
+    stats: async (id) => (await phone.session(id)?.measure()) ?? NO_FIGURES,
+    calls: () => phone.snapshot().calls,
+    line: () => phone.snapshot().line.state,
+  };
+}

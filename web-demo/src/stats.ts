@@ -1,0 +1,186 @@
+/**
+ * Call quality: getStats (W3C webrtc-stats) into a few figures, the figures into words, and the watch for silence. Pure.
+ */
+
+/** Figures of one call. Counters run from its beginning; times in milliseconds; levels from 0 to 1; energy as webrtc-stats has it. */
+export interface Figures {
+  sent: number;
+  received: number;
+  lost: number;
+  bytesSent: number;
+  bytesReceived: number;
+  energyIn: number;
+  energyOut: number;
+  levelIn: number;
+  levelOut: number;
+  jitter: number | null;
+  rtt: number | null;
+  /** Share of our packets that the far side reports as lost, 0 to 1. */
+  lostThere: number | null;
+  codec: string;
+  ice: string;
+  dtls: string;
+}
+
+export const NO_FIGURES: Figures = {
+  sent: 0,
+  received: 0,
+  lost: 0,
+  bytesSent: 0,
+  bytesReceived: 0,
+  energyIn: 0,
+  energyOut: 0,
+  levelIn: 0,
+  levelOut: 0,
+  jitter: null,
+  rtt: null,
+  lostThere: null,
+  codec: '',
+  ice: 'new',
+  dtls: 'new',
+};
+
+type Row = Record<string, unknown> & { type: string };
+
+/** Reads the audio of a stats report. */
+export function read(report: Iterable<Row>, ice: string): Figures {
+  const rows = [...report];
+  const audio = (type: string) => rows.filter((row) => row.type === type && row.kind === 'audio');
+  const inbound = audio('inbound-rtp');
+  const outbound = audio('outbound-rtp');
+  const remote = audio('remote-inbound-rtp')[0];
+  const source = audio('media-source')[0];
+  const pair = rows.find(
+    (row) => row.type === 'candidate-pair' && row.nominated === true && row.state === 'succeeded',
+  );
+  const transport = rows.find((row) => row.type === 'transport');
+  const codec = rows.find(
+    (row) => row.type === 'codec' && row.id === (inbound[0]?.codecId ?? outbound[0]?.codecId),
+  );
+  return {
+    sent: sum(outbound, 'packetsSent'),
+    received: sum(inbound, 'packetsReceived'),
+    lost: sum(inbound, 'packetsLost'),
+    bytesSent: sum(outbound, 'bytesSent'),
+    bytesReceived: sum(inbound, 'bytesReceived'),
+    energyIn: sum(inbound, 'totalAudioEnergy'),
+    energyOut: number(source?.totalAudioEnergy) ?? 0,
+    levelIn: Math.max(0, ...inbound.map((row) => number(row.audioLevel) ?? 0)),
+    levelOut: number(source?.audioLevel) ?? 0,
+    jitter: milliseconds(inbound[0]?.jitter),
+    rtt: milliseconds(remote?.roundTripTime ?? pair?.currentRoundTripTime),
+    lostThere: number(remote?.fractionLost),
+    codec: codecName(codec),
+    ice,
+    dtls: typeof transport?.dtlsState === 'string' ? transport.dtlsState : 'new',
+  };
+}
+
+function sum(rows: Row[], key: string): number {
+  return rows.reduce((total, row) => total + (number(row[key]) ?? 0), 0);
+}
+
+function number(value: unknown): number | null {
+  return typeof value === 'number' && Number.isFinite(value) ? value : null;
+}
+
+function milliseconds(value: unknown): number | null {
+  const seconds = number(value);
+  return seconds === null ? null : Math.round(seconds * 10_000) / 10;
+}
+
+/** `audio/opus`, 48000 Hz → `Opus 48 kHz`; G.711 by the names people know. */
+function codecName(row: Row | undefined): string {
+  const mime = typeof row?.mimeType === 'string' ? row.mimeType.replace(/^audio\//i, '') : '';
+  const names: Record<string, string> = {
+    opus: 'Opus',
+    PCMU: 'G.711 µ-law',
+    PCMA: 'G.711 A-law',
+    G722: 'G.722',
+  };
+  if (!mime) return '';
+  // RFC 3551 §4.5.2: G.722 says 8000 and samples at 16000.
+  const rate = mime === 'G722' ? 16000 : number(row?.clockRate);
+  return `${names[mime] ?? mime}${rate ? `, ${rate / 1000} kHz` : ''}`;
+}
+
+export type Grade = 'waiting' | 'good' | 'fair' | 'poor';
+
+export interface Quality {
+  grade: Grade;
+  words: string;
+}
+
+/** Thresholds where people begin to notice (ITU-T G.114 for delay; loss and jitter as concealment and jitter buffers bear them). */
+const FAIR = { loss: 0.01, jitter: 30, rtt: 300 };
+const POOR = { loss: 0.05, jitter: 60, rtt: 600 };
+
+/** Judges the last stretch between two readings. */
+export function judge(before: Figures, now: Figures): Quality {
+  const received = now.received - before.received;
+  const lost = Math.max(0, now.lost - before.lost);
+  if (now.received === 0) return { grade: 'waiting', words: 'Waiting for audio' };
+  const loss = Math.max(received + lost > 0 ? lost / (received + lost) : 0, now.lostThere ?? 0);
+  const worse = (limit: typeof FAIR) => [
+    loss > limit.loss ? `${Math.round(loss * 100)} % of packets lost` : '',
+    (now.jitter ?? 0) > limit.jitter ? 'packets arrive unevenly' : '',
+    (now.rtt ?? 0) > limit.rtt ? 'long delay' : '',
+  ];
+  for (const [grade, limit, word] of [
+    ['poor', POOR, 'Poor'],
+    ['fair', FAIR, 'Fair'],
+  ] as const) {
+    const why = worse(limit).filter(Boolean);
+    if (why.length > 0) return { grade, words: `${word}: ${why.join(', ')}` };
+  }
+  return { grade: 'good', words: 'Good' };
+}
+
+/** What a watch for silence remembers. */
+export interface Watch {
+  received: number;
+  /** When a packet was last seen to arrive, or the watch began. */
+  since: number;
+  restarts: number;
+}
+
+export interface Silence {
+  watch: Watch;
+  silent: boolean;
+  /** Now is the time for an ICE restart by re-INVITE. */
+  restart: boolean;
+}
+
+/** No packet for this long is silence that the user is told of, in milliseconds. */
+export const SILENT_AFTER = 5_000;
+/** The called side waits this much longer with its re-INVITE, so that two browsers do not offer at once (RFC 3261 §14.1 glare). */
+const CALLED_SIDE_LATER = 3_000;
+/** With ICE alive the far side may simply send nothing (voice activity detection): then we stop asking. */
+const RESTARTS_WHILE_CONNECTED = 3;
+
+export function startWatch(now: number, received = 0): Watch {
+  return { received, since: now, restarts: 0 };
+}
+
+/** Looks at a reading: is the far side silent, and is an ICE restart due? They are spaced 5, 10, 20, 40, then 60 seconds apart. */
+export function look(watch: Watch, figures: Figures, now: number, caller: boolean): Silence {
+  if (figures.received > watch.received) {
+    return { watch: startWatch(now, figures.received), silent: false, restart: false };
+  }
+  const quiet = now - watch.since;
+  const wait = restartAfter(watch.restarts) + (caller ? 0 : CALLED_SIDE_LATER);
+  const gaveUp = figures.ice === 'connected' && watch.restarts >= RESTARTS_WHILE_CONNECTED;
+  const restart = quiet >= wait && !gaveUp;
+  return {
+    watch: restart ? { ...watch, restarts: watch.restarts + 1 } : watch,
+    silent: quiet >= SILENT_AFTER,
+    restart,
+  };
+}
+
+/** How long after the last packet the n-th restart is due. */
+function restartAfter(n: number): number {
+  let at = SILENT_AFTER;
+  for (let i = 0; i < n; i++) at += Math.min(SILENT_AFTER * 2 ** (i + 1), 60_000);
+  return at;
+}
