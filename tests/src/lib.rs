@@ -1,1 +1,14 @@
-//! End-to-end tests of Causeway with real peers.
+//! The kit of the end-to-end tests: real peers, started, driven and measured.
+//!
+//! Everything listens on loopback, on ports drawn free ([`ports`]), and ends when its value is dropped ([`process`]).
+//! Start reading at [`gateway`], [`baresip`] and [`browser`]; `peers/` shows each of them in use.
+
+pub mod baresip;
+pub mod certificate;
+pub mod data;
+pub mod kamailio;
+pub mod ports;
+pub mod process;
+pub mod usage;
+pub mod wait;
+pub mod wav;

@@ -1,0 +1,78 @@
+//! Free ports of loopback, for processes that must be told theirs.
+//!
+//! They are drawn below the range that the system gives to outgoing sockets, so that no connection of another test takes one
+//! between the draw and the bind, and never twice in one test program.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+
+const FIRST: u16 = 12_000;
+const LAST: u16 = 32_000;
+
+/// A port free for UDP and for TCP on 127.0.0.1 and, where there is one, ::1.
+pub fn free() -> u16 {
+    block(1)
+}
+
+/// A free UDP or TCP address of 127.0.0.1.
+pub fn free_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free()))
+}
+
+/// The first of `count` free ports in a row; even, as RTP wants it.
+pub fn block(count: u16) -> u16 {
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let given = given.get_or_insert_default();
+    // Where to begin differs from one test program to the next, since several may run at once.
+    let nanoseconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |age| age.subsec_nanos());
+    let span = u32::from(LAST - FIRST - count);
+    let mut start = FIRST
+        + u16::try_from((nanoseconds ^ std::process::id().wrapping_mul(7919)) % span).unwrap_or(0);
+    loop {
+        start = if start + count >= LAST {
+            FIRST
+        } else {
+            start + start % 2
+        };
+        let taken = (start..start + count).find(|port| given.contains(port) || !is_free(*port));
+        match taken {
+            Some(port) => start = port + 1,
+            None => {
+                given.extend(start..start + count);
+                return start;
+            }
+        }
+    }
+}
+
+fn is_free(port: u16) -> bool {
+    let v4: IpAddr = Ipv4Addr::LOCALHOST.into();
+    let v6: IpAddr = std::net::Ipv6Addr::LOCALHOST.into();
+    let has_v6 = UdpSocket::bind((v6, 0)).is_ok();
+    let free = |address: IpAddr| {
+        UdpSocket::bind((address, port)).is_ok() && TcpListener::bind((address, port)).is_ok()
+    };
+    free(v4) && (!has_v6 || free(v6))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_port_is_given_twice_and_blocks_do_not_overlap() {
+        let mut seen = HashSet::new();
+        for _ in 0..20 {
+            assert!(seen.insert(free()));
+            let first = block(10);
+            assert_eq!(first % 2, 0);
+            assert!((first..first + 10).all(|port| seen.insert(port)));
+        }
+    }
+}
