@@ -1,0 +1,202 @@
+//! What RFC 3261 demands of a message before anybody works on it (§8.2, §16.3, §18.3, §20), and the status that refuses it.
+//!
+//! What is odd but has one meaning passes. What two elements could read in two ways does not: the next one would see another
+//! message than the one we judged.
+
+use crate::header::Id;
+use crate::lws::{is_token_text, number};
+use crate::message::Entry;
+use crate::uri::{Uri, escapes_are_whole};
+use crate::{CSeq, Header, Message, NameAddr, Via};
+
+/// Why a message is refused. A response with a fault is dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{status} {reason}: {detail}")]
+pub struct Fault {
+    /// The status code to answer.
+    pub status: u16,
+    /// Its reason phrase.
+    pub reason: &'static str,
+    /// What is wrong, for the log and a Warning.
+    pub detail: &'static str,
+}
+
+impl Fault {
+    fn bad_request(detail: &'static str) -> Self {
+        Self {
+            status: 400,
+            reason: "Bad Request",
+            detail,
+        }
+    }
+}
+
+/// Headers of which there is one at most (§7.3.1: only lists may repeat), as far as anything here acts on them.
+const ONCE: [Header<'static>; 11] = [
+    Header::From,
+    Header::To,
+    Header::CallId,
+    Header::CSeq,
+    Header::MaxForwards,
+    Header::ContentLength,
+    Header::ContentType,
+    Header::Expires,
+    Header::Event,
+    Header::ReferTo,
+    Header::Replaces,
+];
+
+impl Message {
+    /// Whether the message may be worked on.
+    ///
+    /// # Errors
+    /// The first fault found, with the status that RFC 3261 names. `Max-Forwards: 0`, `Proxy-Require` and credentials are not
+    /// looked at: they are no faults of form.
+    pub fn check(&self) -> Result<(), Fault> {
+        self.check_form()?;
+        self.check_start()?;
+        self.check_headers()?;
+        self.check_content_length()
+    }
+
+    /// Lines and line ends.
+    fn check_form(&self) -> Result<(), Fault> {
+        let defects = self.defects();
+        let head = &self.bytes()[..self.head_end()];
+        let bare_cr =
+            || memchr::memchr_iter(b'\r', head).any(|at| head.get(at + 1) != Some(&b'\n'));
+        if defects.unterminated {
+            return Err(Fault::bad_request("no empty line behind the headers"));
+        }
+        if defects.bare_lf || bare_cr() {
+            return Err(Fault::bad_request("a line end that is not CRLF"));
+        }
+        let is_header =
+            |entry: &Entry| entry.id != Id::OTHER || is_token_text(entry.name(self.bytes()));
+        if defects.malformed_line || !self.entries().iter().all(is_header) {
+            return Err(Fault::bad_request("a line that is no header"));
+        }
+        Ok(())
+    }
+
+    /// Version and Request-URI (§8.2.2.1, §16.3 steps 1 and 2).
+    fn check_start(&self) -> Result<(), Fault> {
+        if !self.version().eq_ignore_ascii_case(b"SIP/2.0") {
+            return Err(Fault {
+                status: 505,
+                reason: "Version Not Supported",
+                detail: "not SIP/2.0",
+            });
+        }
+        if !self.start_line().regular {
+            return Err(Fault::bad_request("surplus blanks in the start line"));
+        }
+        if self.is_request() {
+            check_request_uri(self.uri())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The headers of §8.1.1, once each, and readable.
+    fn check_headers(&self) -> Result<(), Fault> {
+        if self.lines(Header::Via).next().is_none() {
+            return Err(Fault::bad_request("no Via"));
+        }
+        if !self
+            .values(Header::Via)
+            .all(|value| Via::parse(value).is_some())
+            || self.top_via().is_none()
+        {
+            return Err(Fault::bad_request("an unreadable Via"));
+        }
+        if ONCE
+            .iter()
+            .any(|header| self.lines(*header).nth(1).is_some())
+        {
+            return Err(Fault::bad_request("a header twice that may stand once"));
+        }
+        if self.call_id().is_empty() {
+            return Err(Fault::bad_request("no Call-ID"));
+        }
+        let has_scheme = |address: &NameAddr<'_>| memchr::memchr(b':', address.uri).is_some();
+        if !self.from().is_some_and(|from| has_scheme(&from)) {
+            return Err(Fault::bad_request("no readable From"));
+        }
+        if !self.to().is_some_and(|to| has_scheme(&to)) {
+            return Err(Fault::bad_request("no readable To"));
+        }
+        self.check_contact()?;
+        self.check_cseq()?;
+        // §20.22 ends the range at 255.
+        match self.header(Header::MaxForwards).map(number) {
+            None | Some(Some(0..=255)) => Ok(()),
+            Some(_) => Err(Fault::bad_request("an unreadable Max-Forwards")),
+        }
+    }
+
+    fn check_cseq(&self) -> Result<(), Fault> {
+        let cseq = self
+            .header(Header::CSeq)
+            .and_then(CSeq::parse)
+            .ok_or(Fault::bad_request("no readable CSeq"))?;
+        if self.is_request() && cseq.method != self.method() {
+            return Err(Fault::bad_request("CSeq names another method"));
+        }
+        Ok(())
+    }
+
+    /// §20: a URI with a question mark has to stand in angle brackets; without them nobody can tell whose the headers are.
+    fn check_contact(&self) -> Result<(), Fault> {
+        let ambiguous = |value: &[u8]| {
+            NameAddr::parse(value)
+                .is_some_and(|contact| !contact.bracketed && contact.uri.contains(&b'?'))
+        };
+        match self.values(Header::Contact).any(ambiguous) {
+            true => Err(Fault::bad_request(
+                "a Contact with URI headers and no angle brackets",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// §18.3, §20.14.
+    fn check_content_length(&self) -> Result<(), Fault> {
+        if self
+            .header(Header::ContentLength)
+            .is_some_and(|value| number(value).is_none())
+        {
+            return Err(Fault::bad_request("an unreadable Content-Length"));
+        }
+        if self.defects().body_missing {
+            return Err(Fault::bad_request("Content-Length says more than there is"));
+        }
+        Ok(())
+    }
+}
+
+/// `sip` and `sips` have to be readable; `tel` (RFC 3966) and `urn` (RFC 5031, emergency calls) are somebody's to route; any
+/// other scheme is 416 (§16.3 step 2). Headers in a Request-URI are forbidden (§19.1.1).
+fn check_request_uri(text: &[u8]) -> Result<(), Fault> {
+    let Some(uri) = Uri::parse(text) else {
+        return Err(Fault::bad_request("an unreadable Request-URI"));
+    };
+    if !uri.is_sip()
+        && ![&b"tel"[..], b"urn"]
+            .iter()
+            .any(|scheme| scheme.eq_ignore_ascii_case(uri.scheme))
+    {
+        return Err(Fault {
+            status: 416,
+            reason: "Unsupported URI Scheme",
+            detail: "a Request-URI that is no SIP URI",
+        });
+    }
+    if !uri.headers.is_empty() {
+        return Err(Fault::bad_request("headers in the Request-URI"));
+    }
+    if !escapes_are_whole(text) {
+        return Err(Fault::bad_request("a broken escape in the Request-URI"));
+    }
+    Ok(())
+}

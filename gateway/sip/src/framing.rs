@@ -1,0 +1,230 @@
+//! Messages and keepalives in a stream (RFC 3261 §18.3, RFC 5626 §3.5.1).
+
+use bytes::Bytes;
+use memchr::memchr;
+
+use crate::header::Id;
+use crate::lws::{number, trim};
+use crate::start_line::StartLine;
+use crate::{Header, Limits};
+
+/// What a stream or a WebSocket message carried.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Frame {
+    /// A message, from its start line to the end of its body, in bytes of its own.
+    Message(Bytes),
+    /// A double CRLF: answer with CRLF.
+    Ping,
+    /// A single CRLF.
+    Pong,
+}
+
+impl Frame {
+    /// Reads a datagram or WebSocket message that is nothing but a keepalive; `None` for all else.
+    pub fn keepalive(bytes: &[u8]) -> Option<Frame> {
+        match bytes {
+            b"\r\n\r\n" => Some(Frame::Ping),
+            b"\r\n" => Some(Frame::Pong),
+            _ => None,
+        }
+    }
+}
+
+/// Why the next message cannot be found. The connection is to be closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FramingError {
+    /// The message is, or says it will be, longer than [`Limits::message_bytes`].
+    #[error("longer than {limit} bytes")]
+    TooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Content-Length is no number, or there are several.
+    #[error("no telling where the message ends: Content-Length")]
+    ContentLength,
+    /// What stands where a message should start is none.
+    #[error("not SIP")]
+    NotSip,
+}
+
+/// Cuts a stream into messages. It holds bytes of at most one message and what was pushed behind it; an idle one holds none.
+#[derive(Debug)]
+pub struct Framer {
+    limit: usize,
+    buffer: Vec<u8>,
+    /// Where the next frame starts.
+    start: usize,
+    /// Where the line starts that is being looked at, from `start`.
+    line: usize,
+    /// Up to where that line has been searched for its end, from `start`: no byte is searched twice, however slowly they come.
+    searched: usize,
+    /// Length of head and body, once the head is complete.
+    length: Option<usize>,
+    /// The last thing given out was a CRLF that stood alone.
+    lone_crlf: bool,
+    error: Option<FramingError>,
+}
+
+/// Capacity that an empty buffer may keep. Thousands of connections are idle; what a burst needed is given back.
+const KEPT: usize = 0;
+
+impl Framer {
+    /// An empty one.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            limit: limits.message_bytes.min(u32::MAX as usize),
+            buffer: Vec::new(),
+            start: 0,
+            line: 0,
+            searched: 0,
+            length: None,
+            lone_crlf: false,
+            error: None,
+        }
+    }
+
+    /// Takes what was read. Call [`Framer::next`] until it gives nothing before pushing more.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next frame, or `None` until more is pushed. A message without Content-Length has no body, although §20.14 wants one on
+    /// streams: what follows is then no start line, or is one.
+    ///
+    /// A lone CRLF is given out at once as [`Frame::Pong`], for nobody can say whether a second one will come; if it does come
+    /// next, it makes a [`Frame::Ping`]. So each ping is seen, however it was cut, and one that was cut is preceded by a pong.
+    ///
+    /// # Errors
+    /// Says why the stream cannot be read on; it then says so for ever.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator would end at the first None; this goes on after a push"
+    )]
+    pub fn next(&mut self) -> Result<Option<Frame>, FramingError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let frame = self
+            .next_frame()
+            .inspect_err(|error| self.error = Some(*error))?;
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.start = 0;
+            self.buffer.shrink_to(KEPT);
+        }
+        Ok(frame)
+    }
+
+    /// Whether no part of a frame waits for the rest of it.
+    pub fn is_idle(&self) -> bool {
+        self.start == self.buffer.len()
+    }
+
+    /// Bytes of memory that the buffer holds.
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>, FramingError> {
+        if self.line == 0
+            && let Some(keepalive) = self.line_ends()
+        {
+            self.searched = 0;
+            return Ok(Some(keepalive));
+        }
+        let Some(length) = self.message_length()? else {
+            return Ok(None);
+        };
+        let pending = &self.buffer[self.start..];
+        if pending.len() < length {
+            return Ok(None);
+        }
+        let message = Bytes::copy_from_slice(&pending[..length]);
+        self.start += length;
+        (self.line, self.searched, self.length) = (0, 0, None);
+        self.lone_crlf = false;
+        Ok(Some(Frame::Message(message)))
+    }
+
+    /// Takes CRLFs off the front of what is pending.
+    fn line_ends(&mut self) -> Option<Frame> {
+        let pending = &self.buffer[self.start..];
+        if !pending.starts_with(b"\r\n") {
+            return None;
+        }
+        if self.lone_crlf || pending.starts_with(b"\r\n\r\n") {
+            self.start += if self.lone_crlf { 2 } else { 4 };
+            self.lone_crlf = false;
+            return Some(Frame::Ping);
+        }
+        self.start += 2;
+        self.lone_crlf = true;
+        Some(Frame::Pong)
+    }
+
+    /// The length of the pending message with its body, once its head is complete.
+    fn message_length(&mut self) -> Result<Option<usize>, FramingError> {
+        if self.length.is_some() {
+            return Ok(self.length);
+        }
+        let pending = &self.buffer[self.start..];
+        while let Some(found) = memchr(b'\n', &pending[self.searched..]) {
+            let end = self.searched + found;
+            let line = &pending[self.line..end];
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if self.line == 0 && StartLine::parse(line).is_none() {
+                return Err(FramingError::NotSip);
+            }
+            (self.line, self.searched) = (end + 1, end + 1);
+            if line.is_empty() {
+                let body = content_length(&pending[..end + 1])?;
+                let length = (end + 1).saturating_add(body);
+                if length > self.limit {
+                    return Err(FramingError::TooLong { limit: self.limit });
+                }
+                self.length = Some(length);
+                return Ok(self.length);
+            }
+        }
+        self.searched = pending.len();
+        // A head that is not complete within the limit never will be.
+        if self.searched > self.limit {
+            return Err(FramingError::TooLong { limit: self.limit });
+        }
+        Ok(None)
+    }
+}
+
+/// What Content-Length says, in a complete head; 0 without one.
+fn content_length(head: &[u8]) -> Result<usize, FramingError> {
+    let mut length = None;
+    let mut lines = head.split(|byte| *byte == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        let Some(colon) = memchr(b':', line) else {
+            continue;
+        };
+        if Id::of(trim(&line[..colon])) != Header::ContentLength.id()
+            || line[0] == b' '
+            || line[0] == b'\t'
+        {
+            continue;
+        }
+        let mut value = trim(&line[colon + 1..]);
+        while let Some(folded) = lines.next_if(|next| matches!(next.first(), Some(b' ' | b'\t'))) {
+            let folded = trim(folded);
+            if !value.is_empty() && !folded.is_empty() {
+                return Err(FramingError::ContentLength);
+            }
+            value = if value.is_empty() { folded } else { value };
+        }
+        let number = number(value).ok_or(FramingError::ContentLength)?;
+        if length.replace(number as usize).is_some() {
+            return Err(FramingError::ContentLength);
+        }
+    }
+    Ok(length.unwrap_or(0))
+}

@@ -1,0 +1,389 @@
+//! A message as it came: its bytes and an index of its headers, made in one pass.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use memchr::memchr;
+use smallvec::SmallVec;
+
+use crate::header::Id;
+use crate::lws::{is_lws, number};
+use crate::start_line::StartLine;
+use crate::{Header, Method, Start};
+
+/// What a message may at most have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Bytes of the whole message, body included. At most 4 GiB - 1 counts.
+    pub message_bytes: usize,
+    /// Header lines.
+    pub headers: usize,
+}
+
+impl Default for Limits {
+    /// 64 KiB, what a datagram can hold at most, and 256 header lines.
+    fn default() -> Self {
+        Self {
+            message_bytes: 64 * 1024,
+            headers: 256,
+        }
+    }
+}
+
+/// Why bytes are no message. What these name cannot be answered either.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ParseError {
+    /// Nothing but line ends: a keepalive.
+    #[error("nothing but line ends")]
+    Empty,
+    /// Longer than [`Limits::message_bytes`].
+    #[error("longer than {limit} bytes")]
+    TooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// More header lines than [`Limits::headers`].
+    #[error("more than {limit} header lines")]
+    TooManyHeaders {
+        /// The limit, in lines.
+        limit: usize,
+    },
+    /// The first line is neither a Request-Line nor a Status-Line.
+    #[error("the first line is no start line of SIP")]
+    StartLine,
+}
+
+/// A received message. Cloning it counts two references.
+#[derive(Clone, Debug)]
+pub struct Message {
+    bytes: Bytes,
+    entries: Arc<[Entry]>,
+    /// A bit for each header of the table that is there: most questions are about headers that are not.
+    present: u64,
+    start: StartLine,
+    /// Where the first header line starts.
+    head_start: u32,
+    /// Where the empty line starts.
+    head_end: u32,
+    body_start: u32,
+    defects: Defects,
+}
+
+/// One header line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// Where the line starts; it ends where the next one starts.
+    pub(crate) line: u32,
+    value_start: u32,
+    value_end: u32,
+    name_length: u16,
+    pub(crate) id: Id,
+    /// No colon, no name, or white space where the first header should be.
+    pub(crate) malformed: bool,
+}
+
+/// What the pass over the bytes saw and [`Message::check`] judges.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Defects {
+    /// There is no empty line behind the headers.
+    pub(crate) unterminated: bool,
+    /// A line ends in LF alone.
+    pub(crate) bare_lf: bool,
+    /// A line is no header.
+    pub(crate) malformed_line: bool,
+    /// Content-Length says more than there is.
+    pub(crate) body_missing: bool,
+}
+
+impl Entry {
+    pub(crate) fn name<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[self.line as usize..self.line as usize + usize::from(self.name_length)]
+    }
+
+    pub(crate) fn value_range(&self) -> Range<usize> {
+        self.value_start as usize..self.value_end as usize
+    }
+
+    pub(crate) fn value<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[self.value_range()]
+    }
+
+    pub(crate) fn header<'a>(&self, bytes: &'a [u8]) -> Header<'a> {
+        self.id.header(self.name(bytes))
+    }
+
+    /// Whether the line is of that header.
+    pub(crate) fn is(&self, wanted: Wanted<'_>, bytes: &[u8]) -> bool {
+        self.id == wanted.id
+            && (wanted.id != Id::OTHER || self.name(bytes).eq_ignore_ascii_case(wanted.name))
+    }
+}
+
+/// A header that is looked for: its row is found once, not once a line.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) id: Id,
+    pub(crate) name: &'a [u8],
+}
+
+impl<'a> From<Header<'a>> for Wanted<'a> {
+    fn from(header: Header<'a>) -> Self {
+        let id = header.id();
+        // A name is needed only where the row does not say it.
+        let name = if id == Id::OTHER { header.name() } else { b"" };
+        Self { id, name }
+    }
+}
+
+impl Message {
+    /// Indexes one datagram, WebSocket message or framed message. Line ends before the start line are passed over (RFC 3261
+    /// §7.5), and what a datagram has behind the body is cut off (§18.3).
+    ///
+    /// Nearly everything that starts as SIP is taken, so that it can be answered: ask [`Message::check`] before working on it.
+    ///
+    /// # Errors
+    /// Says which limit is passed, or that it does not start as SIP.
+    pub fn parse(mut bytes: Bytes, limits: &Limits) -> Result<Message, ParseError> {
+        let limit = limits.message_bytes.min(u32::MAX as usize);
+        if bytes.len() > limit {
+            return Err(ParseError::TooLong { limit });
+        }
+        let blank = bytes
+            .iter()
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+            .count();
+        if blank > 0 {
+            bytes = bytes.slice(blank..);
+        }
+        if bytes.is_empty() {
+            return Err(ParseError::Empty);
+        }
+        let mut scan = Scan::default();
+        let head_start = scan.next_line(&bytes).map_or(0, |line| line.end);
+        let start = StartLine::parse(&bytes[..head_start]).ok_or(ParseError::StartLine)?;
+        let first_line = scan.at;
+        let head_end = scan.headers(&bytes, limits.headers)?;
+        let body_start = scan.at;
+        let rest = bytes.len() - body_start;
+        let length = scan
+            .content_length
+            .and_then(|at| number(scan.entries[at].value(&bytes)))
+            .map_or(rest, |n| n as usize);
+        scan.defects.body_missing = length > rest;
+        bytes.truncate(body_start + length.min(rest));
+        Ok(Message {
+            entries: Arc::from(&scan.entries[..]),
+            bytes,
+            present: scan.present,
+            start,
+            head_start: first_line as u32,
+            head_end: head_end as u32,
+            body_start: body_start as u32,
+            defects: scan.defects,
+        })
+    }
+
+    /// The bytes as they came, from the start line to the end of the body.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The start line.
+    pub fn start(&self) -> Start<'_> {
+        let text = self.start.text(&self.bytes);
+        match self.start.status {
+            0 => Start::Request {
+                method: Method::from(self.start.method(&self.bytes)),
+                uri: text,
+            },
+            status => Start::Response {
+                status,
+                reason: text,
+            },
+        }
+    }
+
+    /// The protocol version as written, such as `SIP/2.0`.
+    pub fn version(&self) -> &[u8] {
+        self.start.version(&self.bytes)
+    }
+
+    /// The value of the first line of that name, without white space at its ends; folds inside it stay as they are.
+    pub fn header<'s>(&'s self, header: Header<'_>) -> Option<&'s [u8]> {
+        let wanted = Wanted::from(header);
+        if wanted.id != Id::OTHER && !self.has(wanted.id) {
+            return None;
+        }
+        self.entries
+            .iter()
+            .find(|entry| entry.is(wanted, &self.bytes))
+            .map(|entry| entry.value(&self.bytes))
+    }
+
+    /// The value of each line of that name, without white space at its ends.
+    pub fn lines<'s>(&'s self, header: Header<'s>) -> impl Iterator<Item = &'s [u8]> {
+        let wanted = Wanted::from(header);
+        let entries = if wanted.id != Id::OTHER && !self.has(wanted.id) {
+            &[]
+        } else {
+            &self.entries[..]
+        };
+        entries
+            .iter()
+            .filter(move |entry| entry.is(wanted, &self.bytes))
+            .map(|entry| entry.value(&self.bytes))
+    }
+
+    /// All header lines in their order: name and value.
+    pub fn all_lines(&self) -> impl Iterator<Item = (Header<'_>, &[u8])> {
+        self.entries
+            .iter()
+            .map(|entry| (entry.header(&self.bytes), entry.value(&self.bytes)))
+    }
+
+    /// The body, as long as Content-Length says (RFC 3261 §18.3); without one, all that is there.
+    pub fn body(&self) -> &[u8] {
+        &self.bytes[self.body_start as usize..]
+    }
+
+    pub(crate) fn has(&self, id: Id) -> bool {
+        self.present & id.bit() != 0
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Where the line of an entry ends, its line end included.
+    pub(crate) fn line_end(&self, entry: usize) -> usize {
+        self.entries
+            .get(entry + 1)
+            .map_or(self.head_end, |next| next.line) as usize
+    }
+
+    pub(crate) fn head_start(&self) -> usize {
+        self.head_start as usize
+    }
+
+    pub(crate) fn head_end(&self) -> usize {
+        self.head_end as usize
+    }
+
+    pub(crate) fn start_line(&self) -> &StartLine {
+        &self.start
+    }
+
+    pub(crate) fn defects(&self) -> Defects {
+        self.defects
+    }
+
+    /// Whether the empty line is CRLF, so that the bytes are what serialising would write.
+    pub(crate) fn ends_head_regularly(&self) -> bool {
+        !self.defects.unterminated
+            && &self.bytes[self.head_end as usize..self.body_start as usize] == b"\r\n"
+    }
+}
+
+/// The pass over the bytes.
+#[derive(Default)]
+struct Scan {
+    at: usize,
+    entries: SmallVec<[Entry; 32]>,
+    present: u64,
+    content_length: Option<usize>,
+    defects: Defects,
+}
+
+impl Scan {
+    /// Goes over one line and gives its range without the line end. LF alone ends a line too: if it did not, the next element
+    /// might see a header where we saw a value.
+    fn next_line(&mut self, bytes: &[u8]) -> Option<Range<usize>> {
+        let start = self.at;
+        if start >= bytes.len() {
+            return None;
+        }
+        let Some(length) = memchr(b'\n', &bytes[start..]) else {
+            self.at = bytes.len();
+            return Some(start..self.at);
+        };
+        let mut end = start + length;
+        self.at = end + 1;
+        if end > start && bytes[end - 1] == b'\r' {
+            end -= 1;
+        } else {
+            self.defects.bare_lf = true;
+        }
+        Some(start..end)
+    }
+
+    /// Indexes the header lines up to the empty line and gives its offset; `at` is then where the body starts.
+    fn headers(&mut self, bytes: &[u8], limit: usize) -> Result<usize, ParseError> {
+        loop {
+            let start = self.at;
+            let Some(line) = self.next_line(bytes) else {
+                self.defects.unterminated = true;
+                return Ok(bytes.len());
+            };
+            if line.is_empty() {
+                return Ok(start);
+            }
+            if matches!(bytes[line.start], b' ' | b'\t') && self.unfold(bytes, line.clone()) {
+                continue;
+            }
+            if self.entries.len() >= limit {
+                return Err(ParseError::TooManyHeaders { limit });
+            }
+            let entry = entry(bytes, line);
+            self.defects.malformed_line |= entry.malformed;
+            if entry.id == Header::ContentLength.id() && self.present & entry.id.bit() == 0 {
+                self.content_length = Some(self.entries.len());
+            }
+            self.present |= entry.id.bit();
+            self.entries.push(entry);
+        }
+    }
+
+    /// Adds a continuation line to the header before it, if there is one.
+    fn unfold(&mut self, bytes: &[u8], line: Range<usize>) -> bool {
+        let Some(entry) = self.entries.last_mut() else {
+            return false;
+        };
+        let value = trimmed(bytes, entry.value_start as usize..line.end);
+        (entry.value_start, entry.value_end) = (value.start as u32, value.end as u32);
+        true
+    }
+}
+
+/// Indexes one line, given without its line end.
+fn entry(bytes: &[u8], line: Range<usize>) -> Entry {
+    let text = &bytes[line.clone()];
+    let colon = text.iter().position(|byte| *byte == b':');
+    let mut name = &text[..colon.unwrap_or(0)];
+    while let [shorter @ .., b' ' | b'\t'] = name {
+        name = shorter;
+    }
+    let value = trimmed(
+        bytes,
+        line.start + colon.map_or(0, |colon| colon + 1)..line.end,
+    );
+    let name_length = u16::try_from(name.len()).unwrap_or(0);
+    Entry {
+        line: line.start as u32,
+        value_start: value.start as u32,
+        value_end: value.end as u32,
+        name_length,
+        id: Id::of(name),
+        malformed: name_length == 0 || is_lws(text[0]),
+    }
+}
+
+fn trimmed(bytes: &[u8], mut range: Range<usize>) -> Range<usize> {
+    while range.start < range.end && is_lws(bytes[range.start]) {
+        range.start += 1;
+    }
+    while range.start < range.end && is_lws(bytes[range.end - 1]) {
+        range.end -= 1;
+    }
+    range
+}

@@ -1,0 +1,171 @@
+//! The values of From, To, Contact, Route and their like (RFC 3261 §20.10): a display name, a URI, parameters.
+
+use crate::Uri;
+use crate::lws::{trim, trim_start};
+use crate::param::{Params, quoted_length};
+
+/// A name-addr or addr-spec with its header parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct NameAddr<'a> {
+    /// The display name as written, quotes kept; empty if there is none.
+    pub display: &'a [u8],
+    /// The URI, without the angle brackets.
+    pub uri: &'a [u8],
+    /// The header's parameters with their first semicolon; never those of the URI.
+    pub params: &'a [u8],
+    /// Whether the URI stands in angle brackets. Without them all parameters are the header's (§20).
+    pub bracketed: bool,
+}
+
+impl<'a> NameAddr<'a> {
+    /// Reads one value. `None` for unbalanced quotes or brackets, a display name that had to be quoted, or blanks in the URI:
+    /// nobody can say what the sender meant (RFC 4475 §3.1.2.6, §3.1.2.14, §3.1.2.15). The URI itself may be of any scheme.
+    pub fn parse(value: &'a [u8]) -> Option<NameAddr<'a>> {
+        let value = trim(value);
+        let name_length = if value.first() == Some(&b'"') {
+            closed_quote(value)?
+        } else {
+            0
+        };
+        match memchr::memchr(b'<', &value[name_length..]) {
+            Some(at) => Self::bracketed(value, name_length, name_length + at),
+            None if name_length == 0 => Self::bare(value),
+            None => None,
+        }
+    }
+
+    fn bracketed(value: &'a [u8], quoted: usize, open: usize) -> Option<NameAddr<'a>> {
+        let unquoted = trim(&value[quoted..open]);
+        // RFC 3261 wants tokens here. Real names have dots, brackets and letters beyond ASCII in them, which harm nobody; these do.
+        let harmful =
+            |byte: &u8| matches!(byte, b',' | b';' | b'"' | b'>') || *byte < b' ' && *byte != b'\t';
+        if quoted > 0 && !unquoted.is_empty()
+            || unquoted
+                .iter()
+                .any(|byte| harmful(byte) && !matches!(byte, b'\r' | b'\n'))
+        {
+            return None;
+        }
+        let close = open + memchr::memchr(b'>', &value[open..])?;
+        let uri = &value[open + 1..close];
+        let params = trim_start(&value[close + 1..]);
+        if uri.is_empty()
+            || uri.iter().any(u8::is_ascii_whitespace)
+            || !(params.is_empty() || params[0] == b';')
+        {
+            return None;
+        }
+        Some(NameAddr {
+            display: trim(&value[..open]),
+            uri,
+            params,
+            bracketed: true,
+        })
+    }
+
+    fn bare(value: &'a [u8]) -> Option<NameAddr<'a>> {
+        let end = memchr::memchr(b';', value).unwrap_or(value.len());
+        let uri = trim(&value[..end]);
+        if uri.is_empty()
+            || uri
+                .iter()
+                .any(|byte| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'>' | b','))
+        {
+            return None;
+        }
+        Some(NameAddr {
+            display: b"",
+            uri,
+            params: &value[end..],
+            bracketed: false,
+        })
+    }
+
+    /// A header parameter by name, without case: `None` if absent, `Some(None)` if it has no value.
+    pub fn param(&self, name: &[u8]) -> Option<Option<&'a [u8]>> {
+        Params::new(self.params).get(name)
+    }
+
+    /// The tag parameter of From and To.
+    pub fn tag(&self) -> Option<&'a [u8]> {
+        self.param(b"tag").flatten()
+    }
+
+    /// The URI taken apart.
+    pub fn parsed_uri(&self) -> Option<Uri<'a>> {
+        Uri::parse(self.uri)
+    }
+}
+
+/// The length of a leading quoted string, if it is closed.
+fn closed_quote(value: &[u8]) -> Option<usize> {
+    let length = quoted_length(value);
+    let closed = length >= 2
+        && value.get(length - 1) == Some(&b'"')
+        && quoted_length(&value[..length - 1]) == length - 1;
+    closed.then_some(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NameAddr;
+
+    #[test]
+    fn a_value_is_a_name_a_uri_and_parameters() {
+        for (value, display, uri, tag) in [
+            ("<sip:a@h>;tag=1", "", "sip:a@h", Some("1")),
+            ("sip:a@h;tag=1", "", "sip:a@h", Some("1")),
+            ("sip:a@h", "", "sip:a@h", None),
+            (
+                "caller<sip:a@h;x=y> ; TAG = 7",
+                "caller",
+                "sip:a@h;x=y",
+                Some("7"),
+            ),
+            (
+                "\"Bell, \\\"A\\\" <x>\" <sip:a@h>;tag=1",
+                "\"Bell, \\\"A\\\" <x>\"",
+                "sip:a@h",
+                Some("1"),
+            ),
+            (
+                "Dr. J\u{f6}rg (home)\r\n <sip:a@h>",
+                "Dr. J\u{f6}rg (home)",
+                "sip:a@h",
+                None,
+            ),
+            (
+                "\"\" <tel:+49>;x=\"a;tag=2\";tag=3",
+                "\"\"",
+                "tel:+49",
+                Some("3"),
+            ),
+        ] {
+            let got = NameAddr::parse(value.as_bytes()).unwrap_or_else(|| panic!("{value}"));
+            assert_eq!(got.display, display.as_bytes(), "{value}");
+            assert_eq!(got.uri, uri.as_bytes(), "{value}");
+            assert_eq!(got.tag(), tag.map(str::as_bytes), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for value in [
+            "",
+            "<>",
+            "\"Mr. J. User <sip:j.user@example.com>",
+            "Bell, Alexander <sip:a@h>;tag=1",
+            "\"A\" <sip:a@h",
+            "< sip:a@h >",
+            "\"a\" b <sip:a@h>",
+            "<sip:a@h> tag=1",
+            "\"only a name\"",
+            "sip:a b@h",
+            "\"a\\\"<sip:a@h>",
+            "\"",
+            "\"\\\"",
+        ] {
+            assert!(NameAddr::parse(value.as_bytes()).is_none(), "{value}");
+        }
+    }
+}
