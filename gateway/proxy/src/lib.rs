@@ -1,5 +1,26 @@
-//! What a SIP edge proxy decides, as pure functions.
+//! What a SIP edge proxy decides, as pure functions: a message, the flow it came by and what is known go in, what to
+//! do comes out. No socket, no clock, no task.
+//!
+//! Start reading at [`decide`], which is RFC 3261 §16.3 to §16.6 a function a section, then [`response::pass_on`]
+//! (§16.7). What an edge would otherwise have to remember of a call is in [`token`]s.
 
+pub mod decision;
+pub mod device;
 pub mod flow;
+pub mod fork;
+pub mod forward;
 pub mod key;
+mod preprocess;
+pub mod request;
+pub mod response;
+pub mod site;
+pub mod status;
 pub mod token;
+
+pub use decision::{
+    Alive, Binding, Bindings, Context, Decision, Device, Facts, Flows, Forward, Hop, Question, Sender,
+};
+pub use flow::{ConnectionId, Flow, ListenerId};
+pub use request::decide;
+pub use site::Site;
+pub use status::Reason;

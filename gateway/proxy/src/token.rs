@@ -79,6 +79,18 @@ pub enum Pass {
     Local,
 }
 
+impl Media {
+    /// A pass without RTPEngine.
+    pub fn none(pass: Pass) -> Self {
+        Self { node: u8::MAX, generation: 0, pass }
+    }
+
+    /// True when an RTPEngine is named.
+    pub fn is_some(&self) -> bool {
+        self.node != u8::MAX
+    }
+}
+
 /// The RTPEngine of a call and the pass that used it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Media {
@@ -121,6 +133,8 @@ pub struct RecordRouteCore {
 pub struct RecordRouteDevice {
     /// The media of this pass.
     pub media: Media,
+    /// True in the copy of the device that was called: RTPEngine's `delete` names the caller first, whoever hangs up.
+    pub called: bool,
     /// The other side, if that is a device too; `None` for the core, which the next Route names.
     pub towards: Option<Towards>,
 }
@@ -149,6 +163,12 @@ pub struct ViaToken {
     pub offer: bool,
     /// See [`Sealer::transaction`].
     pub transaction: [u8; 8],
+    /// The listener by which the request came: its response leaves there, wherever the next Via points.
+    pub listener: u8,
+    /// Where the request came from.
+    pub source: FlowAddress,
+    /// Of a REGISTER: the device that it registers, so that its answer tells where that device now is.
+    pub device: Option<[u8; 4]>,
 }
 
 /// What a rewritten Contact holds.

@@ -10,10 +10,12 @@ use super::{
 };
 
 /// Room for every token but that of a Contact.
-pub(super) type Payload = SmallVec<[u8; 32]>;
+pub(super) type Payload = SmallVec<[u8; 48]>;
 
 const CONNECTION_BITS: u64 = (1 << 48) - 1;
 const OFFER_BIT: u8 = 0x04;
+const CALLED_BIT: u8 = 0x04;
+const DEVICE_BIT: u8 = 0x08;
 
 /// The payload and the header's address family bit.
 pub(super) fn write(token: &Token) -> (Payload, bool) {
@@ -26,17 +28,19 @@ pub(super) fn write(token: &Token) -> (Payload, bool) {
             write_flow(&mut to, core.listener, core.node, core.flow)
         }
         Token::RecordRouteDevice(device) => {
-            write_media(&mut to, device.media, 0);
+            write_media(&mut to, device.media, if device.called { CALLED_BIT } else { 0 });
             device.towards.is_some_and(|other| {
                 to.extend_from_slice(&other.device);
                 write_flow(&mut to, other.listener, other.node, other.flow)
             })
         }
         Token::Via(via) => {
-            write_media(&mut to, via.media, if via.offer { OFFER_BIT } else { 0 });
-            to.extend_from_slice(&via.node.to_be_bytes());
+            let offer = if via.offer { OFFER_BIT } else { 0 };
+            let device = if via.device.is_some() { DEVICE_BIT } else { 0 };
+            write_media(&mut to, via.media, offer | device);
             to.extend_from_slice(&via.transaction);
-            false
+            to.extend_from_slice(via.device.as_ref().map_or(&[][..], |device| &device[..]));
+            write_flow(&mut to, via.listener, via.node, via.source)
         }
         Token::Contact(contact) => {
             to.extend_from_slice(&contact.uri);
@@ -69,28 +73,31 @@ pub(super) fn read(purpose: Purpose, bytes: &[u8], family: bool) -> Option<Token
             })
         }
         Purpose::RecordRouteDevice => {
-            let (media, bytes) = read_media(bytes, 0)?;
+            let called = bytes.get(1)? & CALLED_BIT != 0;
+            let (media, bytes) = read_media(bytes, CALLED_BIT)?;
             let towards = match bytes {
                 [] if !family => None,
                 other => Some(read_device(other, family)?),
             };
-            Token::RecordRouteDevice(RecordRouteDevice { media, towards })
+            Token::RecordRouteDevice(RecordRouteDevice { media, called, towards })
         }
-        Purpose::Via if !family => {
-            let offer = bytes.get(1)? & OFFER_BIT != 0;
-            let (media, bytes) = read_media(bytes, OFFER_BIT)?;
-            let (node, bytes) = bytes.split_first_chunk()?;
-            Token::Via(ViaToken {
-                node: u16::from_be_bytes(*node),
-                media,
-                offer,
-                transaction: bytes.try_into().ok()?,
-            })
+        Purpose::Via => {
+            let bits = bytes.get(1)?;
+            let (offer, has_device) = (bits & OFFER_BIT != 0, bits & DEVICE_BIT != 0);
+            let (media, bytes) = read_media(bytes, OFFER_BIT | DEVICE_BIT)?;
+            let (transaction, bytes) = bytes.split_first_chunk()?;
+            let (device, bytes) = match bytes.split_first_chunk() {
+                Some((device, rest)) if has_device => (Some(*device), rest),
+                _ if has_device => return None,
+                _ => (None, bytes),
+            };
+            let (listener, node, source) = read_flow(bytes, family)?;
+            Token::Via(ViaToken { node, media, offer, transaction: *transaction, listener, source, device })
         }
         Purpose::Contact if !family => Token::Contact(ContactToken {
             uri: bytes.to_vec(),
         }),
-        Purpose::Via | Purpose::Contact => return None,
+        Purpose::Contact => return None,
     })
 }
 

@@ -43,6 +43,7 @@ fn core(flow: FlowAddress) -> Token {
 fn device(flow: Option<FlowAddress>) -> Token {
     Token::RecordRouteDevice(RecordRouteDevice {
         media: MEDIA,
+        called: false,
         towards: flow.map(|flow| Towards {
             listener: 2,
             node: 0x0107,
@@ -58,6 +59,9 @@ fn via() -> Token {
         media: MEDIA,
         offer: true,
         transaction: *b"branched",
+        listener: 2,
+        source: udp("203.0.113.9:40000"),
+        device: None,
     })
 }
 
@@ -100,7 +104,7 @@ fn vectors() -> Vec<(&'static str, Token, &'static str)> {
             device(Some(connection)),
             "CkWY4y1J6UWIptKokOZBHFBdPLeY3kBB",
         ),
-        ("via", via(), "DJaZK330l7x3MQai0vaBDBWpiwzS"),
+        ("via", via(), "DNNNmB5bR8BfaR_4Tyq78LQyp45xmGItdBsoVw"),
         (
             "contact",
             contact(),
@@ -131,7 +135,7 @@ fn lengths_are_those_of_the_design() {
         ("rr-core", core(v4), 32),
         ("rr-device, core beyond", device(None), 15),
         ("rr-device, device beyond", device(Some(v4)), 32),
-        ("via", via(), 28),
+        ("via", via(), 38),
         ("contact", contact(), 68),
     ] {
         let text = sealer().seal(&token, CALL, NOW);
@@ -218,11 +222,12 @@ fn content_that_no_version_writes_is_refused_even_when_it_verifies() {
         (Purpose::Path, &b"\x02\x01\x07"[..], false),
         (Purpose::Path, b"\x02\x01\x07\0\0\0\0\0", true),
         (Purpose::RecordRouteDevice, b"\x03\x03", false),
-        (Purpose::RecordRouteDevice, b"\x03\x04", false),
+        (Purpose::RecordRouteDevice, b"\x03\x08", false),
         (Purpose::RecordRouteDevice, b"\x03\x00", true),
-        (Purpose::Via, b"\x03\x08\0\x01branched", false),
-        (Purpose::Via, b"\x03\x00\0\x01branched", true),
-        (Purpose::Via, b"\x03\x00\0\x01branchedd", false),
+        (Purpose::Via, b"\x03\x08branched\x02\0\x01abcdef", false),
+        (Purpose::Via, b"\x03\x00branched\x02\0\x01abcdefghij", false),
+        (Purpose::Via, b"\x03\x00branched\x02\0\x01abcdefg", true),
+        (Purpose::Via, b"\x03\x00branched\x02\0\x01abcdefg", false),
         (Purpose::Contact, b"sip:x", true),
     ] {
         assert_eq!(
@@ -324,16 +329,21 @@ fn any_token() -> impl Strategy<Value = Token> {
             media,
         })
     });
-    let device = (any_media(), proptest::option::of(any_towards())).prop_map(|(media, towards)| {
-        Token::RecordRouteDevice(RecordRouteDevice { media, towards })
-    });
-    let via = (any::<u16>(), any_media(), any::<bool>(), any::<[u8; 8]>()).prop_map(
-        |(node, media, offer, transaction)| {
+    let device =
+        (any_media(), any::<bool>(), proptest::option::of(any_towards())).prop_map(|(media, called, towards)| {
+            Token::RecordRouteDevice(RecordRouteDevice { media, called, towards })
+        });
+    let device_of_register = proptest::option::of(any::<[u8; 4]>());
+    let via = (any_towards(), any_media(), any::<bool>(), any::<[u8; 8]>(), device_of_register).prop_map(
+        |(other, media, offer, transaction, device)| {
             Token::Via(ViaToken {
-                node,
+                node: other.node,
                 media,
                 offer,
                 transaction,
+                listener: other.listener,
+                source: other.flow,
+                device,
             })
         },
     );

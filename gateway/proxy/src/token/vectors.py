@@ -33,7 +33,7 @@ for text in [
     seal(1, media + b"dev1" + v6, 1, CALL),
     seal(2, media, 0, CALL),
     seal(2, media + b"dev1" + connection, 1, CALL),
-    seal(3, offer + struct.pack(">H", 0x0107) + b"branched", 0, CALL),
+    seal(3, offer + b"branched" + v4, 0, CALL),
     seal(4, b"sip:alice@[2001:db8::9]:5060;transport=tcp"),
 ]:
     print(text)

@@ -1,0 +1,173 @@
+//! What `decide` is given and what it says: plain data, carried out by the caller.
+
+use std::net::SocketAddr;
+
+use sip::{Edited, Transport};
+
+use crate::flow::Flow;
+use crate::site::Site;
+use crate::status::Reason;
+use crate::token::{Pass, Sealer};
+
+/// What is fixed when a message comes in.
+pub struct Context<'a> {
+    /// Seconds since 1970: which key signs.
+    pub now_unix: u64,
+    /// What this node is.
+    pub site: &'a Site,
+    /// Signs and opens our tokens.
+    pub sealer: &'a Sealer,
+    /// Which flows live, and which device stands behind which.
+    pub flows: &'a dyn Flows,
+    /// Who of the groups is alive.
+    pub alive: &'a dyn Alive,
+}
+
+/// A device: a hash of its address-of-record and instance-id (or Contact), as tokens carry it (SIGNALLING §5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Device(pub [u8; 4]);
+
+/// Where devices are now: soft knowledge of the node, filled from answered REGISTERs.
+pub trait Flows {
+    /// The living flow that an address in a token means.
+    fn flow(&self, listener: crate::flow::ListenerId, address: crate::token::FlowAddress) -> Option<Flow>;
+    /// The newest living flow of a device.
+    fn newest(&self, device: Device) -> Option<Flow>;
+    /// The device behind a flow, if it registered by it.
+    fn device(&self, flow: &Flow) -> Option<Device>;
+}
+
+/// Who of the groups is alive.
+pub trait Alive {
+    /// False when the probe or a passive failure says that the member is gone.
+    fn is_alive(&self, group: usize, member: usize) -> bool;
+}
+
+/// Answers to what was asked so far.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Who sent the request, if it was asked.
+    pub sender: Option<Sender>,
+    /// Where the called user can be reached, if it was asked.
+    pub bindings: Option<Bindings>,
+    /// Where the host of a URI is, if it was asked.
+    pub addresses: Option<Vec<SocketAddr>>,
+}
+
+/// The answer to [`Question::Sender`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sender {
+    /// Its credentials are right.
+    Authenticated,
+    /// It has to show (newer) credentials.
+    Unknown {
+        /// They were right, but the nonce is old (RFC 7616 §3.3).
+        stale: bool,
+    },
+    /// They are wrong, or speak for somebody else.
+    Refused,
+}
+
+/// The answer to [`Question::Bindings`] and [`Question::Contact`].
+#[derive(Clone, Debug)]
+pub enum Bindings {
+    /// There is no such user.
+    NoUser,
+    /// The user's devices, one entry for each; an empty list when none is registered.
+    Devices(Vec<Binding>),
+}
+
+/// A device that a request may go to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Binding {
+    /// Its registered Contact: the new request-URI.
+    pub contact: Vec<u8>,
+    /// Its Path (RFC 3327), the first one on top.
+    pub path: Vec<Vec<u8>>,
+    /// Which device it is.
+    pub device: Device,
+}
+
+/// What has to be known before the decision can be made; the caller asks it from inside a transaction if it has to
+/// wait for the answer, so that a retransmission cannot ask twice.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Question {
+    /// Do the credentials of this request prove its sender?
+    Sender,
+    /// Where are the devices of this address-of-record (`user@domain`, lower-case host)?
+    Bindings(Vec<u8>),
+    /// Which device registered exactly this Contact?
+    Contact(Vec<u8>),
+    /// Which addresses has this host?
+    Address {
+        /// A domain name.
+        host: String,
+        /// The port to put behind it.
+        port: u16,
+    },
+}
+
+/// What to do with a request.
+#[derive(Debug)]
+pub enum Decision {
+    /// Nothing, and nobody is told.
+    Drop(Reason),
+    /// Answer it.
+    Reply(Reason),
+    /// Answer it with a challenge.
+    Challenge {
+        /// 401 of the registrar, or 407 of the proxy.
+        as_proxy: bool,
+        /// The old nonce was good for its time only.
+        stale: bool,
+    },
+    /// Our registrar serves it; the request as the registrar is to see it (our Path on top).
+    Register(Box<Edited>),
+    /// Pass it on without remembering it.
+    Relay(Box<Forward>),
+    /// Pass it on in a transaction: to all at once, the best answer goes back.
+    Start(Vec<Forward>),
+    /// Wait until the device comes back (SIGNALLING §5), then decide again.
+    Await(Device),
+    /// This has to be known first.
+    Ask(Question),
+}
+
+/// Where a request leaves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Hop {
+    /// By a device's flow.
+    Flow(Flow),
+    /// To a server: from our listener, a connection is made if there is none.
+    Server {
+        /// What is spoken.
+        transport: Transport,
+        /// Where it is.
+        address: SocketAddr,
+    },
+}
+
+/// A request ready to leave, but for Via and Record-Route: they name the media node, which is known only after the
+/// offer. [`crate::forward::seal`] adds them.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// The request with all other edits.
+    pub request: Edited,
+    /// Where it goes.
+    pub hop: Hop,
+    /// Which way it passes us.
+    pub pass: Pass,
+    /// Adds our Record-Route (SIGNALLING §2).
+    pub record_route: bool,
+    /// What the token of the dialog said of its media; `None` outside a dialog. Its pass is the one that made the
+    /// dialog, whichever way this request goes.
+    pub media: Option<crate::token::Media>,
+    /// The sender was the called side when the dialog began; false outside a dialog.
+    pub from_called: bool,
+    /// The device that it goes to, where that is known.
+    pub towards: Option<Device>,
+    /// Where the request came from, for the branch and the other copy of the Record-Route.
+    pub source: Flow,
+    /// What the branch is a function of: received branch, request-URI and target.
+    pub identity: [u8; 8],
+}

@@ -1,0 +1,106 @@
+//! RFC 3261 §16.4: what our own Routes and tokens in a request say, taken off it.
+
+use sip::{Edited, Header, Message, Method, NameAddr, Uri};
+
+use crate::decision::{Context, Decision};
+use crate::flow::Flow;
+use crate::request::{Step, refuse};
+use crate::site::Side;
+use crate::status::Reason;
+use crate::token::{PathToken, Purpose, Token};
+
+/// A request without the Routes that named us.
+pub(crate) struct Routed {
+    /// The request, our Routes taken off.
+    pub(crate) request: Edited,
+    /// What they said.
+    pub(crate) dialog: Dialog,
+}
+
+/// What the token in a Route of ours made of the request.
+pub(crate) enum Dialog {
+    /// No token: it goes the configured way.
+    Outside,
+    /// A Record-Route token: it is inside a dialog that passed us.
+    Inside(Token),
+    /// A Path token: it came from a registrar for this flow.
+    Path(PathToken),
+}
+
+/// RFC 3261 §16.4, with the rules of SIGNALLING §4.
+pub(crate) fn preprocess(request: &Message, flow: &Flow, context: &Context<'_>) -> Step<Routed> {
+    let side = context.site.side(flow.listener);
+    let mut edited = Edited::new(request.clone());
+    strict_route(&mut edited, context);
+    let mut dialog = Dialog::Outside;
+    while let Some(token) = top_route_of_ours(&edited, context) {
+        if let Some(token) = token {
+            if !matches!(dialog, Dialog::Outside) {
+                break;
+            }
+            dialog = open(&token, request, side, context)?;
+        }
+        edited.remove_value(Header::Route, 0);
+    }
+    if side == Side::Device && matches!(dialog, Dialog::Outside) {
+        leads_to_a_member(&edited, context)?;
+    }
+    Ok(Routed { request: edited, dialog })
+}
+
+/// The user part of the top Route if that Route names us; `Some(None)` if it names us without a token.
+fn top_route_of_ours(request: &Edited, context: &Context<'_>) -> Option<Option<Vec<u8>>> {
+    let value = request.values(Header::Route).next()?;
+    let uri = Uri::parse(NameAddr::parse(value)?.uri)?;
+    context.site.names_us(&uri).then(|| uri.user.map(<[u8]>::to_vec))
+}
+
+/// §16.4 first paragraph: a strict router before us put our Record-Route into the request-URI and the target last.
+fn strict_route(request: &mut Edited, context: &Context<'_>) {
+    let Some(uri) = Uri::parse(request.uri()) else { return };
+    let Some(user) = uri.user else { return };
+    if !context.site.names_us(&uri) || request.to_tag().is_none() {
+        return;
+    }
+    let is_ours = [Purpose::RecordRouteCore, Purpose::RecordRouteDevice].iter().any(|purpose| {
+        context.sealer.open(*purpose, user, Some(request.call_id()), context.now_unix).is_ok()
+    });
+    let last = request.values(Header::Route).count().checked_sub(1);
+    let (true, Some(last)) = (is_ours, last) else { return };
+    let target = request.values(Header::Route).nth(last).and_then(NameAddr::parse).map(|to| to.uri.to_vec());
+    let Some(target) = target else { return };
+    let ours = format!("<{}>", String::from_utf8_lossy(request.uri()));
+    request.remove_value(Header::Route, last);
+    request.set_uri(&target);
+    request.prepend(Header::Route, ours.as_bytes());
+}
+
+/// SIGNALLING §1: a token is honoured only where it belongs. Otherwise whoever once saw one could call a device past
+/// the registrar.
+fn open(text: &[u8], request: &Message, side: Side, context: &Context<'_>) -> Step<Dialog> {
+    let sealer = context.sealer;
+    let call_id = Some(request.call_id());
+    let in_dialog = request.to_tag().is_some() || request.method() == Method::Cancel;
+    let copy = match side {
+        Side::Core => Purpose::RecordRouteCore,
+        Side::Device => Purpose::RecordRouteDevice,
+    };
+    if let Ok(token) = sealer.open(copy, text, call_id, context.now_unix) {
+        return if in_dialog { Ok(Dialog::Inside(token)) } else { refuse(Reason::ForeignToken) };
+    }
+    match sealer.open(Purpose::Path, text, None, context.now_unix) {
+        Ok(Token::Path(path)) if side == Side::Core => Ok(Dialog::Path(path)),
+        _ => Err(Box::new(Decision::Reply(Reason::ForeignToken))),
+    }
+}
+
+/// RFC 3608, SIGNALLING §4: what a device's Route names beyond us must be a member of a group, or it would choose
+/// where we send.
+fn leads_to_a_member(request: &Edited, context: &Context<'_>) -> Step<()> {
+    let Some(value) = request.values(Header::Route).next() else { return Ok(()) };
+    let uri = NameAddr::parse(value).and_then(|route| Uri::parse(route.uri));
+    match uri.and_then(|uri| context.site.member(&uri)) {
+        Some(_) => Ok(()),
+        None => refuse(Reason::ForeignRoute),
+    }
+}

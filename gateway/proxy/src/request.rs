@@ -1,0 +1,339 @@
+//! Says what to do with a request: RFC 3261 §16.3 to §16.5, a function a section. §16.6 is in [`crate::forward`].
+
+use sip::{Edited, Header, Message, Method, NameAddr, Uri};
+
+use crate::decision::{Binding, Bindings, Context, Decision, Device, Facts, Forward, Hop, Question, Sender};
+use crate::flow::{Flow, ListenerId};
+use crate::forward;
+use crate::preprocess::{Dialog, Routed, preprocess};
+use crate::site::{Side, To};
+use crate::status::Reason;
+use crate::token::{Pass, PathToken, Purpose, Token};
+
+/// What RFC 3261 §16.3 calls a refusal: the decision is made.
+pub(crate) type Step<T> = Result<T, Box<Decision>>;
+
+pub(crate) fn refuse<T>(reason: Reason) -> Step<T> {
+    Err(Box::new(Decision::Reply(reason)))
+}
+
+/// Says what to do with a request. Reads its arguments, touches nothing.
+///
+/// CANCEL and the ACK to a failure belong to transactions that the caller knows; only those that it does not know
+/// come here, and take the way of their INVITE (RFC 3261 §16.10).
+pub fn decide(request: &Message, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Decision {
+    let decision = steps(request, flow, context, facts).unwrap_or_else(|decision| *decision);
+    match decision {
+        // RFC 3261 §17: nothing ever answers an ACK.
+        Decision::Reply(_) | Decision::Challenge { .. } | Decision::Await(_) if request.method() == Method::Ack => {
+            Decision::Drop(Reason::Ack)
+        }
+        other => other,
+    }
+}
+
+fn steps(request: &Message, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Decision> {
+    validate(request, context)?;
+    let routed = preprocess(request, flow, context)?;
+    match &routed.dialog {
+        Dialog::Inside(_) => inside(routed, flow, context, facts),
+        Dialog::Path(path) => {
+            let path = *path;
+            to_flow(routed, &path, flow, context)
+        }
+        Dialog::Outside => initial(routed, request, flow, context, facts),
+    }
+}
+
+/// RFC 3261 §16.3.
+fn validate(request: &Message, context: &Context<'_>) -> Step<()> {
+    if let Err(fault) = request.check() {
+        return refuse(Reason::Fault { status: fault.status, phrase: fault.reason });
+    }
+    if request.max_forwards() == Some(0) && !is_for_us(request, context) {
+        return refuse(Reason::TooManyHops);
+    }
+    if forward::is_loop(request, context) {
+        return refuse(Reason::Loop);
+    }
+    // §16.3 step 5. CANCEL and ACK are exempt: they cannot be negotiated about (§8.2.2.3).
+    if !matches!(request.method(), Method::Ack | Method::Cancel) {
+        let lacking: Vec<&[u8]> = request.values(Header::ProxyRequire).filter(|tag| !tag.is_empty()).collect();
+        if !lacking.is_empty() {
+            return refuse(Reason::BadExtension(lacking.join(&b", "[..])));
+        }
+    }
+    Ok(())
+}
+
+/// An OPTIONS whose request-URI has no user and names us (RFC 3261 §11).
+fn is_for_us(request: &Message, context: &Context<'_>) -> bool {
+    request.method() == Method::Options
+        && Uri::parse(request.uri()).is_some_and(|uri| uri.user.is_none() && context.site.names_us(&uri))
+}
+
+/// RFC 3261 §16.5 for a request inside a dialog: the token says where, whatever the request-URI's host is.
+fn inside(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Decision> {
+    let Dialog::Inside(token) = &routed.dialog else { return refuse(Reason::ForeignToken) };
+    let (media, from_called, device) = match token {
+        Token::RecordRouteCore(copy) => {
+            (copy.media, copy.media.pass == Pass::Up, Some((copy.listener, copy.flow, Device(copy.device))))
+        }
+        Token::RecordRouteDevice(copy) => {
+            (copy.media, copy.called, copy.towards.map(|to| (to.listener, to.flow, Device(to.device))))
+        }
+        _ => return refuse(Reason::ForeignToken),
+    };
+    let pass = match (token, media.pass) {
+        // In a pass between two devices there is no core.
+        (_, Pass::Local) => Pass::Local,
+        (Token::RecordRouteDevice(_), _) => Pass::Up,
+        (_, _) => Pass::Down,
+    };
+    let method = routed.request.method();
+    let (hop, towards) = match device {
+        Some((listener, address, device)) => {
+            let current = context.flows.flow(ListenerId(listener), address);
+            match current_flow(current, device, context) {
+                Some(flow) => (Hop::Flow(flow), Some(device)),
+                // An ACK cannot be held back: its sender would not repeat it, and nobody may answer it.
+                None if method == Method::Ack || device == Device::default() => return refuse(Reason::DeviceGone),
+                None => return Ok(Decision::Await(device)),
+            }
+        }
+        None => (forward::next_hop(&routed.request, context, facts)?, None),
+    };
+    let mut forward = forward::prepare(routed.request, hop, pass, flow, context)?;
+    forward.media = Some(media);
+    forward.from_called = from_called;
+    forward.towards = towards;
+    Ok(decide_state(vec![forward], context))
+}
+
+/// SIGNALLING §5: the flow of the token, unless it is gone or (UDP) the index knows a newer one.
+fn current_flow(in_token: Option<Flow>, device: Device, context: &Context<'_>) -> Option<Flow> {
+    match in_token {
+        Some(flow) if flow.connection.is_some() => Some(flow),
+        other => context.flows.newest(device).or(other),
+    }
+}
+
+/// A request that came by a Path token: to that flow and no other; the registrar has the next one to try (RFC 5626
+/// §5.3).
+fn to_flow(routed: Routed, path: &PathToken, flow: &Flow, context: &Context<'_>) -> Step<Decision> {
+    let Some(target) = context.flows.flow(ListenerId(path.listener), path.flow) else {
+        return refuse(Reason::FlowFailed);
+    };
+    let towards = context.flows.device(&target);
+    let mut forward = forward::prepare(routed.request, Hop::Flow(target), Pass::Down, flow, context)?;
+    forward.towards = towards;
+    Ok(decide_state(vec![forward], context))
+}
+
+/// RFC 3261 §16.5 for a request that no dialog of ours carries.
+fn initial(
+    mut routed: Routed,
+    request: &Message,
+    flow: &Flow,
+    context: &Context<'_>,
+    facts: &Facts,
+) -> Step<Decision> {
+    if is_for_us(request, context) {
+        return refuse(Reason::Options);
+    }
+    let side = context.site.side(flow.listener);
+    let Some(uri) = Uri::parse(request.uri()) else {
+        return refuse(Reason::Fault { status: 400, phrase: "Bad Request-URI" });
+    };
+    if request.method() == Method::Register {
+        return register(routed, &uri, flow, context);
+    }
+    if side == Side::Device {
+        authenticate(request, context, facts)?;
+        forward::distrust(&mut routed.request);
+    }
+    if routed.request.values(Header::Route).next().is_some() {
+        // A Service-Route (RFC 3608) of a device, checked above, or what a trusted peer wants to be loose-routed.
+        let hop = forward::next_hop(&routed.request, context, facts)?;
+        let pass = if side == Side::Device { Pass::Up } else { Pass::Down };
+        return Ok(decide_state(vec![forward::prepare(routed.request, hop, pass, flow, context)?], context));
+    }
+    let route = context.site.routes.iter().find(|route| route.matches(side, request.method().as_bytes(), &uri));
+    match route.map(|route| &route.to) {
+        Some(To::Reject(status)) => refuse(Reason::Configured(*status)),
+        Some(To::Group(group)) => to_group(routed, *group, side, flow, context),
+        Some(To::Lookup) | None => lookup(routed, request, &uri, flow, context, facts),
+    }
+}
+
+/// REGISTER: our registrar's, or the group's that a route names. Our Path goes on top (RFC 3327 §5.2).
+fn register(mut routed: Routed, uri: &Uri<'_>, flow: &Flow, context: &Context<'_>) -> Step<Decision> {
+    let side = context.site.side(flow.listener);
+    if side == Side::Device {
+        forward::add_path(&mut routed.request, flow, context);
+    }
+    let serves = context.site.serves(uri)
+        || !context.site.domains.is_empty()
+            && context.site.names_us(uri)
+            && routed.request.to().and_then(|to| Uri::parse(to.uri).map(|uri| context.site.serves(&uri))) == Some(true);
+    if serves {
+        return Ok(Decision::Register(Box::new(routed.request)));
+    }
+    let route = context.site.routes.iter().find(|route| route.matches(side, b"REGISTER", uri));
+    match route.map(|route| &route.to) {
+        Some(To::Group(group)) => to_group(routed, *group, side, flow, context),
+        Some(To::Reject(status)) => refuse(Reason::Configured(*status)),
+        Some(To::Lookup) | None => refuse(Reason::NotServed),
+    }
+}
+
+/// Who claims to be a user of ours has to prove it, before the location service is asked. What can carry no
+/// credentials of its own (ACK, CANCEL: RFC 3261 §22.1) is not asked for any.
+fn authenticate(request: &Message, context: &Context<'_>, facts: &Facts) -> Step<()> {
+    let site = context.site;
+    if !site.authenticate || site.domains.is_empty() || matches!(request.method(), Method::Ack | Method::Cancel) {
+        return Ok(());
+    }
+    match facts.sender {
+        None => Err(Box::new(Decision::Ask(Question::Sender))),
+        Some(Sender::Authenticated) => Ok(()),
+        Some(Sender::Unknown { stale }) => Err(Box::new(Decision::Challenge { as_proxy: true, stale })),
+        Some(Sender::Refused) => refuse(Reason::Refused),
+    }
+}
+
+/// Our registrar's location service says where the called user is.
+fn lookup(
+    routed: Routed,
+    request: &Message,
+    uri: &Uri<'_>,
+    flow: &Flow,
+    context: &Context<'_>,
+    facts: &Facts,
+) -> Step<Decision> {
+    let site = context.site;
+    let by_name = site.serves(uri) || !site.domains.is_empty() && site.names_us(uri);
+    let question = match (by_name, uri.user) {
+        (true, Some(_)) => Question::Bindings(address_of_record(uri, site)),
+        (true, None) => return refuse(Reason::NoUser),
+        // SIGNALLING §5: a Contact is quoted by others.
+        (false, _) if !site.domains.is_empty() => Question::Contact(request.uri().to_vec()),
+        (false, _) => return refuse(Reason::NotServed),
+    };
+    let devices = match &facts.bindings {
+        None => return Err(Box::new(Decision::Ask(question))),
+        Some(Bindings::NoUser) if by_name => return refuse(Reason::NoUser),
+        Some(Bindings::NoUser) => return refuse(Reason::NotServed),
+        Some(Bindings::Devices(devices)) if devices.is_empty() => return refuse(Reason::NotRegistered),
+        Some(Bindings::Devices(devices)) => devices,
+    };
+    let side = site.side(flow.listener);
+    let mut forwards = Vec::with_capacity(devices.len());
+    for device in devices {
+        if let Some(forward) = to_binding(&routed.request, device, side, flow, context, facts)? {
+            forwards.push(forward);
+        }
+    }
+    if forwards.is_empty() { refuse(Reason::NotRegistered) } else { Ok(decide_state(forwards, context)) }
+}
+
+/// `user@host` as the location service keeps it: escapes undone, host in lower case; a name of ours counts as the
+/// domain when there is only one.
+fn address_of_record(uri: &Uri<'_>, site: &crate::site::Site) -> Vec<u8> {
+    let mut key = uri.user_decoded().into_owned();
+    key.push(b'@');
+    match site.domains.iter().next() {
+        Some(only) if !site.serves(uri) && site.domains.len() == 1 => key.extend_from_slice(only.as_bytes()),
+        _ => key.extend(uri.host.to_ascii_lowercase()),
+    }
+    key
+}
+
+/// A copy for one device, or `None` when its flow is gone.
+fn to_binding(
+    request: &Edited,
+    binding: &Binding,
+    side: Side,
+    flow: &Flow,
+    context: &Context<'_>,
+    facts: &Facts,
+) -> Step<Option<Forward>> {
+    let mut copy = request.clone();
+    copy.set_uri(&binding.contact);
+    let pass = if side == Side::Device { Pass::Local } else { Pass::Down };
+    let (top, rest) = match binding.path.split_first() {
+        Some(path) => path,
+        None => (&binding.contact, &[][..]),
+    };
+    let hop = match own_path(top, context) {
+        Some(path) => {
+            let in_token = context.flows.flow(ListenerId(path.listener), path.flow);
+            match current_flow(in_token, binding.device, context) {
+                Some(flow) => Hop::Flow(flow),
+                None => return Ok(None),
+            }
+        }
+        None => forward::hop_of_uri(top, context, facts)?,
+    };
+    let routes = if matches!(hop, Hop::Flow(_)) { rest } else { &binding.path[..] };
+    for route in routes.iter().rev() {
+        copy.prepend(Header::Route, route);
+    }
+    let mut forward = forward::prepare(copy, hop, pass, flow, context)?;
+    forward.towards = Some(binding.device);
+    Ok(Some(forward))
+}
+
+/// Our own token in a stored Path.
+fn own_path(value: &[u8], context: &Context<'_>) -> Option<PathToken> {
+    let address = NameAddr::parse(value)?;
+    let uri = Uri::parse(address.uri)?;
+    let token = context.sealer.open(Purpose::Path, uri.user?, None, context.now_unix).ok()?;
+    match token {
+        Token::Path(path) => Some(path),
+        _ => None,
+    }
+}
+
+/// To the member that rendezvous hashing of the From's address-of-record chooses among the living: challenge and
+/// answer meet without memory (SIGNALLING §6).
+fn to_group(routed: Routed, group: usize, side: Side, flow: &Flow, context: &Context<'_>) -> Step<Decision> {
+    let Some(address) = forward::member_for(&routed.request, group, context) else {
+        return refuse(Reason::NobodyAlive);
+    };
+    let pass = if side == Side::Device { Pass::Up } else { Pass::Down };
+    let mut forward = forward::prepare(routed.request, address, pass, flow, context)?;
+    forward.towards = None;
+    let several = context.site.groups[group].members.len() > 1;
+    Ok(if several { Decision::Start(vec![forward]) } else { decide_state(vec![forward], context) })
+}
+
+/// SIGNALLING §3: what has a transaction, and what is relayed without.
+fn decide_state(mut forwards: Vec<Forward>, context: &Context<'_>) -> Decision {
+    let Some(first) = forwards.first() else { return Decision::Reply(Reason::NotRegistered) };
+    let method = first.request.method();
+    if method == Method::Ack {
+        return Decision::Relay(Box::new(forwards.swap_remove(0)));
+    }
+    let kind = |hop: &Hop| match hop {
+        Hop::Flow(flow) => flow.transport.is_stream(),
+        Hop::Server { transport, .. } => transport.is_stream(),
+    };
+    let same_kind = kind(&first.hop) == first.source.transport.is_stream();
+    let waits_for_media = context.site.media
+        && match method {
+            Method::Invite => true,
+            Method::Bye => first.media.is_some(),
+            Method::Update | Method::Prack => first.request.has_sdp(),
+            _ => false,
+        };
+    let connects = matches!(first.hop, Hop::Server { transport, .. } if transport.is_stream());
+    if forwards.len() == 1 && same_kind && !waits_for_media && !connects {
+        Decision::Relay(Box::new(forwards.swap_remove(0)))
+    } else if method == Method::Cancel {
+        // RFC 3261 §16.10: a CANCEL that matches nothing is relayed statelessly, to the one that it may concern.
+        Decision::Relay(Box::new(forwards.swap_remove(0)))
+    } else {
+        Decision::Start(forwards)
+    }
+}

@@ -1,0 +1,111 @@
+//! Says what to do with a response: RFC 3261 §16.7, for transactions that are kept and for those that never were.
+
+use sip::{Edited, Header, Message, Method, NameAddr, Uri};
+
+use crate::decision::Context;
+use crate::flow::{Flow, ListenerId};
+use crate::forward::{core_copy, open_via, towards};
+use crate::site::Side;
+use crate::status::Reason;
+use crate::token::{FlowAddress, Pass, Purpose, RecordRouteDevice, Token, ViaToken};
+
+/// A response as it goes on: our Via taken off, our Record-Route in the copy of the other side.
+#[derive(Clone, Debug)]
+pub struct Onward {
+    /// The response, edited.
+    pub response: Edited,
+    /// What our branch says.
+    pub via: ViaToken,
+    /// The listener by which the request came.
+    pub listener: ListenerId,
+    /// Where it came from.
+    pub source: FlowAddress,
+}
+
+/// §16.7 steps 1 to 3 and 8. A branch that does not verify is dropped: RFC 6026 §7.3 forbids relaying strays because
+/// attackers forge them, and the MAC meets that.
+pub fn pass_on(response: &Message, flow: &Flow, context: &Context<'_>) -> Result<Onward, Reason> {
+    let branch = response.top_via().and_then(|via| via.branch.map(<[u8]>::to_vec));
+    let via = branch.and_then(|branch| open_via(&branch, response.call_id(), context));
+    let Some(via) = via else { return Err(Reason::StrayResponse) };
+    let mut edited = Edited::new(response.clone());
+    edited.remove_value(Header::Via, 0);
+    if edited.values(Header::Via).next().is_none() {
+        return Err(Reason::StrayResponse);
+    }
+    if context.site.side(flow.listener) == Side::Device {
+        crate::forward::distrust(&mut edited);
+    }
+    let direction = direction(&via, flow, context);
+    swap_record_route(&mut edited, &via, flow, context, direction);
+    soften(&mut edited, direction);
+    Ok(Onward { response: edited, listener: ListenerId(via.listener), source: via.source, via })
+}
+
+/// §16.7 step 6: a member's 503 would make a device shun the edge; 430 is said between registrars and edges only
+/// (RFC 5626 §5.3, §11.5).
+fn soften(response: &mut Edited, direction: Pass) {
+    if direction == Pass::Down {
+        return;
+    }
+    match response.status() {
+        503 => {
+            response.set_status(500, b"Server Internal Error: gateway unavailable");
+            response.remove(Header::RetryAfter);
+        }
+        430 => response.set_status(480, b"Temporarily Unavailable"),
+        _ => {}
+    }
+}
+
+/// Which way the request went: from the listener in our Via to the one that the answer comes by.
+fn direction(via: &ViaToken, flow: &Flow, context: &Context<'_>) -> Pass {
+    match (context.site.side(ListenerId(via.listener)), context.site.side(flow.listener)) {
+        (Side::Device, Side::Device) => Pass::Local,
+        (Side::Device, Side::Core) => Pass::Up,
+        (Side::Core, _) => Pass::Down,
+    }
+}
+
+/// RFC 3261 §16.7 step 8, RFC 5658 §6.2: in every 101 to 299, our own value is rewritten into the copy of the side
+/// that the response goes to, always to the same bytes.
+fn swap_record_route(response: &mut Edited, via: &ViaToken, flow: &Flow, context: &Context<'_>, direction: Pass) {
+    if !(101..=299).contains(&response.status()) || response.method() == Method::Register {
+        return;
+    }
+    let call_id = response.call_id().to_vec();
+    let Some((index, called)) = ours(response, via, context, direction) else { return };
+    let answering = towards(flow, context);
+    let media = via.media;
+    let token = match direction {
+        Pass::Up => Token::RecordRouteDevice(RecordRouteDevice { media, called: media.pass == Pass::Down, towards: None }),
+        Pass::Down => Token::RecordRouteCore(core_copy(answering, media)),
+        Pass::Local => {
+            Token::RecordRouteDevice(RecordRouteDevice { media, called: !called, towards: Some(answering) })
+        }
+    };
+    // The copy names the listener of its own side: the one by which the request came.
+    let Some(listener) = context.site.listener(ListenerId(via.listener)) else { return };
+    let token = context.sealer.seal(&token, Some(&call_id), context.now_unix);
+    let value = format!("<{}>", listener.uri(&token));
+    response.replace_value(Header::RecordRoute, index, value.as_bytes());
+}
+
+/// The Record-Route value that this pass put there, and whether it says that its holder was called: its token
+/// verifies and says the media of our Via. In a spiral there are several of ours.
+fn ours(response: &Edited, via: &ViaToken, context: &Context<'_>, direction: Pass) -> Option<(usize, bool)> {
+    let purpose = match direction {
+        Pass::Up => Purpose::RecordRouteCore,
+        Pass::Down | Pass::Local => Purpose::RecordRouteDevice,
+    };
+    response.values(Header::RecordRoute).enumerate().find_map(|(index, value)| {
+        let uri = NameAddr::parse(value).and_then(|route| Uri::parse(route.uri))?;
+        let call_id = Some(response.call_id());
+        let (media, called) = match context.sealer.open(purpose, uri.user?, call_id, context.now_unix).ok()? {
+            Token::RecordRouteCore(copy) => (copy.media, false),
+            Token::RecordRouteDevice(copy) => (copy.media, copy.called),
+            _ => return None,
+        };
+        (media == via.media).then_some((index, called))
+    })
+}

@@ -1,0 +1,211 @@
+//! What this node is and whom it knows, as far as a decision needs it: built from the configuration, fixed until a
+//! reload.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+
+use sip::{Transport, Uri};
+
+use crate::flow::ListenerId;
+
+/// Towards whom a listener faces. Trust follows the listener and its access list, never a header (DESIGN §9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// Browsers, softphones, desk phones: hostile.
+    Device,
+    /// Registrars and the core: trusted by access list.
+    Core,
+}
+
+/// A place where we receive, and how others name it.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its number, which tokens carry.
+    pub id: ListenerId,
+    /// Towards whom it faces.
+    pub side: Side,
+    /// What is spoken there.
+    pub transport: Transport,
+    /// Where it is bound.
+    pub bind: SocketAddr,
+    /// The host that Via, Path and Record-Route name: an address (IPv6 without brackets) or a name.
+    pub host: String,
+    /// The port that they name.
+    pub port: u16,
+}
+
+impl Listener {
+    /// `host:port` as a URI and a Via have it: IPv6 in brackets, the transport's default port left out.
+    pub fn sent_by(&self) -> String {
+        let host = match self.host.parse::<IpAddr>() {
+            Ok(IpAddr::V6(address)) => format!("[{address}]"),
+            _ => self.host.clone(),
+        };
+        if self.port == self.transport.default_port() {
+            host
+        } else {
+            format!("{host}:{}", self.port)
+        }
+    }
+
+    /// The URI of a Path or Record-Route value that names this listener; `token` is its user part.
+    pub fn uri(&self, token: &str) -> String {
+        let at = if token.is_empty() { "" } else { "@" };
+        match self.transport {
+            Transport::Udp => format!("sip:{token}{at}{};lr", self.sent_by()),
+            other => format!("sip:{token}{at}{};transport={};lr", self.sent_by(), other.uri_param()),
+        }
+    }
+}
+
+/// A member of a gateway group.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// The host as configured: an address or a name.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What is spoken to it.
+    pub transport: Transport,
+    /// Its addresses, newest look-up; the first living one is used.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// Gateways that do the same job.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Group {
+    /// As the configuration names it.
+    pub name: String,
+    /// Its members.
+    pub members: Vec<Member>,
+}
+
+/// Which requests a route is for.
+#[derive(Clone, Debug, Default)]
+pub struct Match {
+    /// From devices (`Some(Device)`), from the core, or either.
+    pub side: Option<Side>,
+    /// Only these methods, if any are named.
+    pub methods: Vec<String>,
+    /// Only request-URIs of these domains, if any are named.
+    pub domains: Vec<String>,
+    /// Only request-URI users that begin so.
+    pub prefix: Option<String>,
+}
+
+/// Where a route leads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum To {
+    /// To the bindings that our registrar holds.
+    Lookup,
+    /// To the group of this index.
+    Group(usize),
+    /// Refused with this status.
+    Reject(u16),
+}
+
+/// One rule; the first that matches decides.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// For which requests.
+    pub when: Match,
+    /// Where they go.
+    pub to: To,
+}
+
+impl Route {
+    /// True when the rule is for this request.
+    pub fn matches(&self, side: Side, method: &[u8], uri: &Uri<'_>) -> bool {
+        let when = &self.when;
+        when.side.is_none_or(|wanted| wanted == side)
+            && (when.methods.is_empty() || when.methods.iter().any(|name| name.as_bytes() == method))
+            && (when.domains.is_empty()
+                || when.domains.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(uri.host)))
+            && when
+                .prefix
+                .as_ref()
+                .is_none_or(|prefix| uri.user_decoded().starts_with(prefix.as_bytes()))
+    }
+}
+
+/// What this node is.
+#[derive(Clone, Debug, Default)]
+pub struct Site {
+    /// Our number in the cluster; tokens carry it.
+    pub node: u16,
+    /// Where we receive; a `ListenerId` is an index here.
+    pub listeners: Vec<Listener>,
+    /// Further names that mean us (hosts, lower case).
+    pub aliases: HashSet<String>,
+    /// Domains that our own registrar serves (lower case); empty in the edge role.
+    pub domains: HashSet<String>,
+    /// Gateway groups.
+    pub groups: Vec<Group>,
+    /// Rules for what is not inside a dialog, first match first.
+    pub routes: Vec<Route>,
+    /// True when an RTPEngine is configured: sessions are anchored.
+    pub media: bool,
+    /// Require authentication of requests that claim a user of ours (on unless told otherwise).
+    pub authenticate: bool,
+}
+
+impl Site {
+    /// The listener of a number, if it is one of ours.
+    pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
+        self.listeners.get(usize::from(id.0))
+    }
+
+    /// Towards whom the listener of a flow faces; what we do not know counts as hostile.
+    pub fn side(&self, id: ListenerId) -> Side {
+        self.listener(id).map_or(Side::Device, |listener| listener.side)
+    }
+
+    /// True when the host and port of a URI mean us (RFC 3261 §16.4): a listener, an advertised name, an alias; a
+    /// port that is not given matches any of ours.
+    pub fn names_us(&self, uri: &Uri<'_>) -> bool {
+        let host = String::from_utf8_lossy(uri.host).to_ascii_lowercase();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let port_is_ours = |listener: &Listener| {
+            uri.port.is_none_or(|port| port == listener.port || port == listener.bind.port())
+        };
+        if self.aliases.contains(bare) || self.domains.contains(bare) {
+            return uri.port.is_none() || self.listeners.iter().any(port_is_ours);
+        }
+        let address = bare.parse::<IpAddr>().ok();
+        self.listeners.iter().any(|listener| {
+            let host_is_ours = listener.host.eq_ignore_ascii_case(bare)
+                || address.is_some_and(|address| listener.bind.ip() == address)
+                || address.is_some_and(|a| listener.bind.ip().is_unspecified() && a.is_loopback());
+            host_is_ours && port_is_ours(listener)
+        })
+    }
+
+    /// True when our registrar serves the host of this URI.
+    pub fn serves(&self, uri: &Uri<'_>) -> bool {
+        let host = String::from_utf8_lossy(uri.host).to_ascii_lowercase();
+        self.domains.contains(host.as_str())
+    }
+
+    /// The group and member that a URI names, by host or address and port.
+    pub fn member(&self, uri: &Uri<'_>) -> Option<(usize, &Member)> {
+        let host = String::from_utf8_lossy(uri.host);
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let address = bare.parse::<IpAddr>().ok();
+        self.groups.iter().enumerate().find_map(|(index, group)| {
+            let member = group.members.iter().find(|member| {
+                let port = uri.port.unwrap_or(member.transport.default_port());
+                member.port == port
+                    && (member.host.eq_ignore_ascii_case(bare)
+                        || address.is_some_and(|ip| member.addresses.iter().any(|at| at.ip() == ip)))
+            })?;
+            Some((index, member))
+        })
+    }
+
+    /// The first listener towards `side` that speaks `transport` in the address family of `to`.
+    pub fn listener_towards(&self, side: Side, transport: Transport, to: SocketAddr) -> Option<&Listener> {
+        self.listeners.iter().find(|listener| {
+            listener.side == side && listener.transport == transport && listener.bind.is_ipv4() == to.is_ipv4()
+        })
+    }
+}

@@ -1,0 +1,100 @@
+//! The transactions of a node, found by what arrives: RFC 3261 §17.1.3 and §17.2.3.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use sip::{Header, Message, Method};
+use siphasher::sip::SipHasher13;
+
+use super::transaction::Transaction;
+
+const SHARDS: usize = 64;
+
+/// All transactions: by the request that made them, and by the branches that they sent.
+pub(crate) struct Table {
+    keys: (u64, u64),
+    servers: DashMap<u64, Arc<Transaction>>,
+    clients: DashMap<u64, (u64, u8)>,
+}
+
+impl Table {
+    /// An empty table; `keys` are random, so that nobody can aim at another's place in it.
+    pub(crate) fn new(keys: (u64, u64)) -> Self {
+        Self { keys, servers: DashMap::with_shard_amount(SHARDS), clients: DashMap::with_shard_amount(SHARDS) }
+    }
+
+    fn hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.keys.0, self.keys.1)
+    }
+
+    /// What a request and its retransmissions have in common (§17.2.3): branch and sent-by of the top Via and the method,
+    /// where an ACK and a CANCEL count as their INVITE's. Call-ID and CSeq make it hold for RFC 2543's branches too.
+    pub(crate) fn server_key(&self, request: &Message) -> u64 {
+        let mut hasher = self.hasher();
+        if let Some(via) = request.top_via() {
+            hasher.write(via.branch.unwrap_or_default());
+            hasher.write(via.host);
+            hasher.write_u16(via.port.unwrap_or_default());
+        }
+        hasher.write(request.call_id());
+        hasher.write(request.from_tag().unwrap_or_default());
+        hasher.write_u32(request.cseq().map_or(0, |cseq| cseq.number));
+        match request.method() {
+            Method::Ack | Method::Cancel => hasher.write(b"INVITE"),
+            other => hasher.write(other.as_bytes()),
+        }
+        hasher.finish()
+    }
+
+    /// What one of our branches is found by.
+    pub(crate) fn client_key(&self, branch: &[u8]) -> u64 {
+        let mut hasher = self.hasher();
+        hasher.write(branch);
+        hasher.finish()
+    }
+
+    /// Messages of the same key are handled one after the other while one of them waits.
+    pub(crate) fn call_key(&self, message: &Message, flow: &proxy::Flow) -> u64 {
+        use std::hash::Hash;
+        let mut hasher = self.hasher();
+        hasher.write(message.header(Header::CallId).unwrap_or_default());
+        flow.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    pub(crate) fn get(&self, key: u64) -> Option<Arc<Transaction>> {
+        self.servers.get(&key).map(|entry| entry.clone())
+    }
+
+    /// The transaction and the index of the branch that a response is for.
+    pub(crate) fn client(&self, branch: &[u8]) -> Option<(Arc<Transaction>, u8)> {
+        let (server, index) = *self.clients.get(&self.client_key(branch))?;
+        Some((self.get(server)?, index))
+    }
+
+    pub(crate) fn insert(&self, transaction: Arc<Transaction>) {
+        self.servers.insert(transaction.key, transaction);
+    }
+
+    pub(crate) fn insert_client(&self, client: u64, server: u64, index: u8) {
+        self.clients.insert(client, (server, index));
+    }
+
+    pub(crate) fn remove(&self, transaction: &Transaction, clients: impl IntoIterator<Item = u64>) {
+        self.servers.remove_if(&transaction.key, |_, kept| std::ptr::eq(&**kept, transaction));
+        for client in clients {
+            self.clients.remove(&client);
+        }
+    }
+
+    /// How many transactions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// Every transaction, for what concerns all (a connection that closed).
+    pub(crate) fn all(&self) -> Vec<Arc<Transaction>> {
+        self.servers.iter().map(|entry| entry.value().clone()).collect()
+    }
+}
