@@ -176,7 +176,8 @@ impl Message {
 }
 
 /// `sip` and `sips` have to be readable; `tel` (RFC 3966) and `urn` (RFC 5031, emergency calls) are somebody's to route; any
-/// other scheme is 416 (§16.3 step 2). Headers in a Request-URI are forbidden (§19.1.1).
+/// other scheme is 416 (§16.3 step 2). Headers in a Request-URI are forbidden (§19.1.1), and baresip sends them after a REFER with
+/// Replaces: they pass here, and whoever forwards the request leaves them out ([`crate::uri::without_headers`]).
 fn check_request_uri(text: &[u8]) -> Result<(), Fault> {
     let Some(uri) = Uri::parse(text) else {
         return Err(Fault::bad_request("an unreadable Request-URI"));
@@ -191,9 +192,6 @@ fn check_request_uri(text: &[u8]) -> Result<(), Fault> {
             reason: "Unsupported URI Scheme",
             detail: "a Request-URI that is no SIP URI",
         });
-    }
-    if !uri.headers.is_empty() {
-        return Err(Fault::bad_request("headers in the Request-URI"));
     }
     if !escapes_are_whole(text) {
         return Err(Fault::bad_request("a broken escape in the Request-URI"));

@@ -192,6 +192,16 @@ pub fn decode(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(Escaped(text).map(|(byte, _)| byte).collect())
 }
 
+/// The URI without `?` and what follows: a Request-URI may have no headers (§19.1.1). Other schemes stay as they are.
+pub fn without_headers(text: &[u8]) -> &[u8] {
+    match Uri::parse(text) {
+        Some(uri) if uri.is_sip() && (!uri.headers.is_empty() || text.ends_with(b"?")) => {
+            &text[..text.len() - uri.headers.len() - 1]
+        }
+        _ => text,
+    }
+}
+
 /// Whether each `%` is followed by two hexadecimal digits.
 pub fn escapes_are_whole(text: &[u8]) -> bool {
     memchr::memchr_iter(b'%', text)
@@ -224,12 +234,18 @@ pub(crate) fn host_and_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
 pub fn host_ip(host: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(host).ok()?;
     match text.strip_prefix('[') {
-        Some(rest) => rest
-            .strip_suffix(']')?
-            .parse::<Ipv6Addr>()
-            .ok()
-            .map(IpAddr::V6),
+        Some(rest) => ipv6(rest.strip_suffix(']')?).map(IpAddr::V6),
         None => text.parse().ok(),
+    }
+}
+
+/// RFC 3261's grammar has a third colon before an embedded IPv4 address, and some write it (RFC 5118 §4.10).
+fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    let embeds_ipv4 = text.contains(":::") && text.contains('.');
+    if embeds_ipv4 {
+        text.replacen(":::", "::", 1).parse().ok()
+    } else {
+        text.parse().ok()
     }
 }
 
@@ -407,6 +423,11 @@ mod tests {
             ("sip:a%40b@h", "sip:a%40b@h", true),
             ("sip:a%3ab@h", "sip:a:b@h", false),
             ("sip:[2001:db8:0::1]", "sip:[2001:db8::1]", true),
+            (
+                "sip:[2001:db8:::192.0.2.1]",
+                "sip:[2001:db8::192.0.2.1]",
+                true,
+            ),
             ("sip:a@h", "sip:h", false),
             ("tel:1", "tel:1", true),
             ("tel:1", "tel:2", false),
@@ -417,6 +438,19 @@ mod tests {
             );
             assert_eq!(one.same_as(&other), want, "{a} and {b}");
             assert_eq!(other.same_as(&one), want, "{b} and {a}");
+        }
+    }
+
+    #[test]
+    fn headers_are_cut_off_a_uri_and_nothing_else() {
+        for (text, want) in [
+            ("sip:a@h;x=y?Replaces=1%3Bto-tag%3D2", "sip:a@h;x=y"),
+            ("sip:what?@h", "sip:what?@h"),
+            ("sip:h", "sip:h"),
+            ("sip:h?", "sip:h"),
+            ("http://h/?x", "http://h/?x"),
+        ] {
+            assert_eq!(without_headers(text.as_bytes()), want.as_bytes());
         }
     }
 

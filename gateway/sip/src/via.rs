@@ -59,7 +59,9 @@ impl Via<'_> {
 }
 
 /// Transport, host, port and the text of the parameters, with their first semicolon.
-fn split(value: &[u8]) -> Option<(&[u8], &[u8], Option<u16>, &[u8])> {
+type Parts<'a> = (&'a [u8], &'a [u8], Option<u16>, &'a [u8]);
+
+fn split(value: &[u8]) -> Option<Parts<'_>> {
     let (protocol, rest) = take_while(trim(value), is_token);
     let (version, rest) = take_while(trim_start(slash(rest)?), is_token);
     let (transport, rest) = take_while(trim_start(slash(rest)?), is_token);

@@ -123,10 +123,6 @@ macro_rules! view {
             }
 
             /// The tag in From.
-            #[expect(
-                clippy::wrong_self_convention,
-                reason = "From is the name of the header"
-            )]
             pub fn from_tag(&self) -> Option<&[u8]> {
                 self.header(Header::From).and_then(NameAddr::parse)?.tag()
             }
