@@ -10,6 +10,7 @@ pub mod flow;
 pub mod fork;
 pub mod forward;
 pub mod key;
+pub mod media;
 mod preprocess;
 pub mod request;
 pub mod response;

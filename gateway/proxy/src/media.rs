@@ -68,8 +68,14 @@ mod tests {
     #[test]
     fn a_branch_is_named_by_its_target_and_only_towards_devices() {
         assert_eq!(ng_via_branch(Pass::Up, &[1, 2, 3, 4]), None);
-        assert_eq!(ng_via_branch(Pass::Down, &[1, 2, 3, 4]).as_deref(), Some("01020304"));
-        assert_ne!(ng_via_branch(Pass::Local, &[1, 2, 3, 4]), ng_via_branch(Pass::Local, &[1, 2, 3, 5]));
+        assert_eq!(
+            ng_via_branch(Pass::Down, &[1, 2, 3, 4]).as_deref(),
+            Some("01020304")
+        );
+        assert_ne!(
+            ng_via_branch(Pass::Local, &[1, 2, 3, 4]),
+            ng_via_branch(Pass::Local, &[1, 2, 3, 5])
+        );
     }
 
     #[test]

@@ -104,7 +104,13 @@ pub fn offer_flags(towards: Towards, address: Address) -> Intent {
         Towards::Settled(Transport::Ws | Transport::Wss) => Profile::WebRtc,
         Towards::Settled(Transport::Udp | Transport::Tcp | Transport::Tls) => {
             let (sdes, rtcp_mux) = (Some(Sdes::TwoSuites), Some(RtcpMux::Demux));
-            return Intent { sdes, rtcp_mux, replace_origin: true, address, ..Intent::default() };
+            return Intent {
+                sdes,
+                rtcp_mux,
+                replace_origin: true,
+                address,
+                ..Intent::default()
+            };
         }
     };
     let plain = Intent {
@@ -124,24 +130,37 @@ pub fn offer_flags(towards: Towards, address: Address) -> Intent {
             rtcp_mux: Some(RtcpMux::Offer),
             ..plain
         },
-        Profile::DtlsSrtp => Intent { transport_protocol: Some(Protocol::DtlsSavp), dtls_off: false, ..plain },
-        Profile::SrtpSdes => {
-            Intent { transport_protocol: Some(Protocol::RtpSavp), sdes: Some(Sdes::TwoSuites), ..plain }
-        }
+        Profile::DtlsSrtp => Intent {
+            transport_protocol: Some(Protocol::DtlsSavp),
+            dtls_off: false,
+            ..plain
+        },
+        Profile::SrtpSdes => Intent {
+            transport_protocol: Some(Protocol::RtpSavp),
+            sdes: Some(Sdes::TwoSuites),
+            ..plain
+        },
         Profile::SrtpOptional => Intent {
             transport_protocol: Some(Protocol::RtpAvp),
             sdes: Some(Sdes::TwoSuites),
             osrtp_offer: true,
             ..plain
         },
-        Profile::Rtp => Intent { transport_protocol: Some(Protocol::RtpAvp), ..plain },
+        Profile::Rtp => Intent {
+            transport_protocol: Some(Protocol::RtpAvp),
+            ..plain
+        },
     }
 }
 
 /// The flags of an answer: none of protocol, ICE, DTLS, SDES. RTPEngine answers in the offerer's kind; to force it breaks what
 /// FreeSWITCH offers as WebRTC, which is `RTP/SAVPF` (no media flows).
 pub fn answer_flags(address: Address) -> Intent {
-    Intent { replace_origin: true, address, ..Intent::default() }
+    Intent {
+        replace_origin: true,
+        address,
+        ..Intent::default()
+    }
 }
 
 /// Whether a device's SDP is believed about its address. One behind NAT says a private address while its message comes from a
@@ -162,7 +181,9 @@ fn is_private(address: IpAddr) -> bool {
             let shared = first == 100 && second & 0xc0 == 64;
             four.is_private() || four.is_loopback() || four.is_link_local() || shared
         }
-        IpAddr::V6(six) => six.is_loopback() || six.is_unique_local() || six.is_unicast_link_local(),
+        IpAddr::V6(six) => {
+            six.is_loopback() || six.is_unique_local() || six.is_unicast_link_local()
+        }
     }
 }
 
@@ -174,11 +195,46 @@ mod tests {
     fn an_offer_asks_for_what_the_leg_speaks() {
         let said = Address::AsSaid;
         for (profile, protocol, ice, dtls_off, sdes, mux) in [
-            (Profile::WebRtc, Protocol::DtlsSavpf, Ice::Force, false, Sdes::Off, RtcpMux::Offer),
-            (Profile::DtlsSrtp, Protocol::DtlsSavp, Ice::Remove, false, Sdes::Off, RtcpMux::Demux),
-            (Profile::SrtpSdes, Protocol::RtpSavp, Ice::Remove, true, Sdes::TwoSuites, RtcpMux::Demux),
-            (Profile::SrtpOptional, Protocol::RtpAvp, Ice::Remove, true, Sdes::TwoSuites, RtcpMux::Demux),
-            (Profile::Rtp, Protocol::RtpAvp, Ice::Remove, true, Sdes::Off, RtcpMux::Demux),
+            (
+                Profile::WebRtc,
+                Protocol::DtlsSavpf,
+                Ice::Force,
+                false,
+                Sdes::Off,
+                RtcpMux::Offer,
+            ),
+            (
+                Profile::DtlsSrtp,
+                Protocol::DtlsSavp,
+                Ice::Remove,
+                false,
+                Sdes::Off,
+                RtcpMux::Demux,
+            ),
+            (
+                Profile::SrtpSdes,
+                Protocol::RtpSavp,
+                Ice::Remove,
+                true,
+                Sdes::TwoSuites,
+                RtcpMux::Demux,
+            ),
+            (
+                Profile::SrtpOptional,
+                Protocol::RtpAvp,
+                Ice::Remove,
+                true,
+                Sdes::TwoSuites,
+                RtcpMux::Demux,
+            ),
+            (
+                Profile::Rtp,
+                Protocol::RtpAvp,
+                Ice::Remove,
+                true,
+                Sdes::Off,
+                RtcpMux::Demux,
+            ),
         ] {
             let want = Intent {
                 transport_protocol: Some(protocol),
@@ -190,7 +246,11 @@ mod tests {
                 replace_origin: true,
                 address: said,
             };
-            assert_eq!(offer_flags(Towards::Known(profile), said), want, "{profile:?}");
+            assert_eq!(
+                offer_flags(Towards::Known(profile), said),
+                want,
+                "{profile:?}"
+            );
         }
     }
 
@@ -199,31 +259,77 @@ mod tests {
         let said = Address::AsSaid;
         for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
             let flags = offer_flags(Towards::of(None, transport), said);
-            assert_eq!((flags.transport_protocol, flags.ice, flags.dtls_off), (None, None, false), "{transport:?}");
-            assert_eq!((flags.sdes, flags.rtcp_mux), (Some(Sdes::TwoSuites), Some(RtcpMux::Demux)), "{transport:?}");
+            assert_eq!(
+                (flags.transport_protocol, flags.ice, flags.dtls_off),
+                (None, None, false),
+                "{transport:?}"
+            );
+            assert_eq!(
+                (flags.sdes, flags.rtcp_mux),
+                (Some(Sdes::TwoSuites), Some(RtcpMux::Demux)),
+                "{transport:?}"
+            );
         }
         let browser = offer_flags(Towards::Known(Profile::WebRtc), said);
-        assert_eq!(offer_flags(Towards::of(None, Transport::Wss), said), browser);
+        assert_eq!(
+            offer_flags(Towards::of(None, Transport::Wss), said),
+            browser
+        );
         let phone = offer_flags(Towards::Known(Profile::SrtpSdes), said);
-        assert_eq!(offer_flags(Towards::of(Some(Profile::SrtpSdes), Transport::Wss), said), phone);
+        assert_eq!(
+            offer_flags(Towards::of(Some(Profile::SrtpSdes), Transport::Wss), said),
+            phone
+        );
     }
 
     #[test]
     fn an_answer_is_given_in_the_offerers_kind() {
         let flags = answer_flags(Address::AsSaid);
-        assert_eq!(flags, Intent { replace_origin: true, ..Intent::default() });
+        assert_eq!(
+            flags,
+            Intent {
+                replace_origin: true,
+                ..Intent::default()
+            }
+        );
     }
 
     #[test]
     fn a_private_address_is_not_believed_from_a_public_one() {
-        let [phone, nat, lan, core] = ["192.168.0.90", "82.10.18.109", "192.168.0.1", "203.0.113.7"];
+        let [phone, nat, lan, core] =
+            ["192.168.0.90", "82.10.18.109", "192.168.0.1", "203.0.113.7"];
         for (why, said, seen, want) in [
-            ("behind NAT", Some(phone), nat, Address::AsSeen(address(nat))),
-            ("carrier-grade NAT", Some("100.64.0.1"), nat, Address::AsSeen(address(nat))),
-            ("behind NAT, IPv6 inside", Some("fd00::1"), nat, Address::AsSeen(address(nat))),
+            (
+                "behind NAT",
+                Some(phone),
+                nat,
+                Address::AsSeen(address(nat)),
+            ),
+            (
+                "carrier-grade NAT",
+                Some("100.64.0.1"),
+                nat,
+                Address::AsSeen(address(nat)),
+            ),
+            (
+                "behind NAT, IPv6 inside",
+                Some("fd00::1"),
+                nat,
+                Address::AsSeen(address(nat)),
+            ),
             ("both in one LAN", Some(phone), lan, Address::AsSaid),
-            ("mapped", Some("::ffff:192.168.0.90"), nat, Address::AsSeen(address(nat))),
-            ("media elsewhere than signalling", Some(core), nat, Address::AsSaid),
+            (
+                "mapped",
+                Some("::ffff:192.168.0.90"),
+                nat,
+                Address::AsSeen(address(nat)),
+            ),
+            (
+                "media elsewhere than signalling",
+                Some(core),
+                nat,
+                Address::AsSaid,
+            ),
             ("nothing said", None, nat, Address::AsSaid),
         ] {
             assert_eq!(address_of(said.map(address), address(seen)), want, "{why}");

@@ -1,0 +1,148 @@
+//! What ends a session at RTPEngine, and how it is said (MEDIA.md §4). A `delete` too many ends a call that is up, and one too few
+//! holds ports: so each event has its row.
+
+use std::time::Duration;
+
+use super::role::Tags;
+
+/// How long the session of a failed INVITE is kept: a later offer of the same call takes it back (measured), so 401, 407, 422,
+/// 3xx and failover need no exception; and a flood without credentials holds ports no longer than this.
+pub const FAILED_INVITE: Duration = Duration::from_secs(10);
+
+/// A request that has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// An INVITE, or one branch of its fork.
+    Invite {
+        /// It had a To tag: a re-INVITE.
+        in_dialog: bool,
+        /// Its final response; `None` when it was cancelled, or nobody answered.
+        status: Option<u16>,
+    },
+    /// An UPDATE.
+    Update {
+        /// Its final response.
+        status: Option<u16>,
+    },
+    /// A BYE.
+    Bye {
+        /// Its final response as it passes; `None` when there was none.
+        status: Option<u16>,
+        /// The side that was called sent it.
+        from_called: bool,
+    },
+}
+
+/// What RTPEngine is told. The ng call-id is that of the pass ([`ng_call_id`](super::ng_call_id)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nothing.
+    Nothing,
+    /// `delete` with from-tag and, where the pass has one, via-branch, and **no to-tag**.
+    Branch {
+        /// `delete-delay`.
+        delay: Duration,
+    },
+    /// `delete` with from-tag of the caller, to-tag of the called and the flag `to-tag`, `delete-delay` 0, whoever hung up: after
+    /// a fork that was answered twice, a delete by the caller's tag alone takes the survivor along (measured).
+    Dialog {
+        /// Which tag of the BYE is the caller's: `FromTo` if its From is.
+        tags: Tags,
+    },
+}
+
+/// What an ending means for the session.
+pub fn end_of_session(ending: Ending) -> End {
+    match ending {
+        Ending::Invite {
+            in_dialog: false,
+            status: None | Some(300..),
+        } => End::Branch {
+            delay: FAILED_INVITE,
+        },
+        // With any delete the call, which goes on, would be gone (measured).
+        Ending::Invite { .. } | Ending::Update { .. } => End::Nothing,
+        // RFC 3261 §15.1.1: over. Challenged or refused otherwise, it may come again, and media flows until then.
+        Ending::Bye {
+            status: None | Some(200..=299 | 408 | 481),
+            from_called,
+        } => End::Dialog {
+            tags: if from_called {
+                Tags::ToFrom
+            } else {
+                Tags::FromTo
+            },
+        },
+        Ending::Bye { .. } => End::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_ends_with_its_call_and_not_before() {
+        let invite = |in_dialog, status| Ending::Invite { in_dialog, status };
+        let bye = |from_called, status| Ending::Bye {
+            status,
+            from_called,
+        };
+        let branch = End::Branch {
+            delay: Duration::from_secs(10),
+        };
+        let caller_first = End::Dialog { tags: Tags::FromTo };
+        for (why, ending, want) in [
+            ("answered", invite(false, Some(200)), End::Nothing),
+            ("ringing is no end", invite(false, Some(180)), End::Nothing),
+            ("busy", invite(false, Some(486)), branch),
+            (
+                "challenged: the retry takes it back",
+                invite(false, Some(407)),
+                branch,
+            ),
+            ("redirected", invite(false, Some(302)), branch),
+            ("declined", invite(false, Some(603)), branch),
+            ("cancelled, or nobody answered", invite(false, None), branch),
+            ("hold refused", invite(true, Some(488)), End::Nothing),
+            ("hold glared", invite(true, Some(491)), End::Nothing),
+            ("hold cancelled", invite(true, None), End::Nothing),
+            (
+                "even 481 to a re-INVITE: its BYE follows",
+                invite(true, Some(481)),
+                End::Nothing,
+            ),
+            (
+                "update refused",
+                Ending::Update { status: Some(405) },
+                End::Nothing,
+            ),
+            ("the caller hangs up", bye(false, Some(200)), caller_first),
+            (
+                "the called hangs up",
+                bye(true, Some(200)),
+                End::Dialog { tags: Tags::ToFrom },
+            ),
+            (
+                "the other side knows nothing of it",
+                bye(false, Some(481)),
+                caller_first,
+            ),
+            (
+                "the other side is silent",
+                bye(false, Some(408)),
+                caller_first,
+            ),
+            ("and nothing came at all", bye(false, None), caller_first),
+            ("BYE challenged", bye(false, Some(401)), End::Nothing),
+            (
+                "BYE challenged by a proxy",
+                bye(true, Some(407)),
+                End::Nothing,
+            ),
+            ("not yet", bye(false, Some(100)), End::Nothing),
+        ] {
+            assert_eq!(end_of_session(ending), want, "{why}");
+        }
+    }
+}
