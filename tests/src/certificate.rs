@@ -1,11 +1,9 @@
 //! Certificates that a test makes for itself.
 
 use std::fs;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 /// A self-signed certificate and its key, as PEM files.
 #[derive(Clone, Debug)]
@@ -31,31 +29,6 @@ impl Certificate {
         let files = Self::in_folder(folder);
         fs::write(&files.chain, made.cert.pem())?;
         fs::write(&files.key, made.signing_key.serialize_pem())?;
-        files.joined()
-    }
-
-    /// One of RSA 2048, made by the openssl tool: Debian's Kamailio 5.6.3 accepts no connection with an ECDSA one
-    /// ("no suitable signature algorithm").
-    pub fn write_rsa(folder: &Path, host: IpAddr) -> Result<Self> {
-        let files = Self::in_folder(folder);
-        let made = Command::new("openssl")
-            .args([
-                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj",
-                "/CN=test", "-addext",
-            ])
-            .arg(format!("subjectAltName=IP:{host}"))
-            .arg("-keyout")
-            .arg(&files.key)
-            .arg("-out")
-            .arg(&files.chain)
-            .output()
-            .context("openssl is missing")?;
-        if !made.status.success() {
-            bail!(
-                "openssl made no certificate: {}",
-                String::from_utf8_lossy(&made.stderr)
-            );
-        }
         files.joined()
     }
 

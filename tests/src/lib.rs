@@ -4,11 +4,16 @@
 //! Start reading at [`gateway`], [`baresip`] and [`browser`]; `peers/` shows each of them in use.
 
 pub mod baresip;
+pub mod browser;
 pub mod certificate;
 pub mod data;
+pub mod gateway;
+pub mod http;
 pub mod kamailio;
 pub mod ports;
 pub mod process;
+pub mod rtpengine;
+pub mod sipp;
 pub mod usage;
 pub mod wait;
 pub mod wav;

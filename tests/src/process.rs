@@ -6,14 +6,15 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{OnceLock, mpsc};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 use crate::usage;
 
@@ -27,57 +28,76 @@ pub(crate) const POLL: Duration = Duration::from_millis(20);
 pub struct Process {
     name: String,
     child: Child,
-    folder: tempfile::TempDir,
+    folder: Arc<TempDir>,
+    /// Where its part of the log begins: a process that was started again in its old folder goes on with the same file.
+    log_start: usize,
     ended: Option<ExitStatus>,
 }
 
 impl Process {
     /// An empty folder for the files of a process that is about to start; it goes when the process is dropped.
-    pub fn folder(name: &str) -> Result<tempfile::TempDir> {
+    pub fn folder(name: &str) -> Result<TempDir> {
         tempfile::Builder::new()
             .prefix(&format!("causeway-test-{name}-"))
             .tempdir()
             .context("no temporary folder")
     }
 
-    /// Starts `program`; what it prints goes to `log` in `folder`.
+    /// Starts `program` in `folder`; what it prints is appended to `log` there.
     pub fn start(
         name: &str,
-        folder: tempfile::TempDir,
+        folder: impl Into<Arc<TempDir>>,
         program: &Path,
         arguments: &[&str],
     ) -> Result<Self> {
-        Self::start_with(name, folder, program, arguments, Stdio::null())
+        Self::launch(name, folder.into(), program, arguments, false)
     }
 
-    /// As [`start`](Self::start), with a pipe as standard input: the program sees its end when the test is gone.
-    pub fn start_with(
+    /// As [`start`](Self::start), with pipes as standard input and output, to be [taken](Self::take_pipes).
+    pub fn start_piped(
         name: &str,
-        folder: tempfile::TempDir,
+        folder: impl Into<Arc<TempDir>>,
         program: &Path,
         arguments: &[&str],
-        input: Stdio,
     ) -> Result<Self> {
-        let log = File::create(folder.path().join("log"))?;
+        Self::launch(name, folder.into(), program, arguments, true)
+    }
+
+    fn launch(
+        name: &str,
+        folder: Arc<TempDir>,
+        program: &Path,
+        arguments: &[&str],
+        pipes: bool,
+    ) -> Result<Self> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(folder.path().join("log"))?;
+        let log_start = usize::try_from(log.metadata()?.len())?;
         let mut command = Command::new("setpriv");
         // A test that is interrupted drops nothing: the system then ends the process for it.
         command
             .args(["--pdeathsig", "TERM"])
             .arg(program)
             .args(arguments);
+        if pipes {
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        } else {
+            command.stdin(Stdio::null()).stdout(log.try_clone()?);
+        }
         command
-            .stdin(input)
-            .stdout(log.try_clone()?)
             .stderr(log)
             .current_dir(folder.path())
-            .process_group(0);
-        command.env("PATH", search_path());
+            .process_group(0)
+            .env("PATH", search_path());
         let child =
             spawn(command).with_context(|| format!("cannot start {}", program.display()))?;
         Ok(Process {
             name: name.to_owned(),
             child,
             folder,
+            log_start,
             ended: None,
         })
     }
@@ -92,16 +112,15 @@ impl Process {
         self.folder.path()
     }
 
-    /// Its standard input, once, if it was started with a pipe.
-    pub fn take_input(&mut self) -> Option<std::process::ChildStdin> {
-        self.child.stdin.take()
+    /// Its standard input and output, once, if it was started with pipes.
+    pub fn take_pipes(&mut self) -> Option<(ChildStdin, ChildStdout)> {
+        self.child.stdin.take().zip(self.child.stdout.take())
     }
 
-    /// All that it printed.
+    /// All that it printed since it started.
     pub fn log(&self) -> String {
-        fs::read(self.path().join("log"))
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        let bytes = fs::read(self.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(bytes.get(self.log_start..).unwrap_or_default()).into_owned()
     }
 
     /// The last lines that it printed.

@@ -1,0 +1,104 @@
+//! Causeway itself, as a process: configured by TOML, killed, started again, measured.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::certificate::Certificate;
+use crate::process::Process;
+
+/// What `causeway run` says when every listener is open.
+pub const READY: &str = "ready";
+/// How long a start may take.
+const START: Duration = Duration::from_secs(20);
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The process.
+    pub process: Process,
+    folder: Arc<TempDir>,
+    config: PathBuf,
+}
+
+impl Gateway {
+    /// Writes `config` (TOML) and runs it. `@FOLDER@` in it becomes the gateway's own folder, which goes with it, and where
+    /// `certificate.pem` and `key.pem` (for 127.0.0.1, ::1 and localhost) lie ready.
+    pub async fn start(config: &str) -> Result<Self> {
+        let folder = Arc::new(Process::folder("causeway")?);
+        Certificate::write(folder.path(), &["127.0.0.1", "::1", "localhost"])?;
+        let file = folder.path().join("causeway.toml");
+        fs::write(&file, config.replace("@FOLDER@", text(folder.path())?))?;
+        let process = run(&folder, &file).await?;
+        Ok(Gateway {
+            process,
+            folder,
+            config: file,
+        })
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The certificate that a client has to trust.
+    pub fn certificate(&self) -> PathBuf {
+        self.path().join("certificate.pem")
+    }
+
+    /// `kill -9`: nothing is said to anybody.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again with the same configuration in the same folder; kills it first if it still runs.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.kill();
+        self.process = run(&self.folder, &self.config).await?;
+        Ok(())
+    }
+
+    /// Starts it again with another configuration.
+    pub async fn restart_with(&mut self, config: &str) -> Result<()> {
+        fs::write(
+            &self.config,
+            config.replace("@FOLDER@", text(self.folder.path())?),
+        )?;
+        self.restart().await
+    }
+}
+
+async fn run(folder: &Arc<TempDir>, config: &Path) -> Result<Process> {
+    let arguments = ["run", text(config)?];
+    let mut process = Process::start("causeway", folder.clone(), &binary()?, &arguments)?;
+    process.wait_for_log(READY, START).await?;
+    Ok(process)
+}
+
+/// The program: `CAUSEWAY_BIN`, or what cargo built beside the program that runs now.
+pub fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("CAUSEWAY_BIN") {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe()?;
+    let built = own
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("causeway"))
+        .find(|path| path.is_file());
+    let Some(built) = built else {
+        bail!("causeway is not built: cargo build --workspace --all-targets")
+    };
+    Ok(built)
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str()
+        .context("a temporary folder with a strange name")
+}
