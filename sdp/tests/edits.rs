@@ -289,7 +289,7 @@ fn only_what_is_plain_is_slimmed() {
             "a static type's own meaning",
             "m=audio 2 RTP/AVP 0\r\na=rtpmap:0 pcmu/8000/1\r\n",
             Slim::Implied,
-            25,
+            24,
         ),
         (
             "a static type with another meaning",
