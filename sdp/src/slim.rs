@@ -56,7 +56,7 @@ impl Session<'_> {
     ///              a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\na=rtpmap:0 PCMU/8000\r\na=sendonly\r\n";
     /// let mut session = sdp::Session::parse(body)?;
     /// assert_eq!(session.slim(sdp::Slim::Foreign), 56);
-    /// assert_eq!(session.slim(sdp::Slim::Implied), 24);
+    /// assert_eq!(session.slim(sdp::Slim::Implied), 22);
     /// assert!(session.to_bytes().ends_with(b"m=audio 4000 RTP/AVP 0\r\na=sendonly\r\n"));
     /// # Ok::<(), sdp::Error>(())
     /// ```
