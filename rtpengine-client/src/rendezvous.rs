@@ -45,11 +45,11 @@ mod tests {
         for call in 0..40_000 {
             *shares
                 .entry(choose(&[("a", 1), ("b", 1), ("c", 2)], call))
-                .or_insert(0) += 1;
+                .or_insert(0i32) += 1;
         }
         for (node, want) in [("a", 10_000), ("b", 10_000), ("c", 20_000)] {
             assert!(
-                (want - shares[node] as i32).abs() < 400,
+                (want - shares[node]).abs() < 400,
                 "{node} has {}",
                 shares[node]
             );
