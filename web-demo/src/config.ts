@@ -91,6 +91,12 @@ export function otherAccount(demo: Demo, user: string): Account | undefined {
   return demo.accounts.find((account) => account.user !== user);
 }
 
+/** The name that the gateway has for a user. */
+export function nameIn(demo: Demo, user: string): string | undefined {
+  const target = [...demo.targets, ...demo.desk].find((one) => one.user === user);
+  return target?.label ?? demo.accounts.find((account) => account.user === user)?.display;
+}
+
 export async function loadDemo(fetcher: typeof fetch = fetch): Promise<Demo> {
   try {
     const answer = await fetcher('/demo.json', { cache: 'no-store' });

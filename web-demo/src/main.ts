@@ -1,6 +1,6 @@
 /** Wiring: the one place that knows every part. */
 import { type Call, foremost } from './call';
-import { type Demo, type Login, loadDemo, otherAccount, socketUrl } from './config';
+import { type Demo, type Login, loadDemo, NO_DEMO, nameIn, otherAccount, socketUrl } from './config';
 import { expose } from './debug';
 import { Phone, type Snapshot } from './phone';
 import { instanceId, rememberAccount, takeAccount } from './seat';
@@ -18,7 +18,11 @@ import { Status } from './ui/status';
 
 const query = new URLSearchParams(location.search);
 const tones = new Tones();
-const phone = new Phone((now) => update(now));
+let demo: Demo = NO_DEMO;
+const phone = new Phone(
+  (now) => update(now),
+  (user) => nameIn(demo, user),
+);
 const call = (target: string) => void phone.call(target);
 const devices = new DeviceChoice(
   () => void phone.useMicrophone(),
@@ -53,8 +57,6 @@ const calls = new Calls(
   },
   (id) => phone.session(id)?.figures,
 );
-let demo: Demo | null = null;
-
 function update(now: Snapshot): void {
   status.update(now);
   calls.update(now.calls);
@@ -81,7 +83,7 @@ function sound(list: readonly Call[]): void {
 async function signIn(login: Login): Promise<void> {
   rememberAccount(login.user);
   recent.of(login.user);
-  if (demo) showPeople(demo, login.user, call);
+  showPeople(demo, login.user, call);
   phone.signIn(login, await instanceId(login.user));
 }
 

@@ -43,7 +43,11 @@ export class Phone {
   /** Calls that this page makes: their session is made inside `UA.call`, which takes the microphone along. */
   private dialling: MediaStream | null = null;
 
-  constructor(private readonly changed: (now: Snapshot) => void) {}
+  /** `nameOf` knows the names of some users; a caller's own display name goes before it. */
+  constructor(
+    private readonly changed: (now: Snapshot) => void,
+    private readonly nameOf: (user: string) => string | undefined,
+  ) {}
 
   snapshot(): Snapshot {
     return { line: this.line, calls: this.sessions.map((session) => session.call), notice: this.notice };
@@ -154,7 +158,7 @@ export class Phone {
 
   transfer(id: number, typed: string): void {
     const target = normalizeTarget(typed);
-    if (target) this.find(id)?.transfer(target, typed.trim());
+    if (target) this.find(id)?.transfer(target, this.nameOf(target) ?? typed.trim());
   }
 
   /** Joins the far sides of our two calls. */
@@ -273,6 +277,7 @@ export class Phone {
           title: 'The browser keeps this page silent',
           hint: 'Click anywhere to hear the call.',
         }),
+      nameOf: this.nameOf,
       iceServers: this.iceServers(),
     };
   }

@@ -16,6 +16,7 @@ export interface Surroundings {
   connected(): boolean;
   /** The browser keeps the page silent until it is touched. */
   blocked(): void;
+  nameOf(user: string): string | undefined;
   iceServers: RTCIceServer[];
 }
 
@@ -46,7 +47,7 @@ export class Session {
     private microphone: MediaStream | null,
   ) {
     const direction = sip.direction === 'outgoing' ? 'out' : 'in';
-    this.call = newCall(id, direction, peerOf(sip), Date.now());
+    this.call = newCall(id, direction, peerOf(sip, around), Date.now());
     this.speaker = new Speaker(() => around.blocked());
     this.watch = startWatch(Date.now());
     this.listen();
@@ -250,6 +251,7 @@ export class Session {
         wasUp: this.call.phase === 'up',
         direction: this.call.direction,
         peer: this.call.peer.display,
+        silent: this.call.media === 'silent' || this.call.media === 'restoring',
       }),
     );
   }
@@ -270,11 +272,11 @@ function side(originator: string): 'local' | 'remote' {
   return originator === 'local' ? 'local' : 'remote';
 }
 
-function peerOf(sip: RTCSession): Peer {
+function peerOf(sip: RTCSession, around: Surroundings): Peer {
   const { uri, display_name } = sip.remote_identity as unknown as {
     uri: { user: string; host: string; toString(): string };
     display_name?: string;
   };
   const user = uri.user ?? uri.host;
-  return { user, display: display_name || user, uri: uri.toString() };
+  return { user, display: display_name || around.nameOf(user) || user, uri: uri.toString() };
 }

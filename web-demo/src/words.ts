@@ -29,6 +29,8 @@ export interface Ending {
   wasUp: boolean;
   direction: 'out' | 'in';
   peer: string;
+  /** No audio arrived any more, and an attempt to mend that was under way. */
+  silent: boolean;
 }
 
 const words = (reason: string, title: string, hint = ''): Words => ({ reason, title, hint });
@@ -117,6 +119,7 @@ export function endOf(ending: Ending): End {
   const say = (w: Words, normal = false): End => ({ ...w, status, normal });
   if (ending.cause === 'Canceled') return say(cancelled(ending), true);
   if (ending.cause === 'Terminated') return say(hungUp(ending), ending.wasUp);
+  if (ending.silent && ending.wasUp && ending.originator !== 'remote') return say(lost(ending.peer));
   if (ending.direction === 'in' && ending.originator === 'local' && ending.cause !== 'No Answer') {
     const local = CAUSES[ending.cause];
     return local ? say(local(ending.peer)) : say(words('declined', 'You declined'), true);
@@ -137,6 +140,12 @@ function hungUp(ending: Ending): Words {
   if (ending.originator === 'local') return words('hung-up', 'You hung up');
   const text = /text\s*=\s*"([^"]*)"/i.exec(ending.reasonHeader)?.[1] ?? '';
   return words('far-hung-up', `${ending.peer} hung up`, text);
+}
+
+function lost(peer: string): Words {
+  const hint =
+    'No audio arrived any more, and a new path could not be built. Their phone may have lost its network.';
+  return words('lost', `The connection with ${peer} was lost`, hint);
 }
 
 function unknown(status: number | null, phrase: string): Words {

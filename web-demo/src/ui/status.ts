@@ -59,7 +59,11 @@ export class Status {
 }
 
 function lineWords({ state, login }: Line): string {
-  const who = login ? (login.display === login.user ? login.user : `${login.display} (${login.user})`) : '';
+  const who = login
+    ? login.display.toLowerCase() === login.user.toLowerCase()
+      ? login.display
+      : `${login.display} (${login.user})`
+    : '';
   switch (state) {
     case 'off':
       return 'Signed out';

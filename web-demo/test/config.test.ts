@@ -1,0 +1,89 @@
+import { expect, test } from 'vitest';
+import {
+  accountOrder,
+  loadDemo,
+  NO_DEMO,
+  nameIn,
+  normalizeTarget,
+  otherAccount,
+  parseDemo,
+  socketUrl,
+} from '../src/config';
+import { keyFrequencies } from '../src/tones';
+
+const demo = parseDemo({
+  ws: null,
+  domain: 'localhost',
+  accounts: [
+    { user: 'alice', password: 'a', display: 'Alice' },
+    { user: 'browser2', password: 'b' },
+  ],
+  targets: [{ user: 'echo', label: 'Hear yourself' }],
+  desk: [{ user: 'desk1' }],
+  iceServers: [],
+});
+
+test('demo.json is read, and names that are missing are the users', () => {
+  expect(demo.accounts[1]).toEqual({ user: 'browser2', password: 'b', display: 'browser2' });
+  expect(demo.desk).toEqual([{ user: 'desk1', label: 'desk1' }]);
+});
+
+test.each([null, 7, [], 'x', { accounts: 'no', targets: [1], desk: [{}], iceServers: {} }])(
+  'what is not as agreed is left out: %j',
+  (value) => {
+    expect(parseDemo(value)).toEqual(NO_DEMO);
+  },
+);
+
+test('the page works without demo.json', async () => {
+  expect(await loadDemo(async () => new Response('', { status: 404 }))).toEqual(NO_DEMO);
+  expect(await loadDemo(async () => new Response('<html>'))).toEqual(NO_DEMO);
+  expect(await loadDemo(() => Promise.reject(new TypeError('network')))).toEqual(NO_DEMO);
+});
+
+test('the socket is /sip of the page unless the gateway says another', () => {
+  expect(socketUrl(null, new URL('http://localhost:8080/?user=bob'))).toBe('ws://localhost:8080/sip');
+  expect(socketUrl(null, new URL('https://pbx.example/'))).toBe('wss://pbx.example/sip');
+  expect(socketUrl('ws://h:1/sip', new URL('https://pbx.example/'))).toBe('ws://h:1/sip');
+});
+
+test.each([
+  [' bob ', 'bob'],
+  ['+49 (30) 123-45/6', '+4930123456'],
+  ['0171.555 12', '017155512'],
+  ['sip:carol@example.org', 'sip:carol@example.org'],
+  ['anne-marie', 'anne-marie'],
+  ['*43#', '*43#'],
+  ['', ''],
+])('"%s" is called as "%s"', (typed, target) => {
+  expect(normalizeTarget(typed)).toBe(target);
+});
+
+test('a tab tries the account it is asked for, then the one it had, then all in order', () => {
+  const users = (asked: string | null, had: string | null) =>
+    accountOrder(demo, asked, had).map((one) => one.user);
+  expect(users(null, null)).toEqual(['alice', 'browser2']);
+  expect(users('browser2', 'alice')).toEqual(['browser2', 'alice']);
+  expect(users('stranger', 'browser2')).toEqual(['browser2', 'alice']);
+});
+
+test('the second phone is somebody else', () => {
+  expect(otherAccount(demo, 'alice')?.user).toBe('browser2');
+  expect(otherAccount(demo, 'browser2')?.user).toBe('alice');
+});
+
+test('people have the names that the gateway gives them', () => {
+  expect(nameIn(demo, 'echo')).toBe('Hear yourself');
+  expect(nameIn(demo, 'alice')).toBe('Alice');
+  expect(nameIn(demo, 'stranger')).toBeUndefined();
+});
+
+test.each([
+  ['1', [697, 1209]],
+  ['5', [770, 1336]],
+  ['#', [941, 1477]],
+  ['d', [941, 1633]],
+  ['x', null],
+])('key %s sounds as ITU-T Q.23 says', (key, frequencies) => {
+  expect(keyFrequencies(key)).toEqual(frequencies);
+});
