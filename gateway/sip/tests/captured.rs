@@ -1,5 +1,7 @@
 //! Every message that was captured from real browsers, phones, registrars and FreeSWITCH.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use std::path::{Path, PathBuf};
 
 use sip::digest::{self, Credentials};

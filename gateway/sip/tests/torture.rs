@@ -1,5 +1,7 @@
 //! The messages of RFC 4475 and RFC 5118, and what `expect.json` beside them says of each.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
