@@ -1,0 +1,194 @@
+//! What contradicts what: checks over sections that each read well. Each section has its own in its file; here is what
+//! no single section can see.
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use sip::Transport;
+
+use super::Config;
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::domain::holds_secret;
+use super::reader::{Source, Surroundings};
+use super::secret::open_to_others;
+
+/// What checks are given, and where they put what they find.
+pub(crate) struct Checks<'s> {
+    pub(crate) source: &'s Source,
+    pub(crate) now: SystemTime,
+    pub(crate) found: Diagnostics,
+}
+
+impl<'s> Checks<'s> {
+    pub(crate) fn new(source: &'s Source, now: SystemTime) -> Self {
+        Self {
+            source,
+            now,
+            found: Diagnostics::default(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, found: Diagnostic) {
+        self.found.push(found);
+    }
+}
+
+/// All checks; also reads what the file only points to.
+pub(crate) fn check(
+    config: &mut Config,
+    source: &Source,
+    around: &Surroundings<'_>,
+) -> Diagnostics {
+    let mut checks = Checks::new(source, around.now);
+    config.node.check(&mut checks);
+    for (name, listen) in &config.listen {
+        listen.check(name, &mut checks);
+    }
+    for (name, domain) in &mut config.domain {
+        domain.check(name, around, &mut checks);
+    }
+    for (name, group) in &config.group {
+        group.check(name, &mut checks);
+    }
+    for (index, route) in config.route.iter().enumerate() {
+        route.check(index, config, &mut checks);
+    }
+    config.registrar.check(&mut checks);
+    config.media.check(&mut checks);
+    config.limits.check(config.node.open_files, &mut checks);
+    config.timers.check(&mut checks);
+    config.admin.check(&mut checks);
+    something_to_do(config, &mut checks);
+    addresses(config, &mut checks);
+    aliases(config, &mut checks);
+    unused_groups(config, &mut checks);
+    browsers_need_media(config, &mut checks);
+    readers_of_this_file(config, &mut checks);
+    checks.found
+}
+
+fn something_to_do(config: &Config, checks: &mut Checks<'_>) {
+    let source = checks.source;
+    let nowhere = |message: &str| Diagnostic::error(&source.file, 0..0, message);
+    if config.listen.is_empty() && !source.wrote("listen") {
+        checks.push(nowhere("there is no listener: nobody can reach this node").help(
+            "add [listen.public] with `udp = \"0.0.0.0:5060\"` and `advertise = \"sbc.example.com\"`",
+        ));
+    }
+    if config.domain.is_empty()
+        && config.route.is_empty()
+        && !source.wrote("domain")
+        && !source.wrote("route")
+    {
+        let found =
+            nowhere("there is neither a domain nor a route: every request would be refused");
+        checks
+            .push(found.help("add [domain.\"example.com\"] with users, or a [[route]] to a group"));
+    }
+}
+
+/// Two sockets cannot have one address. UDP and the streams count apart.
+fn addresses(config: &Config, checks: &mut Checks<'_>) {
+    let mut taken: Vec<(bool, SocketAddr, String)> = Vec::new();
+    let mut all: Vec<(Transport, SocketAddr, String)> = Vec::new();
+    for (name, listen) in &config.listen {
+        all.extend(listen.places(&format!("listen.{name}")));
+    }
+    if let Some(address) = config.admin.listen {
+        all.push((Transport::Tcp, address, "admin.listen".to_owned()));
+    }
+    // In the order of the file, so that the later one is the one too many.
+    all.sort_by_key(|(_, _, place)| checks.source.value(place).map_or(0, |span| span.start));
+    for (transport, address, place) in all {
+        let stream = transport.is_stream();
+        let same = |other: &&(bool, SocketAddr, String)| {
+            other.0 == stream && other.1 == address && address.port() != 0
+        };
+        if let Some((_, _, first)) = taken.iter().find(same) {
+            let found = checks
+                .source
+                .error(&place, format!("`{address}` is already taken by `{first}`"));
+            let next = SocketAddr::new(address.ip(), address.port().saturating_add(1));
+            checks.push(found.help(format!(
+                "another port, for example \"{next}\", or remove one of the two"
+            )));
+        }
+        taken.push((stream, address, place));
+    }
+}
+
+fn aliases(config: &Config, checks: &mut Checks<'_>) {
+    let mut known: Vec<(&str, &str)> = config
+        .domain
+        .keys()
+        .map(|name| (name.as_str(), name.as_str()))
+        .collect();
+    for (name, domain) in &config.domain {
+        for (index, alias) in domain.aliases.iter().enumerate() {
+            if let Some((_, owner)) = known
+                .iter()
+                .find(|(other, _)| other.eq_ignore_ascii_case(alias))
+            {
+                let message = format!("`{alias}` already means the users of `{owner}`");
+                let found = checks
+                    .source
+                    .error(&format!("domain.{name}.aliases[{index}]"), message);
+                checks.push(found.help("a name belongs to one domain; remove one of the two"));
+            }
+            known.push((alias, name));
+        }
+    }
+}
+
+fn unused_groups(config: &Config, checks: &mut Checks<'_>) {
+    use super::route::{RouteFrom, RouteTo};
+    for name in config.group.keys() {
+        let used = config.route.iter().any(|route| {
+            matches!(&route.to, RouteTo::Group(to) if to == name)
+                || matches!(&route.from, RouteFrom::Group(from) if from == name)
+        });
+        if !used {
+            let found = checks.source.warning_at_key(
+                &format!("group.{name}"),
+                format!("no route uses the group `{name}`"),
+            );
+            checks.push(found.help(format!("add a [[route]] with `to = \"group:{name}\"`")));
+        }
+    }
+}
+
+fn browsers_need_media(config: &Config, checks: &mut Checks<'_>) {
+    if !config.media.rtpengine.is_empty() || checks.source.wrote("media.rtpengine") {
+        return;
+    }
+    let browsers = config.listen.iter().find_map(|(name, listen)| {
+        let key = if listen.wss.is_empty() { "ws" } else { "wss" };
+        (!listen.ws.is_empty() || !listen.wss.is_empty()).then(|| format!("listen.{name}.{key}"))
+    });
+    if let Some(place) = browsers {
+        let found = checks
+            .source
+            .warning_at_key(&place, "browsers come in here, but no RTPEngine is given");
+        checks.push(found.help("a browser and a phone hear nothing of each other: add [media] with `rtpengine = \"127.0.0.1:2223\"`"));
+    }
+}
+
+fn readers_of_this_file(config: &Config, checks: &mut Checks<'_>) {
+    let secret = config
+        .domain
+        .iter()
+        .any(|(name, domain)| holds_secret(domain, name, checks));
+    let path = &checks.source.file.path;
+    let Some(mode) = std::fs::metadata(path)
+        .ok()
+        .filter(|_| secret)
+        .and_then(|data| open_to_others(&data))
+    else {
+        return;
+    };
+    let message = format!("this file holds passwords, but others can read it (mode {mode})");
+    let found = Diagnostic::warning(&checks.source.file, None, message);
+    checks.push(found.help(format!(
+        "chmod 600 {}, or password_file and password_env",
+        path.display()
+    )));
+}

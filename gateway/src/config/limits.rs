@@ -1,0 +1,150 @@
+//! `[limits]` and `[timers]`: what a peer may cost, and how long things take.
+use std::time::Duration;
+
+use super::check::Checks;
+use super::reader::section;
+use super::value::ByteSize;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+section! {
+    /// What a peer may cost. What is beyond is refused or closed, counted, and said in the log.
+    pub struct Limits {
+        /// The largest message that is read. Browsers' INVITEs have 2 to 6 KiB.
+        pub message_size: ByteSize = ByteSize(64 << 10), within(ByteSize(4 << 10), ByteSize(1 << 20));
+        /// The most header lines of a message.
+        pub headers: usize = 256, within(32, 4096);
+        /// Connections of all peers together; see `node.open_files`.
+        pub connections: u32 = 50_000, within(1, 4_000_000);
+        /// Connections of one source address. An office behind one NAT shares one address.
+        pub connections_per_source: u32 = 1000, within(1, 1_000_000);
+        /// TLS handshakes at work at once; others wait. More of them hold up calls, fewer hold up connections.
+        pub handshakes: u16 = 2, within(1, 64);
+        /// How long a connection may take to be ready: TLS and WebSocket upgrade together.
+        pub handshake_timeout: Duration = Duration::from_secs(10), within(Duration::from_secs(1), MINUTE);
+        /// How long a message may take from its first byte to its last on a stream.
+        pub message_timeout: Duration = Duration::from_secs(10), within(Duration::from_secs(1), 5 * MINUTE);
+        /// How long a connection may be silent. Devices that send keepalives never are; shorter than their interval, and they reconnect for ever.
+        pub idle_timeout: Duration = Duration::from_secs(900), within(Duration::from_secs(30), 24 * HOUR);
+        /// Bytes that may wait for a peer that does not read; with more it is closed.
+        pub outbox: ByteSize = ByteSize(256 << 10), within(ByteSize(16 << 10), ByteSize(16 << 20));
+        /// Messages a second from one source address that is not trusted; 0 is no limit.
+        pub messages_per_second: u32 = 200, within(0, 1_000_000);
+        /// How many may come at once before `messages_per_second` counts: a page that reloads, an office that wakes up.
+        pub burst: u32 = 1000, within(1, 10_000_000);
+        /// Messages of one call that may wait for RTPEngine or a look-up; beyond, requests get 503.
+        pub waiting_per_call: u16 = 32, within(4, 1024);
+    }
+}
+
+section! {
+    /// How long things take (RFC 3261 §17, appendix A). The defaults are the RFC's; networks that need others are rare.
+    pub struct Timers {
+        /// The estimate of a round trip: the first retransmission comes after it.
+        pub t1: Duration = Duration::from_millis(500), within(Duration::from_millis(50), Duration::from_secs(5));
+        /// The longest time between two retransmissions.
+        pub t2: Duration = Duration::from_secs(4), within(Duration::from_millis(200), Duration::from_secs(40));
+        /// How long a message can live in the network.
+        pub t4: Duration = Duration::from_secs(5), within(Duration::from_millis(100), MINUTE);
+        /// How long a phone may ring since its last provisional response (timer C). RFC 3261 §16.6 asks for more than three minutes.
+        pub timer_c: Duration = Duration::from_secs(185), within(Duration::from_secs(10), HOUR);
+        /// How long a request in a call waits for a device whose connection is gone: a page that reloads comes back.
+        pub device_wait: Duration = Duration::from_secs(8), within(Duration::ZERO, Duration::from_secs(30));
+    }
+}
+
+impl Limits {
+    pub(crate) fn check(&self, open_files: u32, checks: &mut Checks<'_>) {
+        if self.connections_per_source > self.connections {
+            let found = checks.source.error_at_key(
+                "limits.connections_per_source",
+                "one source may have more connections than all together",
+            );
+            checks.push(found.help(format!(
+                "at most `connections`, which is {}",
+                self.connections
+            )));
+        }
+        if self.connections > open_files {
+            let written = checks.source.wrote("limits.connections");
+            let key = if written {
+                "limits.connections"
+            } else {
+                "node.open_files"
+            };
+            let found = checks.source.error(
+                key,
+                format!(
+                    "{} connections do not fit into {open_files} open files",
+                    self.connections
+                ),
+            );
+            checks.push(found.help(format!(
+                "`node.open_files = {}`, or fewer `limits.connections`",
+                self.connections.saturating_add(self.connections / 4)
+            )));
+        }
+        if self.handshake_timeout > self.idle_timeout || self.message_timeout > self.idle_timeout {
+            let found = checks.source.error_at_key(
+                "limits.idle_timeout",
+                "a connection is closed as idle while it is not ready yet",
+            );
+            checks.push(found.help(
+                "longer than `handshake_timeout` and `message_timeout`; the default is \"15m\"",
+            ));
+        }
+        if self.outbox < self.message_size {
+            let key = if checks.source.wrote("limits.outbox") {
+                "limits.outbox"
+            } else {
+                "limits.message_size"
+            };
+            let found = checks.source.error(
+                key,
+                "a message that may be read does not fit into the outbox of its receiver",
+            );
+            checks.push(found.help(
+                "`outbox` at least `message_size`; the defaults are \"256KiB\" and \"64KiB\"",
+            ));
+        }
+        if self.messages_per_second > self.burst {
+            let key = if checks.source.wrote("limits.burst") {
+                "limits.burst"
+            } else {
+                "limits.messages_per_second"
+            };
+            let found = checks
+                .source
+                .error(key, "`burst` is less than what one second may bring");
+            checks.push(found.help(format!(
+                "at least `messages_per_second`, {}",
+                self.messages_per_second
+            )));
+        }
+    }
+}
+
+impl Timers {
+    pub(crate) fn check(&self, checks: &mut Checks<'_>) {
+        if self.t1 > self.t2 {
+            let key = if checks.source.wrote("timers.t1") {
+                "timers.t1"
+            } else {
+                "timers.t2"
+            };
+            let found = checks.source.error(
+                key,
+                "`t1` is longer than `t2`: the first retransmission would come after the last",
+            );
+            checks.push(found.help("the RFC's are \"500ms\" and \"4s\""));
+        }
+        if self.timer_c <= Duration::from_secs(180) {
+            let found = checks.source.warning(
+                "timers.timer_c",
+                "timer C must be more than three minutes (RFC 3261 §16.6)",
+            );
+            checks.push(found.help("shorter ends calls that still ring; the default is \"185s\""));
+        }
+    }
+}

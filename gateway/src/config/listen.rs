@@ -1,0 +1,327 @@
+//! `[listen.NAME]`: the sockets of one side, what they are called outside, and who may use them.
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use sip::Transport;
+
+use super::certificate::Certificate;
+use super::check::Checks;
+use super::reader::{Item, Reader, Setting, section};
+use super::value::{split_host_port, text, unknown_word};
+
+section! {
+    /// Sockets of one side. `trust` makes it a core side, whose peers may say who a caller is and where a request goes; without it the side faces devices, and nothing that they say is believed.
+    pub struct Listen {
+        /// UDP sockets.
+        pub udp: Vec<SocketAddr> = Vec::new();
+        /// TCP sockets.
+        pub tcp: Vec<SocketAddr> = Vec::new();
+        /// TLS sockets (`sips:` and `transport=tls`); need a certificate.
+        pub tls: Vec<SocketAddr> = Vec::new();
+        /// WebSocket without TLS: for browsers on this machine, or behind a proxy that ends TLS. A page from elsewhere gets no microphone without TLS.
+        pub ws: Vec<SocketAddr> = Vec::new();
+        /// WebSocket over TLS, for browsers; needs a certificate.
+        pub wss: Vec<SocketAddr> = Vec::new();
+        /// The name or address under which others reach this side, with a port where a NAT changes it; it stands in Via, Record-Route and Path. `"env:VAR"` reads it from an environment variable. Needed where a socket is bound to all addresses (`0.0.0.0`, `[::]`).
+        pub advertise: Option<Advertise> = None;
+        /// The certificate for `tls` and `wss`.
+        pub certificate: Option<Certificate> = None;
+        /// Networks whose peers are trusted; others are not answered here at all. Makes this a core side.
+        pub trust: Vec<IpNet> = Vec::new();
+        /// Origins whose pages may open a WebSocket, such as `"https://phone.example.com"`. Empty admits every origin: digest still asks every user, but any page may try passwords.
+        pub origins: Vec<Origin> = Vec::new();
+        /// Serve the demo softphone on the WebSocket ports.
+        pub page: bool = false;
+    }
+}
+
+/// Under which name a side is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advertise {
+    /// A DNS name or an address; IPv6 without brackets.
+    pub host: String,
+    /// The port outside, if it is not the one that is bound.
+    pub port: Option<u16>,
+}
+
+impl Setting for Advertise {
+    fn kind() -> String {
+        "a host, `host:port` or `env:VAR`".to_owned()
+    }
+    fn example() -> String {
+        "\"sbc.example.com\"".to_owned()
+    }
+    fn read(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let written = text::<Self>(item, reader)?;
+        let from_env = match written.strip_prefix("env:") {
+            Some(variable) => {
+                let value = (reader.around.env)(variable).filter(|value| !value.is_empty());
+                if value.is_none() {
+                    let help =
+                        format!("start with {variable}=sbc.example.com, or write the name itself");
+                    reader.error(
+                        item,
+                        format!("the environment has no variable `{variable}`"),
+                        help,
+                    );
+                    return None;
+                }
+                value
+            }
+            None => None,
+        };
+        let host_port = from_env.as_deref().unwrap_or(written);
+        let plain_v6 = host_port.parse::<std::net::Ipv6Addr>().is_ok();
+        let split = if plain_v6 {
+            Ok((host_port, None))
+        } else {
+            split_host_port(host_port)
+        };
+        let (host, port) = match split {
+            Ok(parts) => parts,
+            Err(fault) => {
+                reader.error(item, fault.message, fault.help);
+                return None;
+            }
+        };
+        if host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_unspecified())
+        {
+            let help = "the name or address that devices use, for example \"sbc.example.com\"";
+            reader.error(item, format!("nobody can reach `{host}`"), help);
+            return None;
+        }
+        Some(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+    fn show(&self) -> String {
+        match self.port {
+            Some(port) => format!("\"{}:{port}\"", self.host),
+            None => format!("\"{}\"", self.host),
+        }
+    }
+}
+
+/// An origin as a browser sends it (RFC 6454 §6.2): scheme, host, and port if it is not the scheme's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(
+    /// In lower case, as it is compared.
+    pub String,
+);
+
+impl Setting for Origin {
+    fn kind() -> String {
+        "an origin".to_owned()
+    }
+    fn example() -> String {
+        "\"https://phone.example.com\"".to_owned()
+    }
+    fn read(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let written = text::<Self>(item, reader)?;
+        let rest = written
+            .strip_prefix("https://")
+            .or_else(|| written.strip_prefix("http://"));
+        let host = rest
+            .unwrap_or(written)
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        let right = rest.is_some_and(|rest| rest == host && split_host_port(rest).is_ok());
+        if !right {
+            let message =
+                format!("`{written}` is not an origin: browsers send scheme and host, no path");
+            reader.error(item, message, format!("\"https://{host}\""));
+            return None;
+        }
+        Some(Self(written.to_lowercase()))
+    }
+    fn show(&self) -> String {
+        format!("\"{}\"", self.0)
+    }
+}
+
+impl Listen {
+    /// A core side: its peers are trusted by their address.
+    pub fn is_core(&self) -> bool {
+        !self.trust.is_empty()
+    }
+
+    /// Every socket with its transport.
+    pub fn sockets(&self) -> impl Iterator<Item = (Transport, SocketAddr)> {
+        self.lists()
+            .into_iter()
+            .flat_map(|(transport, list)| list.iter().map(move |address| (transport, *address)))
+    }
+
+    /// Every socket with its transport and the path of its value in the file.
+    pub(crate) fn places(&self, at: &str) -> Vec<(Transport, SocketAddr, String)> {
+        let mut places = Vec::new();
+        for (transport, list) in self.lists() {
+            for (index, address) in list.iter().enumerate() {
+                places.push((
+                    transport,
+                    *address,
+                    format!("{at}.{}[{index}]", key_of(transport)),
+                ));
+            }
+        }
+        places
+    }
+
+    fn lists(&self) -> [(Transport, &[SocketAddr]); 5] {
+        [
+            (Transport::Udp, &self.udp),
+            (Transport::Tcp, &self.tcp),
+            (Transport::Tls, &self.tls),
+            (Transport::Ws, &self.ws),
+            (Transport::Wss, &self.wss),
+        ]
+    }
+
+    pub(crate) fn check(&self, name: &str, checks: &mut Checks<'_>) {
+        let at = format!("listen.{name}");
+        let wrote =
+            |transport: &Transport| checks.source.wrote(&format!("{at}.{}", key_of(*transport)));
+        let misread = TRANSPORTS.iter().any(wrote); // then the reader said what is wrong
+        if self.sockets().next().is_none() && !misread {
+            let found = checks
+                .source
+                .error_at_key(&at, format!("`{at}` has no socket"));
+            checks.push(found.help("give it at least one of udp, tcp, tls, ws, wss, for example `udp = \"0.0.0.0:5060\"`"));
+        }
+        self.check_tls(&at, checks);
+        self.check_advertise(&at, checks);
+        self.check_browsers(&at, checks);
+        self.check_trust(&at, checks);
+    }
+
+    fn check_tls(&self, at: &str, checks: &mut Checks<'_>) {
+        let secure = if self.tls.is_empty() { "wss" } else { "tls" };
+        let needs = !self.tls.is_empty() || !self.wss.is_empty();
+        let certificate = format!("{at}.certificate");
+        match &self.certificate {
+            None if needs && !checks.source.wrote(&certificate) => {
+                let message = format!("`{at}.{secure}` needs a certificate");
+                let found = checks
+                    .source
+                    .error_at_key(&format!("{at}.{secure}"), message);
+                checks.push(found.help(
+                    "add `certificate = { chain = \"fullchain.pem\", key = \"privkey.pem\" }`",
+                ));
+            }
+            Some(pair) => {
+                if !needs {
+                    let found = checks
+                        .source
+                        .warning_at_key(&certificate, "no socket uses this certificate");
+                    checks.push(found.help("add `tls` or `wss`, or remove the certificate"));
+                }
+                pair.check(&certificate, self, checks);
+            }
+            None => {}
+        }
+    }
+
+    fn check_advertise(&self, at: &str, checks: &mut Checks<'_>) {
+        if self.advertise.is_some() || checks.source.wrote(&format!("{at}.advertise")) {
+            return;
+        }
+        let wildcard = self
+            .places(at)
+            .into_iter()
+            .find(|(_, address, _)| address.ip().is_unspecified());
+        if let Some((_, address, place)) = wildcard {
+            let message = format!(
+                "`{address}` is every address of this machine, so `{at}` must say which one others use"
+            );
+            let found = checks.source.error(&place, message);
+            checks.push(found.help(format!("add `advertise = \"sbc.example.com\"` to [{at}]")));
+        }
+    }
+
+    fn check_browsers(&self, at: &str, checks: &mut Checks<'_>) {
+        let web = ["ws", "wss"]
+            .into_iter()
+            .any(|key| checks.source.wrote(&format!("{at}.{key}")));
+        for (key, set) in [("page", self.page), ("origins", !self.origins.is_empty())] {
+            if set && !web {
+                let message = format!("`{at}.{key}` has no effect without `ws` or `wss`");
+                let found = checks.source.error_at_key(&format!("{at}.{key}"), message);
+                checks.push(
+                    found.help("browsers connect over WebSocket: add `wss = \"0.0.0.0:443\"`"),
+                );
+            }
+        }
+        for (transport, address, place) in self.places(at) {
+            if transport == Transport::Ws && !address.ip().is_loopback() && !self.is_core() {
+                let message = format!("`{address}` speaks WebSocket without TLS to the network");
+                let found = checks.source.warning(&place, message);
+                checks.push(found.help("a browser gives a page no microphone without TLS: use `wss`, or bind 127.0.0.1"));
+            }
+            if address.port() == 0 {
+                let found = checks
+                    .source
+                    .warning(&place, "port 0 is another port after every start");
+                checks.push(found.help(format!("phones look for {}", transport.default_port())));
+            }
+        }
+    }
+
+    fn check_trust(&self, at: &str, checks: &mut Checks<'_>) {
+        for (index, net) in self.trust.iter().enumerate() {
+            if net.prefix_len() == 0 {
+                let found = checks.source.warning(
+                    &format!("{at}.trust[{index}]"),
+                    format!("`{net}` trusts the whole world"),
+                );
+                checks.push(found.help("name the networks of your registrars and gateways, for example \"10.33.69.0/24\""));
+            }
+        }
+    }
+}
+
+/// The key under which sockets of a transport stand. A URI's `transport=ws` means both WebSockets, a key only one.
+pub(crate) fn key_of(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+        Transport::Tls => "tls",
+        Transport::Ws => "ws",
+        Transport::Wss => "wss",
+    }
+}
+
+const TRANSPORTS: [Transport; 5] = [
+    Transport::Udp,
+    Transport::Tcp,
+    Transport::Tls,
+    Transport::Ws,
+    Transport::Wss,
+];
+
+impl Setting for Transport {
+    fn kind() -> String {
+        TRANSPORTS
+            .map(|transport| format!("`\"{}\"`", key_of(transport)))
+            .join(", ")
+    }
+    fn example() -> String {
+        "\"tcp\"".to_owned()
+    }
+    fn read(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let written = text::<Self>(item, reader)?;
+        let found = TRANSPORTS
+            .into_iter()
+            .find(|transport| key_of(*transport) == written);
+        if found.is_none() {
+            unknown_word(written, &TRANSPORTS.map(key_of), item, reader);
+        }
+        found
+    }
+    fn show(&self) -> String {
+        format!("\"{}\"", key_of(*self))
+    }
+}

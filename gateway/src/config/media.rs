@@ -1,0 +1,91 @@
+//! `[media]`: the RTPEngines that carry the media, and how long signalling waits for them.
+use std::time::Duration;
+
+use super::check::Checks;
+use super::reader::section;
+use super::value::{HostPort, words};
+
+section! {
+    /// Which RTPEngines carry the media. Without any, media goes past the gateway and a browser cannot talk to a phone.
+    pub struct Media {
+        /// The ng control ports: `"host:port"`, or tables with a weight.
+        pub rtpengine: Vec<RtpEngine> = Vec::new();
+        /// How long an offer waits for an RTPEngine before the next one is asked. Too short, and a busy one is passed over; too long, and callers hear nothing.
+        pub timeout: Duration = Duration::from_millis(500), within(Duration::from_millis(50), Duration::from_secs(10));
+        /// How often a request is sent again within `timeout`: UDP loses some.
+        pub retransmit: Duration = Duration::from_millis(150), within(Duration::from_millis(20), Duration::from_secs(5));
+        /// How often each RTPEngine is asked whether it lives.
+        pub ping_interval: Duration = Duration::from_secs(2), within(Duration::from_millis(200), Duration::from_secs(60));
+        /// Requests to one RTPEngine that may wait for an answer at once; beyond it the next one is asked.
+        pub in_flight: u16 = 256, within(1, 10_000);
+        /// How long RTPEngine keeps the ports of an INVITE that failed: a retry with credentials takes them back.
+        pub delete_delay: Duration = Duration::from_secs(10), within(Duration::ZERO, Duration::from_secs(300));
+    }
+}
+
+section! {
+    /// One RTPEngine.
+    pub struct RtpEngine shorthand address {
+        /// Host and port of its ng control socket (`listen-ng`).
+        pub address: HostPort = HostPort::default(), required();
+        /// Its share of the calls beside the others'. 0 gives it no new call: it is being drained.
+        pub weight: u16 = 1, within(0, 1000);
+    }
+}
+
+words! {
+    /// What media a leg speaks.
+    pub enum Profile {
+        /// ICE, DTLS-SRTP, rtcp-mux: browsers.
+        Webrtc = "webrtc",
+        /// Plain RTP: desk phones.
+        Rtp = "rtp",
+        /// SRTP with keys in the SDP: desk phones over TLS.
+        SrtpSdes = "srtp-sdes",
+    }
+}
+
+impl Media {
+    pub(crate) fn check(&self, checks: &mut Checks<'_>) {
+        for (index, engine) in self.rtpengine.iter().enumerate() {
+            let at = format!("media.rtpengine[{index}]");
+            if self.rtpengine[..index]
+                .iter()
+                .any(|other| other.address == engine.address)
+            {
+                let found = checks
+                    .source
+                    .error(&at, format!("`{}` is given twice", engine.address));
+                checks.push(
+                    found.help(
+                        "remove one; for a larger share use `{ address = \"…\", weight = 2 }`",
+                    ),
+                );
+            }
+            if engine.address.port == 0 {
+                let found = checks.source.warning(&at, "nobody answers on port 0");
+                checks
+                    .push(found.help("the port of `listen-ng` in rtpengine.conf, 2223 by default"));
+            }
+        }
+        if !self.rtpengine.is_empty() && self.rtpengine.iter().all(|engine| engine.weight == 0) {
+            let found = checks.source.error(
+                "media.rtpengine",
+                "every RTPEngine has weight 0: no call gets media",
+            );
+            checks.push(found.help("give at least one a weight of 1"));
+        }
+        if self.retransmit >= self.timeout {
+            let key = if checks.source.wrote("media.retransmit") {
+                "media.retransmit"
+            } else {
+                "media.timeout"
+            };
+            let found = checks.source.error(
+                key,
+                "nothing is ever sent again: `retransmit` is not shorter than `timeout`",
+            );
+            checks.push(found.help("a third of `timeout`, for example \"150ms\" in \"500ms\""));
+        }
+    }
+}

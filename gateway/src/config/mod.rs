@@ -1,0 +1,204 @@
+//! The configuration: one TOML file, typed, with all mistakes of it said at once.
+//!
+//! [`load`] reads and checks what the file and those that it names can tell; [`probe`] asks the machine (is the
+//! address ours, is the port free, does the name resolve); [`check`] does both and prints. A section is a file here,
+//! declared by `section!` in `reader.rs`: struct, defaults, reader and documentation come from one block, so a new key
+//! is one field. `docs/configuration.md` is made from the same blocks by [`documentation`]; a test fails when it, or
+//! `deploy/causeway.toml`, lacks a key.
+mod admin;
+mod certificate;
+mod check;
+mod diagnostic;
+mod documentation;
+mod domain;
+mod group;
+mod limits;
+mod listen;
+mod log;
+mod machine;
+mod media;
+mod node;
+mod reader;
+mod registrar;
+mod route;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod user;
+mod value;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub use admin::Admin;
+pub use certificate::{Certificate, CertificateError};
+pub use diagnostic::{Diagnostic, Diagnostics, File, Severity};
+pub use documentation::markdown;
+pub use domain::{Algorithm, Auth, Credential, Domain, UsersFile};
+pub use group::{Choice, Group, Member, MemberUri, Probe};
+pub use limits::{Limits, Timers};
+pub use listen::{Advertise, Listen, Origin};
+pub use log::{Format, Level, Log};
+pub use machine::probe;
+pub use media::{Media, Profile, RtpEngine};
+pub use node::Node;
+pub use reader::{Source, Surroundings};
+pub use registrar::Registrar;
+pub use route::{Pattern, Route, RouteFrom, RouteTo};
+pub use secret::Secret;
+pub use user::User;
+pub use value::{ByteSize, HostPort};
+
+use reader::{Reader, section};
+
+section! {
+    /// The whole file.
+    pub struct Config {
+        /// What this node is and may use.
+        pub node: Node = Node::default();
+        /// The sockets of one side: `[listen.public]` towards devices, `[listen.core]` towards registrars and gateways; the names are yours.
+        pub listen: BTreeMap<String, Listen> = BTreeMap::new();
+        /// A domain whose users register here.
+        pub domain: BTreeMap<String, Domain> = BTreeMap::new();
+        /// How long and how many bindings are kept.
+        pub registrar: Registrar = Registrar::default();
+        /// Which RTPEngines carry the media.
+        pub media: Media = Media::default();
+        /// Servers that can stand in for each other.
+        pub group: BTreeMap<String, Group> = BTreeMap::new();
+        /// Where requests go, the first rule that matches.
+        pub route: Vec<Route> = Vec::new();
+        /// What a peer may cost.
+        pub limits: Limits = Limits::default();
+        /// How long things take.
+        pub timers: Timers = Timers::default();
+        /// What is said, and how.
+        pub log: Log = Log::default();
+        /// Metrics and the admin API.
+        pub admin: Admin = Admin::default();
+    }
+}
+
+/// A configuration that can be run, and what a careful operator wants to know of it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Where each key stands, for what is found later.
+    pub source: Source,
+    /// What is not wrong enough to keep the node from starting.
+    pub warnings: Diagnostics,
+}
+
+/// Reads and checks a file. The error is everything that is wrong, warnings included, in the order of the file.
+pub fn load(path: &Path, around: &Surroundings<'_>) -> Result<Loaded, Diagnostics> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => load_text(path, text, around),
+        Err(error) => {
+            let file = Arc::new(File {
+                path: path.to_owned(),
+                text: String::new(),
+            });
+            let mut found = Diagnostics::default();
+            let message = format!("cannot read {}: {}", path.display(), node::plain(&error));
+            found.push(
+                Diagnostic::error(&file, None, message)
+                    .help("name a TOML file; deploy/causeway.toml is one to start from"),
+            );
+            Err(found)
+        }
+    }
+}
+
+/// Reads and checks the text of a file that stands, or would stand, at `path`.
+pub fn load_text(
+    path: &Path,
+    text: String,
+    around: &Surroundings<'_>,
+) -> Result<Loaded, Diagnostics> {
+    let file = Arc::new(File {
+        path: path.to_owned(),
+        text,
+    });
+    let mut reader = Reader::new(file, around);
+    let (mut config, well_formed) = reader.read::<Config>();
+    let Reader {
+        mut source,
+        mut found,
+        ..
+    } = reader;
+    // In a file with broken syntax something seems missing that only could not be read.
+    if well_formed {
+        found.extend_unless_known(check::check(&mut config, &source, around));
+    }
+    source.redact(&mut found);
+    found.sort();
+    if found.errors() > 0 {
+        Err(found)
+    } else {
+        Ok(Loaded {
+            config,
+            source,
+            warnings: found,
+        })
+    }
+}
+
+/// What `causeway check` found.
+#[derive(Debug)]
+pub struct Report {
+    /// Everything, in the order of the file.
+    pub found: Diagnostics,
+    path: String,
+}
+
+impl Report {
+    /// 0 if the node would start (warnings or not), else 1.
+    pub fn exit_code(&self) -> u8 {
+        u8::from(self.found.errors() > 0)
+    }
+
+    /// What to print: every mistake, then a line that sums up.
+    pub fn render(&self, colour: bool) -> String {
+        let count = |number: usize, word: &str| {
+            format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+        };
+        let (errors, warnings) = (self.found.errors(), self.found.warnings());
+        let verdict = match (errors, warnings) {
+            (0, 0) => "ok".to_owned(),
+            (0, _) => format!("ok, with {}", count(warnings, "warning")),
+            (_, 0) => count(errors, "error"),
+            _ => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
+        };
+        let gap = if self.found.is_empty() { "" } else { "\n\n" };
+        format!(
+            "{}{gap}{}: {verdict}\n",
+            self.found.render(colour),
+            self.path
+        )
+    }
+}
+
+/// All that can be said of a file without starting: what it says, and whether this machine can do it.
+pub fn check(path: &Path) -> Report {
+    let env = |name: &str| std::env::var(name).ok();
+    let around = Surroundings {
+        env: &env,
+        now: SystemTime::now(),
+    };
+    let found = match load(path, &around) {
+        Ok(loaded) => {
+            let mut found = loaded.warnings;
+            found.extend(probe(&loaded.config, &loaded.source));
+            found.sort();
+            found
+        }
+        Err(found) => found,
+    };
+    Report {
+        found,
+        path: path.display().to_string(),
+    }
+}

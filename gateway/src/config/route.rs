@@ -1,0 +1,356 @@
+//! `[[route]]`: where requests go, the first rule that matches.
+use std::collections::BTreeMap;
+
+use super::Config;
+use super::check::Checks;
+use super::reader::{Item, Reader, Section, Setting, nearest, section};
+use super::value::text;
+
+section! {
+    /// A rule: what comes `from` there and meets every condition goes `to` there. The first that matches is taken; what matches none is for users of this node's domains.
+    pub struct Route {
+        /// Where a request comes from: `"devices"`, `"listener:NAME"` or `"group:NAME"`.
+        pub from: RouteFrom = RouteFrom::Devices, required();
+        /// Methods; left out, all.
+        pub method: Vec<String> = Vec::new();
+        /// The user of the request-URI, exactly.
+        pub user: Option<String> = None;
+        /// What the user of the request-URI begins with.
+        pub prefix: Option<String> = None;
+        /// A regular expression that matches somewhere in the user of the request-URI; `^` and `$` are its ends.
+        pub regex: Option<Pattern> = None;
+        /// The host of the request-URI.
+        pub domain: Option<String> = None;
+        /// Where it goes: `"lookup"` (the user's devices), `"group:NAME"` or `"reject 403"`.
+        pub to: RouteTo = RouteTo::Lookup, required();
+    }
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteFrom {
+    /// Any listener that faces devices.
+    Devices,
+    /// One listener by name.
+    Listener(String),
+    /// A member of a group, by its address.
+    Group(String),
+}
+
+impl Setting for RouteFrom {
+    fn kind() -> String {
+        "`\"devices\"`, `\"listener:NAME\"` or `\"group:NAME\"`".to_owned()
+    }
+    fn example() -> String {
+        "\"devices\"".to_owned()
+    }
+    fn read(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let written = text::<Self>(item, reader)?;
+        match written.split_once(':') {
+            None if written == "devices" => return Some(Self::Devices),
+            Some(("listener", name)) => return Some(Self::Listener(name.to_owned())),
+            Some(("group", name)) => return Some(Self::Group(name.to_owned())),
+            _ => {}
+        }
+        let help = match nearest(written, ["devices", "listener:NAME", "group:NAME"]) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => "one of \"devices\", \"listener:NAME\", \"group:NAME\"".to_owned(),
+        };
+        reader.error(item, format!("nothing comes from `{written}`"), help);
+        None
+    }
+    fn show(&self) -> String {
+        match self {
+            Self::Devices => "\"devices\"".to_owned(),
+            Self::Listener(name) => format!("\"listener:{name}\""),
+            Self::Group(name) => format!("\"group:{name}\""),
+        }
+    }
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteTo {
+    /// To the devices of the user.
+    Lookup,
+    /// To a member of a group.
+    Group(String),
+    /// Nowhere: answered with this status, 300 to 699.
+    Reject(u16),
+}
+
+impl Setting for RouteTo {
+    fn kind() -> String {
+        "`\"lookup\"`, `\"group:NAME\"` or `\"reject STATUS\"`".to_owned()
+    }
+    fn example() -> String {
+        "\"lookup\"".to_owned()
+    }
+    fn read(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let written = text::<Self>(item, reader)?;
+        if written == "lookup" {
+            return Some(Self::Lookup);
+        }
+        if let Some(name) = written.strip_prefix("group:") {
+            return Some(Self::Group(name.to_owned()));
+        }
+        if let Some(status) = written.strip_prefix("reject") {
+            return match status.trim().parse() {
+                Ok(status @ 300..=699) => Some(Self::Reject(status)),
+                _ => {
+                    reader.error(
+                        item,
+                        format!("`{written}` has no status that refuses"),
+                        "300 to 699, for example \"reject 403\"",
+                    );
+                    None
+                }
+            };
+        }
+        let help = match nearest(written, ["lookup", "group:NAME", "reject 403"]) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => "one of \"lookup\", \"group:NAME\", \"reject 403\"".to_owned(),
+        };
+        reader.error(item, format!("nothing goes to `{written}`"), help);
+        None
+    }
+    fn show(&self) -> String {
+        match self {
+            Self::Lookup => "\"lookup\"".to_owned(),
+            Self::Group(name) => format!("\"group:{name}\""),
+            Self::Reject(status) => format!("\"reject {status}\""),
+        }
+    }
+}
+
+/// A regular expression, compiled.
+#[derive(Debug, Clone)]
+pub struct Pattern(
+    /// Runs in time linear in its input, whatever a caller dials.
+    pub regex::Regex,
+);
+
+impl Setting for Pattern {
+    fn kind() -> String {
+        "a regular expression".to_owned()
+    }
+    fn example() -> String {
+        "'^\\+?49'".to_owned()
+    }
+    fn read(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let written = text::<Self>(item, reader)?;
+        match regex::Regex::new(written) {
+            Ok(regex) => Some(Self(regex)),
+            Err(error) => {
+                let text = error.to_string();
+                let reason = text
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim()
+                    .trim_start_matches("error: ");
+                let help = format!("{reason}; for example {}", Self::example());
+                reader.error(
+                    item,
+                    format!("`{written}` is not a regular expression"),
+                    help,
+                );
+                None
+            }
+        }
+    }
+    fn show(&self) -> String {
+        format!("'{}'", self.0.as_str())
+    }
+}
+
+const METHODS: [&str; 14] = [
+    "INVITE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "REGISTER",
+    "OPTIONS",
+    "PRACK",
+    "SUBSCRIBE",
+    "NOTIFY",
+    "PUBLISH",
+    "INFO",
+    "REFER",
+    "MESSAGE",
+    "UPDATE",
+];
+
+impl Route {
+    /// No condition beside where it comes from.
+    fn takes_all(&self) -> bool {
+        let conditions = [
+            self.user.is_some(),
+            self.prefix.is_some(),
+            self.regex.is_some(),
+            self.domain.is_some(),
+        ];
+        self.method.is_empty() && !conditions.contains(&true)
+    }
+
+    pub(crate) fn check(&self, index: usize, config: &Config, checks: &mut Checks<'_>) {
+        let at = format!("route[{index}]");
+        match &self.from {
+            RouteFrom::Devices => {}
+            RouteFrom::Listener(name) => known(
+                &format!("{at}.from"),
+                "listen",
+                name,
+                &config.listen,
+                checks,
+            ),
+            RouteFrom::Group(name) => {
+                known(&format!("{at}.from"), "group", name, &config.group, checks)
+            }
+        }
+        match &self.to {
+            RouteTo::Group(name) => {
+                known(&format!("{at}.to"), "group", name, &config.group, checks)
+            }
+            RouteTo::Lookup if config.domain.is_empty() => {
+                let found = checks.source.error(
+                    &format!("{at}.to"),
+                    "there is no domain whose users could be looked up",
+                );
+                checks.push(found.help("add [domain.\"example.com\"] with its users"));
+            }
+            RouteTo::Lookup | RouteTo::Reject(_) => {}
+        }
+        self.check_methods(&at, checks);
+        self.check_users(&at, checks);
+        let earlier = config.route[..index]
+            .iter()
+            .position(|other| other.from == self.from && other.takes_all());
+        if let Some(first) = earlier
+            && let Some(span) = checks.source.value(&format!("route[{first}].from"))
+        {
+            let line = checks.source.file.position(span.start).0;
+            let found = checks
+                .source
+                .warning(&format!("{at}.from"), "this rule is never reached");
+            checks.push(found.help(format!(
+                "the rule at line {line} takes everything from there: move it below"
+            )));
+        }
+        self.check_affinity(&at, config, checks);
+    }
+
+    fn check_methods(&self, at: &str, checks: &mut Checks<'_>) {
+        for (index, method) in self.method.iter().enumerate() {
+            if METHODS.contains(&method.as_str()) {
+                continue;
+            }
+            let place = format!("{at}.method[{index}]");
+            // RFC 3261 §7.1: methods are case-sensitive, and any token may be one.
+            let token = !method.is_empty()
+                && method
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b));
+            let near = nearest(method, METHODS);
+            let found = match near {
+                _ if !token => checks
+                    .source
+                    .error(&place, format!("`{method}` cannot be a method")),
+                Some(near) if near.eq_ignore_ascii_case(method) => checks.source.error(
+                    &place,
+                    format!("`{method}` never comes: methods are written in capitals"),
+                ),
+                _ => checks
+                    .source
+                    .warning(&place, format!("`{method}` is no method that is known")),
+            };
+            checks.push(match near {
+                Some(near) => found.help(format!("did you mean \"{near}\"?")),
+                None => found.help(format!("one of {}", METHODS.join(", "))),
+            });
+        }
+    }
+
+    fn check_users(&self, at: &str, checks: &mut Checks<'_>) {
+        let given = [
+            ("user", self.user.is_some()),
+            ("prefix", self.prefix.is_some()),
+            ("regex", self.regex.is_some()),
+        ];
+        let given: Vec<&str> = given
+            .into_iter()
+            .filter(|(_, is)| *is)
+            .map(|(key, _)| key)
+            .collect();
+        if let [first, second, ..] = given[..] {
+            let found = checks.source.error_at_key(
+                &format!("{at}.{second}"),
+                format!("`{first}` and `{second}` both say what the user is"),
+            );
+            checks.push(found.help("keep one; a `regex` can say both"));
+        }
+        if let Some(domain) = &self.domain
+            && !super::value::is_host_name(domain)
+            && domain.parse::<std::net::IpAddr>().is_err()
+        {
+            let found = checks.source.error(
+                &format!("{at}.domain"),
+                format!("`{domain}` is not a domain"),
+            );
+            checks.push(
+                found.help("the host of the request-URI, without user and port: \"example.com\""),
+            );
+        }
+    }
+
+    /// SIGNALLING §6: a nonce is known only to the registrar that made it, so whoever challenges needs the answer back.
+    fn check_affinity(&self, at: &str, config: &Config, checks: &mut Checks<'_>) {
+        use super::group::Choice;
+        let RouteTo::Group(name) = &self.to else {
+            return;
+        };
+        let registers =
+            self.method.is_empty() || self.method.iter().any(|method| method == "REGISTER");
+        let Some(group) = config
+            .group
+            .get(name)
+            .filter(|_| self.from == RouteFrom::Devices && registers)
+        else {
+            return;
+        };
+        if matches!(group.algorithm, Choice::RoundRobin | Choice::LeastCalls)
+            && group.members.len() > 1
+        {
+            let message = format!(
+                "`{}` sends the answer to a challenge to another registrar, which refuses it ({at} brings REGISTER)",
+                group.algorithm.word()
+            );
+            let found = checks
+                .source
+                .error(&format!("group.{name}.algorithm"), message);
+            checks.push(found.help("`algorithm = \"aor\"`"));
+        }
+    }
+}
+
+fn known<T: Section>(
+    at: &str,
+    kind: &str,
+    name: &str,
+    tables: &BTreeMap<String, T>,
+    checks: &mut Checks<'_>,
+) {
+    if tables.contains_key(name) {
+        return;
+    }
+    let found = checks
+        .source
+        .error(at, format!("there is no [{kind}.{name}]"));
+    let names: Vec<&str> = tables.keys().map(String::as_str).collect();
+    let help = match nearest(name, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if names.is_empty() => format!("add [{kind}.{name}]"),
+        None => format!("known: {}", names.join(", ")),
+    };
+    checks.push(found.help(help));
+}
