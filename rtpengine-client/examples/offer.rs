@@ -13,7 +13,9 @@ const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.1
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:2223".to_owned());
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:2223".to_owned());
     let client = Client::connect(ClientConfig::new(address.parse()?)).await?;
 
     client.request(&Ping).await?;
@@ -35,11 +37,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     println!("calls: {:?}", client.request(&List::default()).await?.calls);
     for (tag, side) in client.request(&Query::new("example-call")).await?.tags {
-        let ports: Vec<_> =
-            side.medias.iter().flat_map(|media| &media.streams).map(|stream| stream.local_port).collect();
+        let ports: Vec<_> = side
+            .medias
+            .iter()
+            .flat_map(|media| &media.streams)
+            .map(|stream| stream.local_port)
+            .collect();
         println!("{tag}: ports {ports:?}");
     }
-    let last = client.request(&Delete::new("example-call").delay(std::time::Duration::ZERO)).await?;
+    let last = client
+        .request(&Delete::new("example-call").delay(std::time::Duration::ZERO))
+        .await?;
     println!("{} packets", last.totals.rtp.packets);
     Ok(())
 }

@@ -30,12 +30,19 @@ async fn arrive(socket: &UdpSocket) -> Arrived {
     let datagram = buffer[..length].to_vec();
     let space = datagram.iter().position(|byte| *byte == b' ').unwrap();
     let value: Value = bencode::decode(&datagram[space + 1..], &Limits::default()).unwrap();
-    let Value::Dict(keys) = value else { panic!("no dictionary") };
+    let Value::Dict(keys) = value else {
+        panic!("no dictionary")
+    };
     let call_id = match keys.get(b"call-id".as_slice()) {
         Some(Value::Bytes(call_id)) => call_id.clone(),
         _ => Vec::new(),
     };
-    Arrived { from, cookie: datagram[..space].to_vec(), call_id, datagram }
+    Arrived {
+        from,
+        cookie: datagram[..space].to_vec(),
+        call_id,
+        datagram,
+    }
 }
 
 /// An answer that says which request it is for: the SDP is the call-id.
@@ -57,7 +64,9 @@ fn hasty(address: SocketAddr) -> ClientConfig {
 }
 
 async fn client(socket: &UdpSocket) -> Client {
-    Client::connect(hasty(socket.local_addr().unwrap())).await.unwrap()
+    Client::connect(hasty(socket.local_addr().unwrap()))
+        .await
+        .unwrap()
 }
 
 /// What is done to one request.
@@ -114,7 +123,13 @@ async fn misbehave(socket: std::sync::Arc<UdpSocket>, manners: Vec<Manners>) {
                 socket.send_to(&answer, from).await.unwrap();
             }
             Manners::Garbage => {
-                for garbage in [b"".as_slice(), b" ", &request.cookie, &[0xff; 40], &request.datagram[1..]] {
+                for garbage in [
+                    b"".as_slice(),
+                    b" ",
+                    &request.cookie,
+                    &[0xff; 40],
+                    &request.datagram[1..],
+                ] {
                     socket.send_to(garbage, from).await.unwrap();
                 }
             }
@@ -132,7 +147,9 @@ async fn every_request_gets_its_own_answer(manners: Vec<Manners>, requests: usiz
         let client = client.clone();
         asked.push(tokio::spawn(async move {
             let call_id = format!("call-{number}-{}", "x".repeat(number % 50));
-            let answer = client.request(&Offer::new(call_id.as_str(), "a", "v=0\r\n")).await;
+            let answer = client
+                .request(&Offer::new(call_id.as_str(), "a", "v=0\r\n"))
+                .await;
             (call_id, answer)
         }));
     }
@@ -141,7 +158,11 @@ async fn every_request_gets_its_own_answer(manners: Vec<Manners>, requests: usiz
         let (call_id, answer) = asked.await.unwrap();
         match answer {
             Ok(answer) => {
-                assert_eq!(answer.sdp.unwrap().to_text(), call_id, "somebody else's answer");
+                assert_eq!(
+                    answer.sdp.unwrap().to_text(),
+                    call_id,
+                    "somebody else's answer"
+                );
                 answered += 1;
             }
             Err(Error::Timeout { .. }) => {}
@@ -149,8 +170,14 @@ async fn every_request_gets_its_own_answer(manners: Vec<Manners>, requests: usiz
         }
     }
     // A request is sent some fifty times before it is given up; only a responder that never answers can win.
-    if manners.iter().any(|manners| !matches!(manners, Manners::Lose | Manners::Garbage)) {
-        assert!(answered * 10 >= requests * 9, "only {answered} of {requests} under {manners:?}");
+    if manners
+        .iter()
+        .any(|manners| !matches!(manners, Manners::Lose | Manners::Garbage))
+    {
+        assert!(
+            answered * 10 >= requests * 9,
+            "only {answered} of {requests} under {manners:?}"
+        );
     }
     assert_eq!(client.in_flight(), 0);
     assert_eq!(client.counts().answered as usize, answered);
@@ -158,7 +185,11 @@ async fn every_request_gets_its_own_answer(manners: Vec<Manners>, requests: usiz
 }
 
 fn on_one_thread(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test);
 }
 
 proptest! {
@@ -194,15 +225,24 @@ async fn a_request_is_sent_again_with_the_same_cookie_at_growing_intervals() {
     assert!(answer.is_ok());
     for (before, after) in arrivals.iter().zip(&arrivals[1..]) {
         assert_eq!(before.1.datagram, after.1.datagram);
-        assert_eq!(before.1.from, after.1.from, "the cookie belongs to its socket");
+        assert_eq!(
+            before.1.from, after.1.from,
+            "the cookie belongs to its socket"
+        );
     }
     // 15, 30, 60 ms: a timer may be late, never early.
     for (number, least) in [15, 30, 60].into_iter().enumerate() {
         let gap = arrivals[number + 1].0 - arrivals[number].0;
-        assert!(gap >= Duration::from_millis(least - 2), "wait {number} was {gap:?}");
+        assert!(
+            gap >= Duration::from_millis(least - 2),
+            "wait {number} was {gap:?}"
+        );
     }
     let counts = client.counts();
-    assert_eq!((counts.sent, counts.retransmitted, counts.answered), (1, 3, 1));
+    assert_eq!(
+        (counts.sent, counts.retransmitted, counts.answered),
+        (1, 3, 1)
+    );
 }
 
 #[tokio::test]
@@ -210,8 +250,13 @@ async fn a_silent_node_costs_the_timeout_and_no_more() {
     let socket = responder().await;
     let client = client(&socket).await;
     let begun = Instant::now();
-    let answer = client.request_within(&Ping, Duration::from_millis(100)).await;
-    assert!(matches!(answer, Err(Error::Timeout { sent: 3.., .. })), "{answer:?}");
+    let answer = client
+        .request_within(&Ping, Duration::from_millis(100))
+        .await;
+    assert!(
+        matches!(answer, Err(Error::Timeout { sent: 3.., .. })),
+        "{answer:?}"
+    );
     assert!(begun.elapsed() >= Duration::from_millis(100));
     assert_eq!((client.counts().timed_out, client.in_flight()), (1, 0));
 }
@@ -219,7 +264,12 @@ async fn a_silent_node_costs_the_timeout_and_no_more() {
 #[tokio::test]
 async fn late_doubled_and_unknown_answers_are_dropped_and_counted() {
     let socket = responder().await;
-    let client = Client::connect(ClientConfig { sockets: 1, ..hasty(socket.local_addr().unwrap()) }).await.unwrap();
+    let client = Client::connect(ClientConfig {
+        sockets: 1,
+        ..hasty(socket.local_addr().unwrap())
+    })
+    .await
+    .unwrap();
     let timeout = Duration::from_millis(5);
     let (answer, request) = tokio::join!(client.request_within(&Ping, timeout), arrive(&socket));
     assert!(matches!(answer, Err(Error::Timeout { .. })));
@@ -231,8 +281,14 @@ async fn late_doubled_and_unknown_answers_are_dropped_and_counted() {
     // The next request proves that they were read: one socket keeps the order.
     let (answer, ()) = tokio::join!(client.request(&Ping), async {
         let request = arrive(&socket).await;
-        socket.send_to(&answer_to(&request), request.from).await.unwrap();
-        socket.send_to(&answer_to(&request), request.from).await.unwrap();
+        socket
+            .send_to(&answer_to(&request), request.from)
+            .await
+            .unwrap();
+        socket
+            .send_to(&answer_to(&request), request.from)
+            .await
+            .unwrap();
     });
     answer.unwrap();
     let strays = async {
@@ -240,7 +296,9 @@ async fn late_doubled_and_unknown_answers_are_dropped_and_counted() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), strays).await.expect("four strays");
+    tokio::time::timeout(Duration::from_secs(5), strays)
+        .await
+        .expect("four strays");
     assert_eq!(client.counts().answered, 1);
 }
 
@@ -251,11 +309,20 @@ async fn an_answer_from_another_address_is_not_the_node_s() {
     let request = Offer::new("mine", "a", "v=0\r\n");
     let (answer, ()) = tokio::join!(client.request(&request), async {
         let request = arrive(&socket).await;
-        let forged = Arrived { call_id: b"forged".to_vec(), ..arrive_like(&request) };
-        stranger.send_to(&answer_to(&forged), request.from).await.unwrap();
+        let forged = Arrived {
+            call_id: b"forged".to_vec(),
+            ..arrive_like(&request)
+        };
+        stranger
+            .send_to(&answer_to(&forged), request.from)
+            .await
+            .unwrap();
         // It is sent again, for the forged one has not counted.
         let request = arrive(&socket).await;
-        socket.send_to(&answer_to(&request), request.from).await.unwrap();
+        socket
+            .send_to(&answer_to(&request), request.from)
+            .await
+            .unwrap();
     });
     assert_eq!(answer.unwrap().sdp.unwrap().as_bytes(), b"mine");
 }
@@ -272,16 +339,26 @@ fn arrive_like(request: &Arrived) -> Arrived {
 #[tokio::test]
 async fn one_request_too_many_is_an_error_at_once_and_a_dropped_one_makes_room() {
     let socket = responder().await;
-    let client = Client::connect(ClientConfig { in_flight: 2, ..hasty(socket.local_addr().unwrap()) }).await.unwrap();
+    let client = Client::connect(ClientConfig {
+        in_flight: 2,
+        ..hasty(socket.local_addr().unwrap())
+    })
+    .await
+    .unwrap();
     let mut first = Box::pin(client.request(&Ping));
     let mut second = Box::pin(client.request(&Ping));
     for waiting in [&mut first, &mut second] {
         assert!(futures_poll_once(waiting).await.is_none());
     }
-    assert!(matches!(client.request(&Ping).await, Err(Error::Busy { limit: 2 })));
+    assert!(matches!(
+        client.request(&Ping).await,
+        Err(Error::Busy { limit: 2 })
+    ));
     drop(first);
     assert!(matches!(
-        client.request_within(&Ping, Duration::from_millis(20)).await,
+        client
+            .request_within(&Ping, Duration::from_millis(20))
+            .await,
         Err(Error::Timeout { .. })
     ));
     drop(second);
@@ -310,12 +387,20 @@ async fn where_nobody_listens_the_request_is_refused_at_once() {
 #[tokio::test]
 async fn a_node_that_comes_back_is_not_refused_for_the_past() {
     let address = responder().await.local_addr().unwrap();
-    let client = Client::connect(ClientConfig { sockets: 1, ..hasty(address) }).await.unwrap();
+    let client = Client::connect(ClientConfig {
+        sockets: 1,
+        ..hasty(address)
+    })
+    .await
+    .unwrap();
     assert!(matches!(client.request(&Ping).await, Err(Error::Refused)));
     let socket = UdpSocket::bind(address).await.unwrap();
     let (answer, ()) = tokio::join!(client.request(&Ping), async {
         let request = arrive(&socket).await;
-        socket.send_to(&answer_to(&request), request.from).await.unwrap();
+        socket
+            .send_to(&answer_to(&request), request.from)
+            .await
+            .unwrap();
     });
     answer.unwrap();
 }
@@ -326,9 +411,14 @@ async fn hostile_answers_are_typed_errors_and_the_client_lives_on() {
     let client = client(&socket).await;
     let deep = [b"d1:a".as_slice(), &[b'l'; 10_000]].concat();
     let wants: HashMap<&[u8], fn(&Error) -> bool> = HashMap::from([
-        (deep.as_slice(), (|why| matches!(why, Error::TooDeep { .. })) as fn(&Error) -> bool),
+        (
+            deep.as_slice(),
+            (|why| matches!(why, Error::TooDeep { .. })) as fn(&Error) -> bool,
+        ),
         (&[b'l'; 10_000], |why| matches!(why, Error::Undecodable(_))),
-        (b"d6:result2:ok3:sdpi1ee", |why| matches!(why, Error::Undecodable(_))),
+        (b"d6:result2:ok3:sdpi1ee", |why| {
+            matches!(why, Error::Undecodable(_))
+        }),
         (b"d6:result2:ok", |why| matches!(why, Error::Undecodable(_))),
         (b"", |why| matches!(why, Error::Undecodable(_))),
     ]);
@@ -336,10 +426,20 @@ async fn hostile_answers_are_typed_errors_and_the_client_lives_on() {
         let request = Offer::new("x", "a", "v=0\r\n");
         let (result, ()) = tokio::join!(client.request(&request), async {
             let request = arrive(&socket).await;
-            socket.send_to(&[&request.cookie, b" ".as_slice(), answer].concat(), request.from).await.unwrap();
+            socket
+                .send_to(
+                    &[&request.cookie, b" ".as_slice(), answer].concat(),
+                    request.from,
+                )
+                .await
+                .unwrap();
         });
         let why = result.unwrap_err();
-        assert!(is_right(&why), "{why:?} for {}", String::from_utf8_lossy(&answer[..answer.len().min(30)]));
+        assert!(
+            is_right(&why),
+            "{why:?} for {}",
+            String::from_utf8_lossy(&answer[..answer.len().min(30)])
+        );
     }
 }
 
@@ -347,7 +447,9 @@ async fn hostile_answers_are_typed_errors_and_the_client_lives_on() {
 async fn a_request_larger_than_a_datagram_is_not_sent() {
     let socket = responder().await;
     let client = client(&socket).await;
-    let answer = client.request(&Offer::new("x", "a", vec![b'a'; 70_000])).await;
+    let answer = client
+        .request(&Offer::new("x", "a", vec![b'a'; 70_000]))
+        .await;
     assert!(matches!(answer, Err(Error::TooLarge { limit: 65_507, .. })));
     assert_eq!(client.counts().sent, 0);
 }
