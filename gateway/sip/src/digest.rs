@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::Method;
 use crate::lws::{is_lws, is_token, take_while, trim, trim_start};
-use crate::param::quoted_length;
+use crate::param::closed_quote;
 
 /// A hash algorithm. `-sess` forms and SHA-512/256 are [`Algorithm::Other`]: no phone here uses them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -245,11 +245,7 @@ fn field(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (name, rest) = take_while(text, is_token);
     let rest = trim_start(trim_start(rest).strip_prefix(b"=")?);
     let (value, rest) = if rest.first() == Some(&b'"') {
-        let length = quoted_length(rest);
-        let closed = length >= 2 && rest[length - 1] == b'"';
-        if !closed {
-            return None;
-        }
+        let length = closed_quote(rest)?;
         (&rest[1..length - 1], &rest[length..])
     } else {
         let (value, rest) = take_while(rest, |byte| byte != b',');

@@ -7,6 +7,7 @@ use crate::header::Id;
 use crate::lws::{is_token_text, number};
 use crate::message::Entry;
 use crate::uri::{Uri, escapes_are_whole};
+use crate::values::Values;
 use crate::{CSeq, Header, Message, NameAddr, Via};
 
 /// Why a message is refused. A response with a fault is dropped.
@@ -31,20 +32,31 @@ impl Fault {
     }
 }
 
-/// Headers of which there is one at most (§7.3.1: only lists may repeat), as far as anything here acts on them.
-const ONCE: [Header<'static>; 11] = [
-    Header::From,
-    Header::To,
-    Header::CallId,
-    Header::CSeq,
-    Header::MaxForwards,
-    Header::ContentLength,
-    Header::ContentType,
-    Header::Expires,
-    Header::Event,
-    Header::ReferTo,
-    Header::Replaces,
-];
+/// A bit for each header of which there is one at most (§7.3.1: only lists may repeat), as far as anything here acts on them.
+const ONCE: u64 = once();
+
+const fn once() -> u64 {
+    let headers = [
+        Header::From,
+        Header::To,
+        Header::CallId,
+        Header::CSeq,
+        Header::MaxForwards,
+        Header::ContentLength,
+        Header::ContentType,
+        Header::Expires,
+        Header::Event,
+        Header::ReferTo,
+        Header::Replaces,
+    ];
+    let mut bits = 0;
+    let mut at = 0;
+    while at < headers.len() {
+        bits |= headers[at].known_bit();
+        at += 1;
+    }
+    bits
+}
 
 impl Message {
     /// Whether the message may be worked on.
@@ -62,9 +74,9 @@ impl Message {
     /// Lines and line ends.
     fn check_form(&self) -> Result<(), Fault> {
         let defects = self.defects();
-        let head = &self.bytes()[..self.head_end()];
-        let bare_cr =
-            || memchr::memchr_iter(b'\r', head).any(|at| head.get(at + 1) != Some(&b'\n'));
+        // Each line has one CR where all end in CRLF; one more stands somewhere inside.
+        let head = &self.bytes()[..self.body_start()];
+        let bare_cr = || memchr::memchr_iter(b'\r', head).count() != defects.lines as usize;
         if defects.unterminated {
             return Err(Fault::bad_request("no empty line behind the headers"));
         }
@@ -100,20 +112,14 @@ impl Message {
 
     /// The headers of §8.1.1, once each, and readable.
     fn check_headers(&self) -> Result<(), Fault> {
-        if self.lines(Header::Via).next().is_none() {
-            return Err(Fault::bad_request("no Via"));
-        }
-        if !self
-            .values(Header::Via)
-            .all(|value| Via::parse(value).is_some())
-            || self.top_via().is_none()
-        {
+        let mut lines = self.lines(Header::Via);
+        // The first line has to have a value: it says where the response goes.
+        let top = lines.next().ok_or(Fault::bad_request("no Via"))?;
+        let readable = |line| Values::new(line, true).all(|value| Via::parse(value).is_some());
+        if Values::new(top, true).next().is_none() || !readable(top) || !lines.all(readable) {
             return Err(Fault::bad_request("an unreadable Via"));
         }
-        if ONCE
-            .iter()
-            .any(|header| self.lines(*header).nth(1).is_some())
-        {
+        if self.repeats(ONCE) {
             return Err(Fault::bad_request("a header twice that may stand once"));
         }
         if self.call_id().is_empty() {

@@ -202,29 +202,41 @@ impl Framer {
 /// What Content-Length says, in a complete head; 0 without one.
 fn content_length(head: &[u8]) -> Result<usize, FramingError> {
     let mut length = None;
-    let mut lines = head.split(|byte| *byte == b'\n').peekable();
-    while let Some(line) = lines.next() {
-        let Some(colon) = memchr(b':', line) else {
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', head) {
+        let line = std::mem::replace(&mut start, end + 1);
+        if !matches!(head[line], b'l' | b'L' | b'c' | b'C') {
+            continue;
+        }
+        let Some(value) = content_length_value(&head[line..end]) else {
             continue;
         };
-        if Id::of(trim(&line[..colon])) != Header::ContentLength.id()
-            || line[0] == b' '
-            || line[0] == b'\t'
-        {
-            continue;
-        }
-        let mut value = trim(&line[colon + 1..]);
-        while let Some(folded) = lines.next_if(|next| matches!(next.first(), Some(b' ' | b'\t'))) {
-            let folded = trim(folded);
-            if !value.is_empty() && !folded.is_empty() {
-                return Err(FramingError::ContentLength);
-            }
-            value = if value.is_empty() { folded } else { value };
-        }
-        let number = number(value).ok_or(FramingError::ContentLength)?;
+        let more = folded(&head[start..]);
+        let number = if more.is_empty() {
+            number(trim(value))
+        } else {
+            number(trim(&[value, more].concat()))
+        };
+        let number = number.ok_or(FramingError::ContentLength)?;
         if length.replace(number as usize).is_some() {
             return Err(FramingError::ContentLength);
         }
     }
     Ok(length.unwrap_or(0))
+}
+
+/// What stands behind the colon, if the line is Content-Length.
+fn content_length_value(line: &[u8]) -> Option<&[u8]> {
+    let colon = memchr(b':', line)?;
+    let is_length = Id::of(trim(&line[..colon])) == Header::ContentLength.id();
+    is_length.then_some(&line[colon + 1..])
+}
+
+/// The continuation lines that start the text.
+fn folded(text: &[u8]) -> &[u8] {
+    let mut end = 0;
+    while matches!(text.get(end), Some(b' ' | b'\t')) {
+        end += memchr(b'\n', &text[end..]).map_or(text.len() - end, |at| at + 1);
+    }
+    &text[..end]
 }

@@ -26,10 +26,18 @@ macro_rules! headers {
         const HEADERS: &[Header<'static>] = &[$(Header::$variant),*];
 
         impl Header<'_> {
-            fn known(self) -> Id {
+            pub(crate) fn id(self) -> Id {
                 match self {
                     $(Self::$variant => Id(Row8::$variant as u8),)*
                     Self::Other(name) => Id::of(name),
+                }
+            }
+
+            /// The bit of a header that is written as one of the table; none for `Other`.
+            pub(crate) const fn known_bit(self) -> u64 {
+                match self {
+                    $(Self::$variant => 1 << Row8::$variant as u8,)*
+                    Self::Other(_) => 0,
                 }
             }
         }
@@ -217,10 +225,6 @@ impl<'a> Header<'a> {
         TABLE
             .get(usize::from(self.id().0))
             .is_some_and(|row| row.list)
-    }
-
-    pub(crate) fn id(self) -> Id {
-        self.known()
     }
 }
 

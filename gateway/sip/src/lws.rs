@@ -28,8 +28,25 @@ pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
 
 /// Whether the byte may stand in a token (RFC 3261 §25.1).
 pub(crate) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+    TOKEN[usize::from(byte)]
 }
+
+/// Looked at for nearly every byte of a Via: a table is several times faster than asking.
+const TOKEN: [bool; 256] = {
+    let others = b"-.!%*_+`'~";
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 /// Whether the text is a token.
 pub(crate) fn is_token_text(text: &[u8]) -> bool {

@@ -61,6 +61,8 @@ pub struct Message {
     entries: Arc<[Entry]>,
     /// A bit for each header of the table that is there: most questions are about headers that are not.
     present: u64,
+    /// The same for each that is there more than once.
+    repeated: u64,
     start: StartLine,
     /// Where the first header line starts.
     head_start: u32,
@@ -88,6 +90,8 @@ pub(crate) struct Entry {
 pub(crate) struct Defects {
     /// There is no empty line behind the headers.
     pub(crate) unterminated: bool,
+    /// Lines up to and with the empty one.
+    pub(crate) lines: u32,
     /// A line ends in LF alone.
     pub(crate) bare_lf: bool,
     /// A line is no header.
@@ -176,6 +180,7 @@ impl Message {
             entries: Arc::from(&scan.entries[..]),
             bytes,
             present: scan.present,
+            repeated: scan.repeated,
             start,
             head_start: first_line as u32,
             head_end: head_end as u32,
@@ -251,15 +256,20 @@ impl Message {
         self.present & id.bit() != 0
     }
 
+    /// Whether one of these, given as a bit each, is there more than once.
+    pub(crate) fn repeats(&self, headers: u64) -> bool {
+        self.repeated & headers != 0
+    }
+
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// Where the line of an entry ends, its line end included.
-    pub(crate) fn line_end(&self, entry: usize) -> usize {
+    /// Where a line starts; behind the last one, where the empty line does.
+    pub(crate) fn line_start(&self, entry: usize) -> usize {
         self.entries
-            .get(entry + 1)
-            .map_or(self.head_end, |next| next.line) as usize
+            .get(entry)
+            .map_or(self.head_end, |entry| entry.line) as usize
     }
 
     pub(crate) fn head_start(&self) -> usize {
@@ -268,6 +278,10 @@ impl Message {
 
     pub(crate) fn head_end(&self) -> usize {
         self.head_end as usize
+    }
+
+    pub(crate) fn body_start(&self) -> usize {
+        self.body_start as usize
     }
 
     pub(crate) fn start_line(&self) -> &StartLine {
@@ -291,6 +305,7 @@ struct Scan {
     at: usize,
     entries: SmallVec<[Entry; 32]>,
     present: u64,
+    repeated: u64,
     content_length: Option<usize>,
     defects: Defects,
 }
@@ -309,6 +324,7 @@ impl Scan {
         };
         let mut end = start + length;
         self.at = end + 1;
+        self.defects.lines += 1;
         if end > start && bytes[end - 1] == b'\r' {
             end -= 1;
         } else {
@@ -339,6 +355,7 @@ impl Scan {
             if entry.id == Header::ContentLength.id() && self.present & entry.id.bit() == 0 {
                 self.content_length = Some(self.entries.len());
             }
+            self.repeated |= self.present & entry.id.bit();
             self.present |= entry.id.bit();
             self.entries.push(entry);
         }

@@ -2,7 +2,7 @@
 
 use crate::Uri;
 use crate::lws::{trim, trim_start};
-use crate::param::{Params, quoted_length};
+use crate::param::{Params, closed_quote};
 
 /// A name-addr or addr-spec with its header parameters.
 #[derive(Clone, Copy, Debug)]
@@ -95,15 +95,6 @@ impl<'a> NameAddr<'a> {
     pub fn parsed_uri(&self) -> Option<Uri<'a>> {
         Uri::parse(self.uri)
     }
-}
-
-/// The length of a leading quoted string, if it is closed.
-fn closed_quote(value: &[u8]) -> Option<usize> {
-    let length = quoted_length(value);
-    let closed = length >= 2
-        && value.get(length - 1) == Some(&b'"')
-        && quoted_length(&value[..length - 1]) == length - 1;
-    closed.then_some(length)
 }
 
 #[cfg(test)]

@@ -59,16 +59,21 @@ fn segment(text: &[u8]) -> usize {
 }
 
 /// The length of a quoted string that starts the text, both quotes included; all of the text if it is never closed.
-pub(crate) fn quoted_length(text: &[u8]) -> usize {
+fn quoted_length(text: &[u8]) -> usize {
+    closed_quote(text).unwrap_or(text.len())
+}
+
+/// The length of a quoted string that starts the text, both quotes included; `None` if it is never closed.
+pub(crate) fn closed_quote(text: &[u8]) -> Option<usize> {
     let mut at = 1;
     while at < text.len() {
         match text[at] {
             b'\\' => at += 2,
-            b'"' => return at + 1,
+            b'"' => return Some(at + 1),
             _ => at += 1,
         }
     }
-    text.len()
+    None
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ impl Edited {
         self.added.is_empty() && self.removed.is_empty()
     }
 
-    fn is_removed(&self, line: usize) -> bool {
+    pub(super) fn is_removed(&self, line: usize) -> bool {
         self.removed
             .get(line / 64)
             .is_some_and(|bits| bits >> (line % 64) & 1 == 1)
@@ -32,38 +32,54 @@ impl Edited {
 
     /// All lines in their order.
     pub(super) fn view(&self) -> impl Iterator<Item = Line> {
+        self.matching(|_| true, |_| true)
+    }
+
+    /// The lines of one header in their order.
+    pub(super) fn lines_of<'s>(&'s self, wanted: Wanted<'s>) -> impl Iterator<Item = Line> + 's {
+        let (entries, bytes) = (self.message.entries(), self.message.bytes());
+        let is_added = move |line: usize| {
+            self.added[line].id == wanted.id
+                && (wanted.id != Id::OTHER
+                    || self
+                        .name(Line::Added(line))
+                        .eq_ignore_ascii_case(wanted.name))
+        };
+        let possible = wanted.id == Id::OTHER || self.message.has(wanted.id);
+        self.matching(
+            move |line| possible && entries[line].is(wanted, bytes),
+            is_added,
+        )
+    }
+
+    /// Walks over received and added lines in their order and gives those that match.
+    fn matching(
+        &self,
+        is_received: impl Fn(usize) -> bool,
+        is_added: impl Fn(usize) -> bool,
+    ) -> impl Iterator<Item = Line> {
         let lines = self.message.entries().len();
         let (mut next_added, mut next_received) = (0, 0);
         std::iter::from_fn(move || {
             loop {
-                if self
+                let until = self
                     .added
                     .get(next_added)
-                    .is_some_and(|added| added.at <= next_received)
-                {
-                    next_added += 1;
-                    return Some(Line::Added(next_added - 1));
+                    .map_or(lines, |added| added.at as usize);
+                while next_received < until {
+                    let line = next_received;
+                    next_received += 1;
+                    if is_received(line) && !self.is_removed(line) {
+                        return Some(Line::Received(line));
+                    }
                 }
-                if next_received >= lines {
+                if next_added >= self.added.len() {
                     return None;
                 }
-                next_received += 1;
-                if !self.is_removed(next_received - 1) {
-                    return Some(Line::Received(next_received - 1));
+                next_added += 1;
+                if is_added(next_added - 1) {
+                    return Some(Line::Added(next_added - 1));
                 }
-            }
-        })
-    }
-
-    pub(super) fn lines_of<'s>(&'s self, wanted: Wanted<'s>) -> impl Iterator<Item = Line> + 's {
-        self.view().filter(move |line| match *line {
-            Line::Received(line) => self.message.entries()[line].is(wanted, self.message.bytes()),
-            Line::Added(line) => {
-                self.added[line].id == wanted.id
-                    && (wanted.id != Id::OTHER
-                        || self
-                            .name(Line::Added(line))
-                            .eq_ignore_ascii_case(wanted.name))
             }
         })
     }
@@ -77,7 +93,7 @@ impl Edited {
             Line::Received(line) => self.message.entries()[line].name(self.message.bytes()),
             Line::Added(line) => {
                 let added = &self.added[line];
-                &self.text[added.line..added.line + added.name_length]
+                &self.text[added.line as usize..(added.line + added.name_length) as usize]
             }
         }
     }
@@ -85,7 +101,10 @@ impl Edited {
     pub(super) fn value(&self, line: Line) -> &[u8] {
         match line {
             Line::Received(line) => self.message.entries()[line].value(self.message.bytes()),
-            Line::Added(line) => &self.text[self.added[line].value.clone()],
+            Line::Added(line) => {
+                let added = &self.added[line];
+                &self.text[added.value_start as usize..added.value_end as usize]
+            }
         }
     }
 
@@ -125,11 +144,16 @@ impl Edited {
 
 /// Changing lines.
 impl Edited {
-    /// The index among the added lines, and the `at`, that put a line directly before this one.
+    /// The index among the added lines, and the line of the message, before which a new line has to go to stand directly before
+    /// this one.
     pub(super) fn before(&self, line: Line) -> (usize, usize) {
         match line {
-            Line::Added(line) => (line, self.added[line].at),
-            Line::Received(line) => (self.added.partition_point(|added| added.at <= line), line),
+            Line::Added(line) => (line, self.added[line].at as usize),
+            Line::Received(line) => (
+                self.added
+                    .partition_point(|added| added.at as usize <= line),
+                line,
+            ),
         }
     }
 
@@ -172,25 +196,24 @@ impl Edited {
         let line = self.text.len();
         self.text
             .extend(name.iter().filter(|byte| is_token(**byte)));
-        let name_length = self.text.len() - line;
+        let name_end = self.text.len();
+        let id = Id::of(&self.text[line..]);
         self.text.extend_from_slice(b": ");
-        let start = self.text.len();
+        let value_start = self.text.len();
         match value {
             [whole] => push_unfolded(&mut self.text, whole),
             parts => push_unfolded(&mut self.text, &parts.concat()),
         }
-        let value = start..self.text.len();
+        let value_end = self.text.len();
         self.text.extend_from_slice(b"\r\n");
-        let id = Id::of(&self.text[line..line + name_length]);
-        self.added.insert(
-            place,
-            Added {
-                at,
-                id,
-                line,
-                name_length,
-                value,
-            },
-        );
+        let added = Added {
+            at: at as u32,
+            line: line as u32,
+            name_length: (name_end - line) as u32,
+            value_start: value_start as u32,
+            value_end: value_end as u32,
+            id,
+        };
+        self.added.insert(place, added);
     }
 }

@@ -25,7 +25,7 @@ pub struct Edited {
     /// A bit for each line of the message: whether it is gone.
     removed: SmallVec<[u64; 4]>,
     /// New lines in their order of appearance: `at` never falls.
-    added: Vec<Added>,
+    added: SmallVec<[Added; 4]>,
     /// The text of the new lines.
     text: Vec<u8>,
     body: Option<Bytes>,
@@ -40,15 +40,16 @@ struct EditedStart {
     text: Range<usize>,
 }
 
-/// A new line; ranges are of [`Edited::text`].
+/// A new line; what is not `at` is offsets in [`Edited::text`], which is far from 4 GiB.
 #[derive(Clone, Debug)]
 struct Added {
     /// The line of the message before which it stands; the number of lines for the end.
-    at: usize,
+    at: u32,
+    line: u32,
+    name_length: u32,
+    value_start: u32,
+    value_end: u32,
     id: Id,
-    line: usize,
-    name_length: usize,
-    value: Range<usize>,
 }
 
 /// A line of the edited view.
@@ -65,7 +66,7 @@ impl Edited {
             message,
             start: None,
             removed: SmallVec::new(),
-            added: Vec::new(),
+            added: SmallVec::new(),
             text: Vec::new(),
             body: None,
             compact: false,
@@ -215,7 +216,7 @@ impl Edited {
     /// Adds a line behind the last of that name; if there is none, before Content-Length or else at the end.
     pub fn append(&mut self, header: Header<'_>, value: &[u8]) {
         let (place, at) = match self.lines_of(Wanted::from(header)).last() {
-            Some(Line::Added(line)) => (line + 1, self.added[line].at),
+            Some(Line::Added(line)) => (line + 1, self.added[line].at as usize),
             Some(Line::Received(line)) => (self.before(Line::Received(line)).0, line + 1),
             None => match self.find(Wanted::from(Header::ContentLength)) {
                 Some(line) => self.before(line),
@@ -246,16 +247,15 @@ impl Edited {
 
     /// The message as it leaves. Content-Length is corrected, or added if there is none; what was not edited is what came.
     pub fn to_bytes(&self) -> Bytes {
-        let as_received =
-            self.is_untouched() && self.start.is_none() && self.body.is_none() && !self.compact;
-        if as_received
-            && self.message.ends_head_regularly()
-            && self.length_line() == LengthLine::Right
-        {
+        let length_line = self.length_line();
+        if self.is_as_received() && length_line == LengthLine::Right {
             return self.message.bytes().clone();
         }
-        let mut out = Vec::with_capacity(self.len());
-        self.write(&mut |bytes| out.extend_from_slice(bytes));
+        // Enough in any case: counting first costs more than the bytes that stay unused.
+        let start = self.start.as_ref().map_or(0, |start| start.line.len());
+        let head = self.message.head_end() + self.text.len();
+        let mut out = Vec::with_capacity(start + head + self.body().len() + 64);
+        self.write(&length_line, &mut |bytes| out.extend_from_slice(bytes));
         Bytes::from(out)
     }
 
@@ -263,7 +263,7 @@ impl Edited {
     #[expect(clippy::len_without_is_empty, reason = "a message is never empty")]
     pub fn len(&self) -> usize {
         let mut length = 0;
-        self.write(&mut |bytes| length += bytes.len());
+        self.write(&self.length_line(), &mut |bytes| length += bytes.len());
         length
     }
 }

@@ -33,51 +33,74 @@ impl Edited {
         }
     }
 
-    pub(super) fn write(&self, out: &mut impl FnMut(&[u8])) {
-        let bytes = self.message.bytes();
+    /// Whether serialising gives the bytes that came, if Content-Length is right.
+    pub(super) fn is_as_received(&self) -> bool {
+        self.is_untouched()
+            && self.start.is_none()
+            && self.body.is_none()
+            && !self.compact
+            && self.message.ends_head_regularly()
+    }
+
+    pub(super) fn write(&self, length_line: &LengthLine, out: &mut impl FnMut(&[u8])) {
         match &self.start {
-            None => out(&bytes[..self.message.head_start()]),
+            None => self.write_received(0..self.message.head_start(), out),
             Some(start) => {
                 out(&start.line);
                 out(b"\r\n");
             }
         }
-        self.write_lines(out);
+        if *length_line == LengthLine::Right && !self.compact {
+            self.write_edits(out);
+        } else {
+            self.write_each(length_line, out);
+        }
         out(b"\r\n");
         out(self.body());
     }
 
-    fn write_lines(&self, out: &mut impl FnMut(&[u8])) {
-        let length_line = self.length_line();
-        if length_line == LengthLine::Right && self.is_untouched() && !self.compact {
-            return self.write_received(self.message.head_start()..self.message.head_end(), out);
+    /// The lines in as few pieces as the edits allow.
+    fn write_edits(&self, out: &mut impl FnMut(&[u8])) {
+        let mut next = 0;
+        for added in &self.added {
+            self.write_kept(next..added.at as usize, out);
+            next = added.at as usize;
+            out(&self.text[added.line as usize..added.value_end as usize + 2]);
         }
-        // Lines that came one behind the other leave in one piece.
-        let mut run = 0..0;
+        self.write_kept(next..self.message.entries().len(), out);
+    }
+
+    /// Those of these received lines that are not removed.
+    fn write_kept(&self, lines: Range<usize>, out: &mut impl FnMut(&[u8])) {
+        let mut run = lines.start;
+        if !self.removed.is_empty() {
+            for line in lines.clone().filter(|line| self.is_removed(*line)) {
+                self.write_received(
+                    self.message.line_start(run)..self.message.line_start(line),
+                    out,
+                );
+                run = line + 1;
+            }
+        }
+        self.write_received(
+            self.message.line_start(run)..self.message.line_start(lines.end),
+            out,
+        );
+    }
+
+    /// Line by line, names compact if they are to be, Content-Length put right.
+    fn write_each(&self, length_line: &LengthLine, out: &mut impl FnMut(&[u8])) {
         for line in self.view() {
-            let replaced =
-                length_line != LengthLine::Right && self.header_of(line) == Header::ContentLength;
-            if let Line::Received(index) = line
-                && !replaced
-                && !self.compact
-            {
-                let range =
-                    self.message.entries()[index].line as usize..self.message.line_end(index);
-                if run.end != range.start {
-                    self.write_received(std::mem::replace(&mut run, range.start..range.start), out);
+            match length_line {
+                LengthLine::Wrong(first) if self.header_of(line) == Header::ContentLength => {
+                    if *first == line {
+                        self.write_length(out);
+                    }
                 }
-                run.end = range.end;
-                continue;
-            }
-            self.write_received(std::mem::take(&mut run), out);
-            match (&length_line, replaced) {
-                (_, false) => self.write_line(line, out),
-                (LengthLine::Wrong(first), true) if *first == line => self.write_length(out),
-                _ => {}
+                _ => self.write_line(line, out),
             }
         }
-        self.write_received(run, out);
-        if length_line == LengthLine::Missing {
+        if *length_line == LengthLine::Missing {
             self.write_length(out);
         }
     }
@@ -100,12 +123,12 @@ impl Edited {
         out(compact);
         match line {
             Line::Received(index) => {
-                let start = self.message.entries()[index].line as usize + name_length;
-                self.write_received(start..self.message.line_end(index), out);
+                let start = self.message.line_start(index) + name_length;
+                self.write_received(start..self.message.line_start(index + 1), out);
             }
             Line::Added(index) => {
                 let added = &self.added[index];
-                out(&self.text[added.line + name_length..added.value.end + 2]);
+                out(&self.text[added.line as usize + name_length..added.value_end as usize + 2]);
             }
         }
     }
