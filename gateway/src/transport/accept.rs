@@ -25,7 +25,11 @@ const BACKLOG: i32 = 4096;
 
 /// Binds a listener for streams.
 pub(super) fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     // So that a restart need not wait for the old connections to be forgotten; a living listener is still an error.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -51,7 +55,9 @@ pub(super) async fn accept(shared: Arc<Shared>, listening: Arc<Listening>, liste
     let mut phase = shared.phase.clone();
     loop {
         // Before the accept: whoever finds all places taken waits in the kernel, which costs us nothing.
-        let Ok(permit) = handshakes.clone().acquire_owned().await else { return };
+        let Ok(permit) = handshakes.clone().acquire_owned().await else {
+            return;
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = phase.wait_for(|phase| *phase != Phase::Running) => return,
@@ -89,9 +95,17 @@ fn begin(
     }
     let Some(slot) = shared.slot() else { return };
     tune(&stream);
-    let Some((flow, id)) = flow_of(listening.id, listening.transport, &stream) else { return };
+    let Some((flow, id)) = flow_of(listening.id, listening.transport, &stream) else {
+        return;
+    };
     let (shared, listening) = (shared.clone(), listening.clone());
-    let arrival = Arrival { shared, listening, flow, id, slot };
+    let arrival = Arrival {
+        shared,
+        listening,
+        flow,
+        id,
+        slot,
+    };
     match &arrival.listening.tls {
         Some(config) => {
             let acceptor = TlsAcceptor::from(config.clone());
@@ -123,10 +137,16 @@ async fn handshake(
 /// A peer too old for us is worth a line: its owner wonders why it does not register. All else is noise of the network.
 fn say_failed(arrival: &Arrival, error: &io::Error) {
     let flow = &arrival.flow;
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
         Some(rustls::Error::PeerIncompatible(why)) => arrival.shared.complain(|| {
-            tracing::info!(?flow, ?why, "a device speaks no TLS that we speak (1.2 or 1.3, no CBC)");
+            tracing::info!(
+                ?flow,
+                ?why,
+                "a device speaks no TLS that we speak (1.2 or 1.3, no CBC)"
+            );
         }),
         _ => tracing::debug!(?flow, ?error, "TLS handshake failed"),
     }
@@ -142,7 +162,13 @@ fn settle(arrival: Arrival, mut link: Link) {
         if let Err(error) = link.socket_mut().enter() {
             return tracing::debug!(?error, flow = ?arrival.flow, "connection lost");
         }
-        let Arrival { shared, listening, flow, id, slot } = arrival;
+        let Arrival {
+            shared,
+            listening,
+            flow,
+            id,
+            slot,
+        } = arrival;
         if listening.transport.is_websocket() {
             // A task of its own, which ends at the upgrade and gives its memory back.
             tokio::spawn(http::serve(shared, listening, link, flow, id, slot));

@@ -42,7 +42,12 @@ pub(super) fn pool_key(
         (Transport::Tcp, _) => None,
         _ => return Err(ConnectError::Unsupported),
     };
-    Ok(PoolKey { listener, transport, peer, name })
+    Ok(PoolKey {
+        listener,
+        transport,
+        peer,
+        name,
+    })
 }
 
 /// Finds or opens a connection. Dropping the future does not end an attempt: others may wait for it.
@@ -53,7 +58,10 @@ pub(super) async fn connect(
 ) -> Result<Flow, ConnectError> {
     let key = key?;
     let mut outcome = {
-        let mut under_way = attempts.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = attempts
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(flow) = living(&shared, &key) {
             return Ok(flow);
         }
@@ -67,7 +75,10 @@ pub(super) async fn connect(
         }
     };
     // The sender goes without a word only when the runtime ends.
-    let result = outcome.wait_for(Option::is_some).await.map_err(|_| ConnectError::Stopping)?;
+    let result = outcome
+        .wait_for(Option::is_some)
+        .await
+        .map_err(|_| ConnectError::Stopping)?;
     result.clone().unwrap_or(Err(ConnectError::Stopping))
 }
 
@@ -84,7 +95,10 @@ fn begin(
     if *shared.phase.borrow() != Phase::Running {
         return Err(ConnectError::Stopping);
     }
-    let listening = shared.listener(key.listener).cloned().ok_or(ConnectError::Unsupported)?;
+    let listening = shared
+        .listener(key.listener)
+        .cloned()
+        .ok_or(ConnectError::Unsupported)?;
     let slot = shared.slot().ok_or(ConnectError::TooMany)?;
     let (tell, outcome) = watch::channel(None);
     // TLS is spoken on the handshake thread; both move to a worker afterwards.
@@ -100,7 +114,10 @@ fn begin(
             shared.counters.count_connect_failure();
             tracing::debug!(?error, ?key, "cannot connect");
         }
-        let mut under_way = attempts.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = attempts
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         under_way.remove(&key);
         drop(under_way);
         // Nobody may wait any more; the connection stays for the next.
@@ -123,7 +140,9 @@ async fn open(
         Some(name) => secure(&shared, name.clone(), stream).await?,
         None => Link::Plain(Socket::Settled(stream)),
     };
-    link.socket_mut().leave().map_err(|error| ConnectError::Io(error.kind()))?;
+    link.socket_mut()
+        .leave()
+        .map_err(|error| ConnectError::Io(error.kind()))?;
     let worker = shared.worker().clone();
     let pool = shared.clone();
     let session = Session::open(shared, flow, id, listening.outbox, false, slot);
@@ -140,13 +159,19 @@ async fn open(
 /// Leaves from the listener's own address, which the other side's access list knows.
 async fn dial(bound: SocketAddr, peer: SocketAddr) -> Result<TcpStream, ConnectError> {
     let dialled = async {
-        let socket = if peer.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        let socket = if peer.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
         if bound.is_ipv4() == peer.is_ipv4() && !bound.ip().is_unspecified() {
             socket.bind(SocketAddr::new(bound.ip(), 0))?;
         }
         socket.connect(peer).await
     };
-    dialled.await.map_err(|error| ConnectError::Io(error.kind()))
+    dialled
+        .await
+        .map_err(|error| ConnectError::Io(error.kind()))
 }
 
 async fn secure(
@@ -154,8 +179,14 @@ async fn secure(
     name: ServerName<'static>,
     stream: TcpStream,
 ) -> Result<Link, ConnectError> {
-    let config = shared.settings.client_tls.clone().ok_or(ConnectError::Unsupported)?;
+    let config = shared
+        .settings
+        .client_tls
+        .clone()
+        .ok_or(ConnectError::Unsupported)?;
     let connecting = TlsConnector::from(config).connect(name, Socket::Settled(stream));
-    let stream = connecting.await.map_err(|error| ConnectError::Tls(error.to_string()))?;
+    let stream = connecting
+        .await
+        .map_err(|error| ConnectError::Tls(error.to_string()))?;
     Ok(Link::Tls(Box::new(stream.into())))
 }

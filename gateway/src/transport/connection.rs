@@ -34,7 +34,10 @@ impl Session {
         accepted: bool,
         slot: OwnedSemaphorePermit,
     ) -> Self {
-        let entry = Arc::new(Entry { flow, outbox: Outbox::new(limit) });
+        let entry = Arc::new(Entry {
+            flow,
+            outbox: Outbox::new(limit),
+        });
         shared.connections.by_id.insert(id, entry.clone());
         shared.counters.count_opened(flow.transport);
         tracing::debug!(?flow, "connection opened");
@@ -43,7 +46,13 @@ impl Session {
         if *shared.phase.borrow() != Phase::Running {
             entry.outbox.close(CloseReason::Stopping);
         }
-        Self { shared, entry, accepted, reason: CloseReason::Stopping, _slot: slot }
+        Self {
+            shared,
+            entry,
+            accepted,
+            reason: CloseReason::Stopping,
+            _slot: slot,
+        }
     }
 
     pub(super) fn flow(&self) -> &Flow {
@@ -65,7 +74,10 @@ impl Drop for Session {
             self.shared.connections.by_id.remove(&id);
             if !self.accepted {
                 // Only connections to the core and to other nodes: few.
-                self.shared.connections.opened_by_us.retain(|_, held| *held != id);
+                self.shared
+                    .connections
+                    .opened_by_us
+                    .retain(|_, held| *held != id);
             }
         }
         self.entry.outbox.close(self.reason.clone());
@@ -95,7 +107,16 @@ pub(super) fn flow_of(
     getrandom::fill(&mut random).ok()?;
     let id = ConnectionId::from_random(random);
     let (local, peer) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
-    Some((Flow { listener, transport, local, peer, connection: Some(id) }, id))
+    Some((
+        Flow {
+            listener,
+            transport,
+            local,
+            peer,
+            connection: Some(id),
+        },
+        id,
+    ))
 }
 
 /// What every stream socket is set to. Errors are ignored: a connection without these works, only less well.

@@ -58,8 +58,13 @@ impl DropReason {
 }
 
 /// All transports, in the order of the counters.
-pub const TRANSPORTS: [Transport; 5] =
-    [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
+pub const TRANSPORTS: [Transport; 5] = [
+    Transport::Udp,
+    Transport::Tcp,
+    Transport::Tls,
+    Transport::Ws,
+    Transport::Wss,
+];
 
 fn place(transport: Transport) -> usize {
     match transport {
@@ -164,7 +169,11 @@ impl Counters {
     }
 
     pub(super) fn count_handshake(&self, succeeded: bool) {
-        add(if succeeded { &self.handshakes } else { &self.handshake_failures });
+        add(if succeeded {
+            &self.handshakes
+        } else {
+            &self.handshake_failures
+        });
     }
 
     pub(super) fn count_connect_failure(&self) {
@@ -197,7 +206,10 @@ mod tests {
             counters.count_opened(transport);
             assert_eq!(counters.open(transport), 1);
             counters.count_closed(transport);
-            assert_eq!((counters.open(transport), counters.opened(transport)), (0, 1));
+            assert_eq!(
+                (counters.open(transport), counters.opened(transport)),
+                (0, 1)
+            );
         }
     }
 }

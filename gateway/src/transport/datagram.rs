@@ -38,13 +38,21 @@ pub(super) fn receive(
             let flags = MsgFlags::MSG_DONTWAIT;
             let got = recvmsg::<SockaddrIn>(fd, &mut parts, Some(&mut control), flags)?;
             take_address(got.cmsgs()?, &mut local);
-            (got.bytes, got.address.map(|address| SocketAddr::V4(SocketAddrV4::from(address))))
+            (
+                got.bytes,
+                got.address
+                    .map(|address| SocketAddr::V4(SocketAddrV4::from(address))),
+            )
         }
         SocketAddr::V6(_) => {
             let flags = MsgFlags::MSG_DONTWAIT;
             let got = recvmsg::<SockaddrIn6>(fd, &mut parts, Some(&mut control), flags)?;
             take_address(got.cmsgs()?, &mut local);
-            (got.bytes, got.address.map(|address| SocketAddr::V6(SocketAddrV6::from(address))))
+            (
+                got.bytes,
+                got.address
+                    .map(|address| SocketAddr::V6(SocketAddrV6::from(address))),
+            )
         }
     };
     let peer = peer.ok_or(io::ErrorKind::InvalidData)?;
@@ -60,7 +68,11 @@ fn take_address(messages: impl Iterator<Item = ControlMessageOwned>, local: &mut
             ControlMessageOwned::Ipv6PacketInfo(info) => {
                 let ip = std::net::Ipv6Addr::from(info.ipi6_addr.s6_addr);
                 // A link-local address means nothing without its link.
-                let scope = if ip.is_unicast_link_local() { info.ipi6_ifindex } else { 0 };
+                let scope = if ip.is_unicast_link_local() {
+                    info.ipi6_ifindex
+                } else {
+                    0
+                };
                 *local = SocketAddrV6::new(ip, local.port(), 0, scope).into();
             }
             _ => {}
@@ -80,15 +92,22 @@ pub(super) fn send(
     let fd = socket.as_raw_fd();
     let sent = match (local, peer) {
         (SocketAddr::V4(local), SocketAddr::V4(peer)) => {
-            let source = in_addr { s_addr: u32::from_ne_bytes(local.ip().octets()) };
-            let info =
-                in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: source, ipi_addr: in_addr { s_addr: 0 } };
+            let source = in_addr {
+                s_addr: u32::from_ne_bytes(local.ip().octets()),
+            };
+            let info = in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: source,
+                ipi_addr: in_addr { s_addr: 0 },
+            };
             let control = [ControlMessage::Ipv4PacketInfo(&info)];
             sendmsg(fd, &parts, &control, flags, Some(&SockaddrIn::from(peer)))?
         }
         (SocketAddr::V6(local), SocketAddr::V6(peer)) => {
             let info = in6_pktinfo {
-                ipi6_addr: in6_addr { s6_addr: local.ip().octets() },
+                ipi6_addr: in6_addr {
+                    s6_addr: local.ip().octets(),
+                },
                 ipi6_ifindex: local.scope_id(),
             };
             let control = [ControlMessage::Ipv6PacketInfo(&info)];

@@ -72,7 +72,14 @@ pub(super) struct Deadlines {
 impl Deadlines {
     /// `must_speak`: it was accepted, and no message came yet.
     pub(super) fn new(now: Instant, is_websocket: bool, must_speak: bool) -> Self {
-        Self { opened: now, heard: now, half_since: None, pinged: false, must_speak, is_websocket }
+        Self {
+            opened: now,
+            heard: now,
+            half_since: None,
+            pinged: false,
+            must_speak,
+            is_websocket,
+        }
     }
 
     /// Bytes came; `half`: a message is begun and not ended; `spoke`: a whole message or keepalive was among them.
@@ -99,9 +106,10 @@ impl Deadlines {
         let mut next = match (self.is_websocket, self.pinged) {
             (false, _) => (self.heard + timeouts.idle, Due::Close(CloseReason::Idle)),
             (true, false) => (self.heard + timeouts.ping, Due::Ping),
-            (true, true) => {
-                (self.heard + timeouts.ping + timeouts.pong, Due::Close(CloseReason::NoPong))
-            }
+            (true, true) => (
+                self.heard + timeouts.ping + timeouts.pong,
+                Due::Close(CloseReason::NoPong),
+            ),
         };
         let mut earlier = |at, reason| {
             if at < next.0 {
@@ -160,9 +168,24 @@ mod tests {
     fn each_way_of_holding_a_connection_has_its_end() {
         let close = Due::Close;
         for (why, websocket, heard, want) in [
-            ("opened and silent", false, &[][..], (30, close(CloseReason::Silent))),
-            ("spoke, then idle", false, &[(1, false, true)], (1001, close(CloseReason::Idle))),
-            ("half a message", false, &[(1, true, false)], (21, close(CloseReason::HalfMessage))),
+            (
+                "opened and silent",
+                false,
+                &[][..],
+                (30, close(CloseReason::Silent)),
+            ),
+            (
+                "spoke, then idle",
+                false,
+                &[(1, false, true)],
+                (1001, close(CloseReason::Idle)),
+            ),
+            (
+                "half a message",
+                false,
+                &[(1, true, false)],
+                (21, close(CloseReason::HalfMessage)),
+            ),
             (
                 "dribbling does not lengthen it",
                 false,
@@ -181,7 +204,12 @@ mod tests {
                 &[(1, true, false), (2, false, true)],
                 (1002, close(CloseReason::Idle)),
             ),
-            ("a silent page is pinged, not closed", true, &[], (40, Due::Ping)),
+            (
+                "a silent page is pinged, not closed",
+                true,
+                &[],
+                (40, Due::Ping),
+            ),
             (
                 "half a frame",
                 true,
@@ -206,7 +234,10 @@ mod tests {
         let mut deadlines = Deadlines::new(start, true, true);
         assert_eq!(deadlines.next(&T), (at(40), Due::Ping));
         deadlines.pinged();
-        assert_eq!(deadlines.next(&T), (at(45), Due::Close(CloseReason::NoPong)));
+        assert_eq!(
+            deadlines.next(&T),
+            (at(45), Due::Close(CloseReason::NoPong))
+        );
         deadlines.heard(at(44), false, true);
         assert_eq!(deadlines.next(&T), (at(84), Due::Ping));
     }

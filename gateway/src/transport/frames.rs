@@ -18,7 +18,9 @@ impl Frames {
     pub(super) fn pass(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.payload > 0 {
-                let skip = bytes.len().min(usize::try_from(self.payload).unwrap_or(usize::MAX));
+                let skip = bytes
+                    .len()
+                    .min(usize::try_from(self.payload).unwrap_or(usize::MAX));
                 self.payload -= skip as u64;
                 bytes = &bytes[skip..];
             } else {
@@ -49,7 +51,9 @@ impl Frames {
         }
         self.payload = match length_bytes {
             0 => u64::from(second & 0x7f),
-            n => self.header[2..2 + n].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte)),
+            n => self.header[2..2 + n]
+                .iter()
+                .fold(0, |sum, &byte| sum << 8 | u64::from(byte)),
         };
         self.have = 0;
         // Control frames may stand between the fragments of a message and do not end it (§5.4).
@@ -98,7 +102,11 @@ mod tests {
             ("not masked", vec![frame(TEXT, false, 126)]),
             (
                 "a ping between fragments",
-                vec![frame(BEGIN, true, 9), frame(PING, true, 2), frame(END, true, 3)],
+                vec![
+                    frame(BEGIN, true, 9),
+                    frame(PING, true, 2),
+                    frame(END, true, 3),
+                ],
             ),
         ] {
             let bytes = parts.concat();
@@ -106,7 +114,11 @@ mod tests {
                 let mut frames = Frames::default();
                 let mut passed = 0;
                 for chunk in bytes.chunks(step) {
-                    assert_eq!(frames.between_messages(), passed == 0, "{why}, {passed} by {step}");
+                    assert_eq!(
+                        frames.between_messages(),
+                        passed == 0,
+                        "{why}, {passed} by {step}"
+                    );
                     frames.pass(chunk);
                     passed += chunk.len();
                 }

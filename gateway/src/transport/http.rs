@@ -70,7 +70,11 @@ pub(super) async fn serve(
         Ok(Ok(parts)) if upgraded.load(Ordering::Relaxed) => {
             let limit = listening.outbox;
             let session = Session::open(shared, flow, id, limit, true, slot);
-            tokio::spawn(connection::serve(session, parts.io.into_inner(), parts.read_buf));
+            tokio::spawn(connection::serve(
+                session,
+                parts.io.into_inner(),
+                parts.read_buf,
+            ));
         }
         Ok(Ok(parts)) => {
             let mut link = parts.io.into_inner();
@@ -89,14 +93,19 @@ fn answer(request: &Request<()>, listening: &Listening) -> Response<Bytes> {
         return upgrade(request, &listening.origins);
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here");
+        return text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "only GET and HEAD are answered here",
+        );
     }
-    let response = match &listening.http {
-        Some(http) => http.answer(request),
-        None => text(StatusCode::UPGRADE_REQUIRED, "this port speaks SIP over WebSocket"),
-    };
     // hyper leaves out a HEAD's body by itself and keeps its length.
-    response
+    match &listening.http {
+        Some(http) => http.answer(request),
+        None => text(
+            StatusCode::UPGRADE_REQUIRED,
+            "this port speaks SIP over WebSocket",
+        ),
+    }
 }
 
 /// RFC 6455 §4.2.1 and §4.2.2. The path does not matter: pages use `/`, `/ws` and others.
@@ -107,16 +116,30 @@ fn upgrade(request: &Request<()>, origins: &[String]) -> Response<Bytes> {
     let Some(key) = key.filter(|_| is_get) else {
         return text(StatusCode::BAD_REQUEST, "not a WebSocket handshake");
     };
-    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let mut response = text(StatusCode::UPGRADE_REQUIRED, "WebSocket version 13 is needed");
-        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    if headers
+        .get(SEC_WEBSOCKET_VERSION)
+        .is_none_or(|version| version != "13")
+    {
+        let mut response = text(
+            StatusCode::UPGRADE_REQUIRED,
+            "WebSocket version 13 is needed",
+        );
+        response
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return response;
     }
     if !has_token(headers, &SEC_WEBSOCKET_PROTOCOL, "sip") {
-        return text(StatusCode::BAD_REQUEST, "the subprotocol \"sip\" is needed (RFC 7118)");
+        return text(
+            StatusCode::BAD_REQUEST,
+            "the subprotocol \"sip\" is needed (RFC 7118)",
+        );
     }
     if !is_allowed(headers.get(ORIGIN), origins) {
-        return text(StatusCode::FORBIDDEN, "pages of this origin may not connect");
+        return text(
+            StatusCode::FORBIDDEN,
+            "pages of this origin may not connect",
+        );
     }
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -135,7 +158,9 @@ fn upgrade(request: &Request<()>, origins: &[String]) -> Response<Bytes> {
 fn is_allowed(origin: Option<&HeaderValue>, origins: &[String]) -> bool {
     let Some(origin) = origin else { return true };
     origins.is_empty()
-        || origins.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
+        || origins
+            .iter()
+            .any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
 }
 
 /// True if a comma-joined header has this token, in any case.
@@ -168,7 +193,10 @@ mod tests {
             .header("Origin", "http://127.0.0.1:8088")
             .header("Sec-WebSocket-Version", "13")
             .header("Sec-WebSocket-Key", "/HBgxG4QKNjrA+sXGh+y+A==")
-            .header("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
+            .header(
+                "Sec-WebSocket-Extensions",
+                "permessage-deflate; client_max_window_bits",
+            )
             .header("Sec-WebSocket-Protocol", "chat, sip")
             .body(())
             .unwrap();
@@ -180,31 +208,73 @@ mod tests {
     fn chromiums_upgrade_is_answered_as_it_wants_it() {
         let response = upgrade(&handshake(|_| {}), &[]);
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
-        assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "x7KdOcUUCcg9lD6sxBeORNE5ZA0=");
+        assert_eq!(
+            response.headers()[SEC_WEBSOCKET_ACCEPT],
+            "x7KdOcUUCcg9lD6sxBeORNE5ZA0="
+        );
         assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], "sip");
     }
 
     #[test]
     fn an_upgrade_is_refused_with_the_status_its_rfc_names() {
-        let remove = |name: &'static str| move |request: &mut Request<()>| {
-            request.headers_mut().remove(name);
+        let remove = |name: &'static str| {
+            move |request: &mut Request<()>| {
+                request.headers_mut().remove(name);
+            }
         };
-        let set = |name: &'static str, value: &'static str| move |request: &mut Request<()>| {
-            request.headers_mut().insert(name, HeaderValue::from_static(value));
+        let set = |name: &'static str, value: &'static str| {
+            move |request: &mut Request<()>| {
+                request
+                    .headers_mut()
+                    .insert(name, HeaderValue::from_static(value));
+            }
         };
         let none: &[String] = &[];
-        let ours = &["https://phone.example.com".to_string(), "HTTP://127.0.0.1:8088".into()][..];
+        let ours = &[
+            "https://phone.example.com".to_string(),
+            "HTTP://127.0.0.1:8088".into(),
+        ][..];
         let other = &["https://phone.example.com".to_string()][..];
         for (why, request, origins, want) in [
-            ("no subprotocol", handshake(remove("sec-websocket-protocol")), none, 400),
-            ("another one", handshake(set("sec-websocket-protocol", "xmpp, sips")), none, 400),
+            (
+                "no subprotocol",
+                handshake(remove("sec-websocket-protocol")),
+                none,
+                400,
+            ),
+            (
+                "another one",
+                handshake(set("sec-websocket-protocol", "xmpp, sips")),
+                none,
+                400,
+            ),
             ("no key", handshake(remove("sec-websocket-key")), none, 400),
-            ("a short key", handshake(set("sec-websocket-key", "AAAA")), none, 400),
+            (
+                "a short key",
+                handshake(set("sec-websocket-key", "AAAA")),
+                none,
+                400,
+            ),
             ("no Connection", handshake(remove("connection")), none, 400),
-            ("POST", handshake(|request| *request.method_mut() = Method::POST), none, 400),
-            ("version 8", handshake(set("sec-websocket-version", "8")), none, 426),
+            (
+                "POST",
+                handshake(|request| *request.method_mut() = Method::POST),
+                none,
+                400,
+            ),
+            (
+                "version 8",
+                handshake(set("sec-websocket-version", "8")),
+                none,
+                426,
+            ),
             ("an origin in the list", handshake(|_| {}), ours, 101),
-            ("an origin that is not in the list", handshake(|_| {}), other, 403),
+            (
+                "an origin that is not in the list",
+                handshake(|_| {}),
+                other,
+                403,
+            ),
             ("no page", handshake(remove("origin")), other, 101),
         ] {
             assert_eq!(upgrade(&request, origins).status().as_u16(), want, "{why}");

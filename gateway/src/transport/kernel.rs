@@ -17,10 +17,16 @@ pub struct OpenFiles {
 pub fn raise_open_files() -> OpenFiles {
     let Ok((before, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         // Not known to fail; 1024 is what a shell gives.
-        return OpenFiles { before: 1024, now: 1024 };
+        return OpenFiles {
+            before: 1024,
+            now: 1024,
+        };
     };
     let raised = before < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
-    OpenFiles { before, now: if raised { hard } else { before } }
+    OpenFiles {
+        before,
+        now: if raised { hard } else { before },
+    }
 }
 
 /// The number by which the kernel's tables name a socket.

@@ -87,7 +87,15 @@ impl Listener {
     /// A listener with defaults for all else.
     pub fn new(id: ListenerId, transport: Transport, bind: SocketAddr) -> Self {
         let outbox = OutboxLimit::default();
-        Self { id, transport, bind, outbox, tls: None, http: None, origins: Vec::new() }
+        Self {
+            id,
+            transport,
+            bind,
+            outbox,
+            tls: None,
+            http: None,
+            origins: Vec::new(),
+        }
     }
 }
 

@@ -23,7 +23,10 @@ pub struct OutboxLimit {
 impl Default for OutboxLimit {
     /// 1,024 messages and 1 MiB: half a second of a busy trunk, and no device ever has that much to hear.
     fn default() -> Self {
-        Self { messages: 1024, bytes: 1024 * 1024 }
+        Self {
+            messages: 1024,
+            bytes: 1024 * 1024,
+        }
     }
 }
 
@@ -53,7 +56,10 @@ pub(super) enum Next {
 
 impl Outbox {
     pub(super) fn new(limit: OutboxLimit) -> Self {
-        Self { state: Mutex::default(), limit }
+        Self {
+            state: Mutex::default(),
+            limit,
+        }
     }
 
     /// Puts a message in. Finding it full closes the connection, and what waited is thrown away.
@@ -149,8 +155,20 @@ mod tests {
     #[test]
     fn the_message_that_finds_it_full_by_count_or_bytes_closes_it() {
         for (why, limit) in [
-            ("count", OutboxLimit { messages: 2, bytes: 1000 }),
-            ("bytes", OutboxLimit { messages: 100, bytes: 25 }),
+            (
+                "count",
+                OutboxLimit {
+                    messages: 2,
+                    bytes: 1000,
+                },
+            ),
+            (
+                "bytes",
+                OutboxLimit {
+                    messages: 100,
+                    bytes: 25,
+                },
+            ),
         ] {
             let outbox = Outbox::new(limit);
             assert_eq!(outbox.push(message(10)), Ok(()), "{why}");
@@ -158,13 +176,19 @@ mod tests {
             assert_eq!(outbox.push(message(10)), Err(SendError::Full), "{why}");
             assert_eq!(outbox.push(message(1)), Err(SendError::Gone), "{why}");
             let next = outbox.park(Waker::noop(), true);
-            assert!(matches!(next, Next::Close(CloseReason::OutboxFull)), "{why}: {next:?}");
+            assert!(
+                matches!(next, Next::Close(CloseReason::OutboxFull)),
+                "{why}: {next:?}"
+            );
         }
     }
 
     #[test]
     fn one_message_has_room_however_long_and_room_comes_back_when_it_is_taken() {
-        let outbox = Outbox::new(OutboxLimit { messages: 2, bytes: 5 });
+        let outbox = Outbox::new(OutboxLimit {
+            messages: 2,
+            bytes: 5,
+        });
         for _ in 0..3 {
             assert_eq!(outbox.push(message(10)), Ok(()));
             assert_eq!(taken(&outbox, 16), 1);
@@ -178,7 +202,10 @@ mod tests {
         outbox.close(CloseReason::Asked);
         outbox.close(CloseReason::Idle);
         assert_eq!(outbox.push(message(1)), Err(SendError::Gone));
-        assert!(matches!(outbox.park(Waker::noop(), false), Next::Close(CloseReason::Asked)));
+        assert!(matches!(
+            outbox.park(Waker::noop(), false),
+            Next::Close(CloseReason::Asked)
+        ));
         assert_eq!(taken(&outbox, 16), 1);
     }
 
@@ -193,15 +220,24 @@ mod tests {
         let count = std::sync::Arc::new(Count(Default::default()));
         let outbox = Outbox::new(OutboxLimit::default());
         let woken = || count.0.load(std::sync::atomic::Ordering::SeqCst);
-        assert!(matches!(outbox.park(&Waker::from(count.clone()), false), Next::Sleep));
+        assert!(matches!(
+            outbox.park(&Waker::from(count.clone()), false),
+            Next::Sleep
+        ));
         outbox.push(message(1)).unwrap();
         outbox.push(message(1)).unwrap();
         assert_eq!(woken(), 1);
         assert_eq!(taken(&outbox, 16), 2);
-        assert!(matches!(outbox.park(&Waker::from(count.clone()), false), Next::Sleep));
+        assert!(matches!(
+            outbox.park(&Waker::from(count.clone()), false),
+            Next::Sleep
+        ));
         outbox.attend();
         outbox.push(message(1)).unwrap();
         assert_eq!(woken(), 1);
-        assert!(matches!(outbox.park(&Waker::from(count.clone()), false), Next::More));
+        assert!(matches!(
+            outbox.park(&Waker::from(count.clone()), false),
+            Next::More
+        ));
     }
 }

@@ -101,7 +101,9 @@ impl Shared {
         handshakes: Handle,
         phase: watch::Receiver<Phase>,
     ) -> Self {
-        let slots = Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS)));
+        let slots = Arc::new(Semaphore::new(
+            settings.connections.min(Semaphore::MAX_PERMITS),
+        ));
         Self {
             handler,
             settings,
@@ -132,7 +134,9 @@ impl Shared {
         let slot = self.slots.clone().try_acquire_owned().ok();
         if slot.is_none() {
             self.drop_because(DropReason::TooManyConnections);
-            self.complain(|| tracing::warn!(most = self.settings.connections, "too many connections"));
+            self.complain(|| {
+                tracing::warn!(most = self.settings.connections, "too many connections")
+            });
         }
         slot
     }
@@ -182,7 +186,10 @@ struct Complaints {
 
 impl Default for Complaints {
     fn default() -> Self {
-        Self { start: Instant::now(), state: AtomicU64::new(0) }
+        Self {
+            start: Instant::now(),
+            state: AtomicU64::new(0),
+        }
     }
 }
 
@@ -197,11 +204,16 @@ impl Complaints {
         };
         let before = self
             .state
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| Some(step(state)))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
+                Some(step(state))
+            })
             .unwrap_or_else(|state| state);
         let lines = before & 0xffff_ffff;
         if before >> 32 != second && lines > Self::A_SECOND {
-            tracing::info!(count = lines - Self::A_SECOND, "log lines about peers left out");
+            tracing::info!(
+                count = lines - Self::A_SECOND,
+                "log lines about peers left out"
+            );
         }
         if step(before) & 0xffff_ffff <= Self::A_SECOND {
             log();
@@ -221,7 +233,9 @@ mod tests {
         let mut lines = 0;
         for second in [0, 0, 1, 7] {
             for _ in 0..50 {
-                complaints.pass(complaints.start + Duration::from_secs(second), || lines += 1);
+                complaints.pass(complaints.start + Duration::from_secs(second), || {
+                    lines += 1
+                });
             }
         }
         assert_eq!(lines, 30);

@@ -31,7 +31,13 @@ pub(super) async fn serve(session: &Session, link: Link) -> CloseReason {
     let timeouts = &session.shared.settings.timeouts;
     let mut timer = pin!(sleep_until(deadlines.next(timeouts).0));
     let framer = Framer::new(&session.shared.settings.limits);
-    let mut peer = Peer { session, link, framer, waiting: VecDeque::new(), deadlines };
+    let mut peer = Peer {
+        session,
+        link,
+        framer,
+        waiting: VecDeque::new(),
+        deadlines,
+    };
     let reason = poll_fn(|cx| peer.poll(cx, timer.as_mut())).await;
     if reason.is_abrupt() {
         peer.link.reset();
@@ -68,7 +74,10 @@ impl Peer<'_> {
                 Next::Close(reason) => return Poll::Ready(reason),
             }
         }
-        match ready!(self.deadlines.poll_due(timer, &self.session.shared.settings.timeouts, cx)) {
+        match ready!(
+            self.deadlines
+                .poll_due(timer, &self.session.shared.settings.timeouts, cx)
+        ) {
             Due::Close(reason) => Poll::Ready(reason),
             // Only WebSockets are pinged.
             Due::Ping => Poll::Pending,
@@ -179,7 +188,12 @@ mod tests {
 
     #[test]
     fn a_write_that_ends_inside_a_message_leaves_its_rest() {
-        for (written, want) in [(0, vec!["abc", "de"]), (2, vec!["c", "de"]), (3, vec!["de"]), (5, vec![])] {
+        for (written, want) in [
+            (0, vec!["abc", "de"]),
+            (2, vec!["c", "de"]),
+            (3, vec!["de"]),
+            (5, vec![]),
+        ] {
             let mut waiting = VecDeque::from([Bytes::from("abc"), Bytes::from("de")]);
             written_off(&mut waiting, written);
             assert_eq!(waiting, want, "{written}");

@@ -50,8 +50,9 @@ mod tests {
     use super::*;
 
     /// The transaction of the sample messages, RFC 5769 §2.2 and §2.3.
-    const TRANSACTION: [u8; 12] =
-        [0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae];
+    const TRANSACTION: [u8; 12] = [
+        0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae,
+    ];
 
     fn request(attributes: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0, 1];
@@ -97,6 +98,9 @@ mod tests {
         ] {
             assert_eq!(answer(&datagram, peer), None, "{why}");
         }
-        assert!(answer(&request(&[0x80, 0x22, 0, 0]), peer).is_some(), "attributes do not matter");
+        assert!(
+            answer(&request(&[0x80, 0x22, 0, 0]), peer).is_some(),
+            "attributes do not matter"
+        );
     }
 }

@@ -90,21 +90,32 @@ impl Certificate {
             .map_err(|error| pem_error(error, key, "private key"))?;
         let made = CertifiedKey::from_der(certificates, private, &default_provider());
         let made = made.map_err(|error| match error {
-            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                TlsError::Mismatch { chain: chain.into(), key: key.into() }
-            }
-            rustls::Error::InvalidCertificate(why) => {
-                TlsError::Damaged { path: chain.into(), why: format!("{why:?}") }
-            }
-            other => TlsError::Unusable { key: key.into(), why: other.to_string() },
+            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::Mismatch {
+                chain: chain.into(),
+                key: key.into(),
+            },
+            rustls::Error::InvalidCertificate(why) => TlsError::Damaged {
+                path: chain.into(),
+                why: format!("{why:?}"),
+            },
+            other => TlsError::Unusable {
+                key: key.into(),
+                why: other.to_string(),
+            },
         })?;
         Self::describe(made, chain)
     }
 
     fn describe(key: CertifiedKey, path: &Path) -> Result<Self, TlsError> {
-        let damaged = |why: String| TlsError::Damaged { path: path.into(), why };
-        let own = key.end_entity_cert().map_err(|error| damaged(error.to_string()))?;
-        let (_, own) = X509Certificate::from_der(own).map_err(|error| damaged(error.to_string()))?;
+        let damaged = |why: String| TlsError::Damaged {
+            path: path.into(),
+            why,
+        };
+        let own = key
+            .end_entity_cert()
+            .map_err(|error| damaged(error.to_string()))?;
+        let (_, own) =
+            X509Certificate::from_der(own).map_err(|error| damaged(error.to_string()))?;
         let mut names = Vec::new();
         if let Ok(Some(alternatives)) = own.subject_alternative_name() {
             for name in &alternatives.value.general_names {
@@ -114,7 +125,11 @@ impl Certificate {
             }
         }
         let not_after = own.validity().not_after.timestamp();
-        Ok(Self { key: Arc::new(key), names, not_after })
+        Ok(Self {
+            key: Arc::new(key),
+            names,
+            not_after,
+        })
     }
 
     /// RFC 6125 §6.4.3: a star stands for one label, the first.
@@ -150,7 +165,10 @@ pub fn self_made(names: &[String]) -> Result<SelfMade, TlsError> {
         });
     }
     let mut subject = DistinguishedName::new();
-    subject.push(DnType::CommonName, names.first().map_or("causeway", String::as_str));
+    subject.push(
+        DnType::CommonName,
+        names.first().map_or("causeway", String::as_str),
+    );
     params.distinguished_name = subject;
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     let now = std::time::SystemTime::now();
@@ -164,7 +182,11 @@ pub fn self_made(names: &[String]) -> Result<SelfMade, TlsError> {
     let key = CertifiedKey::from_der(vec![made.der().clone()], private, &default_provider())
         .map_err(|error| TlsError::Settings(error.to_string()))?;
     let certificate = Certificate::describe(key, Path::new("the self-made certificate"))?;
-    Ok(SelfMade { certificate, chain_pem, key_pem })
+    Ok(SelfMade {
+        certificate,
+        chain_pem,
+        key_pem,
+    })
 }
 
 /// TLS 1.2 and 1.3 for a listener. The first certificate is for peers that send no server name (old phones) or one that
@@ -189,7 +211,10 @@ pub fn client_config(roots: &[PathBuf]) -> Result<Arc<ClientConfig>, TlsError> {
         let (taken, _) = store.add_parsable_certificates(read_certificates(path)?);
         if taken == 0 {
             let why = "no certificate in it can be used as a root".into();
-            return Err(TlsError::Damaged { path: path.clone(), why });
+            return Err(TlsError::Damaged {
+                path: path.clone(),
+                why,
+            });
         }
     }
     let settings = |error: &dyn std::fmt::Display| TlsError::Settings(error.to_string());
@@ -212,12 +237,17 @@ impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let asked = hello.server_name();
         let named = asked.and_then(|asked| self.0.iter().find(|one| one.is_for(asked)));
-        named.or(self.0.first()).map(|certificate| certificate.key.clone())
+        named
+            .or(self.0.first())
+            .map(|certificate| certificate.key.clone())
     }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read { path: path.into(), source })
+    std::fs::read(path).map_err(|source| TlsError::Read {
+        path: path.into(),
+        source,
+    })
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -225,21 +255,24 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErr
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| pem_error(error, path, "certificate"))?;
     match certificates.is_empty() {
-        true => Err(TlsError::Missing { path: path.into(), wanted: "certificate" }),
+        true => Err(TlsError::Missing {
+            path: path.into(),
+            wanted: "certificate",
+        }),
         false => Ok(certificates),
     }
 }
 
-fn pem_error(
-    error: rustls::pki_types::pem::Error,
-    path: &Path,
-    wanted: &'static str,
-) -> TlsError {
+fn pem_error(error: rustls::pki_types::pem::Error, path: &Path, wanted: &'static str) -> TlsError {
     match error {
-        rustls::pki_types::pem::Error::NoItemsFound => {
-            TlsError::Missing { path: path.into(), wanted }
-        }
-        other => TlsError::Damaged { path: path.into(), why: other.to_string() },
+        rustls::pki_types::pem::Error::NoItemsFound => TlsError::Missing {
+            path: path.into(),
+            wanted,
+        },
+        other => TlsError::Damaged {
+            path: path.into(),
+            why: other.to_string(),
+        },
     }
 }
 
@@ -260,7 +293,10 @@ mod tests {
         let chain = write("chain.pem", &ours.chain_pem);
         let key = write("key.pem", &ours.key_pem);
         let other_key = write("other.pem", &other.key_pem);
-        let damaged = write("damaged.pem", &ours.chain_pem.replace("-----END", "----END"));
+        let damaged = write(
+            "damaged.pem",
+            &ours.chain_pem.replace("-----END", "----END"),
+        );
         let empty = write("empty.pem", "");
         let absent = folder.path().join("absent.pem");
         let broken = "-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n";
@@ -286,9 +322,10 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_one_label() {
-        let certificate = self_made(&["*.example.com".into(), "a.example.org".into(), "::1".into()])
-            .unwrap()
-            .certificate;
+        let certificate =
+            self_made(&["*.example.com".into(), "a.example.org".into(), "::1".into()])
+                .unwrap()
+                .certificate;
         for (asked, want) in [
             ("sbc.example.com", true),
             ("SBC.EXAMPLE.COM", true),

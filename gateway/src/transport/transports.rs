@@ -71,21 +71,35 @@ impl Transports {
         let mut unread = Vec::new();
         let mut bound = Vec::new();
         for listener in listeners {
-            if bound.iter().any(|other: &Arc<Listening>| other.id == listener.id) {
+            if bound
+                .iter()
+                .any(|other: &Arc<Listening>| other.id == listener.id)
+            {
                 return Err(StartError::SameNumber(listener.id.0));
             }
             let place = bound.len();
-            bound.push(Arc::new(bind(listener, place, workers, &settings, &mut unread)?));
+            bound.push(Arc::new(bind(
+                listener,
+                place,
+                workers,
+                &settings,
+                &mut unread,
+            )?));
         }
         let inodes = unread.iter().filter_map(|unread| match unread {
             Unread::Datagrams(_, socket) => kernel::inode(socket),
             Unread::Connections(..) => None,
         });
         let inodes = inodes.collect();
-        let runtimes = (0..workers).map(|_| runtime()).collect::<Result<Vec<_>, _>>()?;
+        let runtimes = (0..workers)
+            .map(|_| runtime())
+            .collect::<Result<Vec<_>, _>>()?;
         let handshakes = runtime()?;
         let (phase, phases) = watch::channel(Phase::Running);
-        let handles = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
+        let handles = runtimes
+            .iter()
+            .map(|runtime| runtime.handle().clone())
+            .collect();
         let handshake = handshakes.handle().clone();
         let shared = Shared::new(handler, settings, bound, handles, handshake, phases.clone());
         let shared = Arc::new(shared);
@@ -95,8 +109,17 @@ impl Transports {
         }
         ended.push(run("tls".into(), handshakes, phases)?);
         serve(&shared, unread);
-        let threads = Arc::new(Threads { phase, ended: ended.into() });
-        Ok(Self { shared, attempts: Arc::default(), threads, open_files, inodes })
+        let threads = Arc::new(Threads {
+            phase,
+            ended: ended.into(),
+        });
+        Ok(Self {
+            shared,
+            attempts: Arc::default(),
+            threads,
+            open_files,
+            inodes,
+        })
     }
 
     /// Sends one message, from any thread; never waits. A datagram has left when this returns; on a connection the message
@@ -111,7 +134,10 @@ impl Transports {
                 Some(entry) => entry.outbox.push(message),
                 None => Err(SendError::Gone),
             },
-            None => match shared.listener(flow.listener).and_then(|one| one.sender(flow.peer)) {
+            None => match shared
+                .listener(flow.listener)
+                .and_then(|one| one.sender(flow.peer))
+            {
                 Some(sender) => sender.send(flow, &message),
                 None => Err(SendError::Gone),
             },
@@ -164,12 +190,20 @@ impl Transports {
         let local = listening.bound;
         let fits = listening.transport == Transport::Udp && local.is_ipv4() == peer.is_ipv4();
         let transport = Transport::Udp;
-        fits.then_some(Flow { listener, transport, local, peer, connection: None })
+        fits.then_some(Flow {
+            listener,
+            transport,
+            local,
+            peer,
+            connection: None,
+        })
     }
 
     /// Ends a connection after what waits in its outbox is sent.
     pub fn close(&self, flow: &Flow) {
-        let entry = flow.connection.and_then(|id| self.shared.connections.get(id));
+        let entry = flow
+            .connection
+            .and_then(|id| self.shared.connections.get(id));
         if let Some(entry) = entry {
             entry.outbox.close(CloseReason::Asked);
         }
@@ -177,7 +211,9 @@ impl Transports {
 
     /// Where a listener is bound, a port 0 resolved.
     pub fn bound(&self, listener: ListenerId) -> Option<SocketAddr> {
-        self.shared.listener(listener).map(|listening| listening.bound)
+        self.shared
+            .listener(listener)
+            .map(|listening| listening.bound)
     }
 
     /// What is counted.
@@ -208,7 +244,11 @@ impl Transports {
         self.threads.phase.send_replace(Phase::Stopped);
         let ended = {
             let ended = &self.threads.ended;
-            std::mem::take(&mut *ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+            std::mem::take(
+                &mut *ended
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner),
+            )
         };
         for thread in ended {
             // An error is a thread that is gone: just as well.
@@ -225,8 +265,20 @@ fn bind(
     settings: &Settings,
     unread: &mut Vec<Unread>,
 ) -> Result<Listening, StartError> {
-    let Listener { id, transport, bind: address, outbox, tls, http, origins } = listener;
-    let failed = |source| StartError::Bind { transport, address, source };
+    let Listener {
+        id,
+        transport,
+        bind: address,
+        outbox,
+        tls,
+        http,
+        origins,
+    } = listener;
+    let failed = |source| StartError::Bind {
+        transport,
+        address,
+        source,
+    };
     let tls = match (transport.is_secure(), tls) {
         (false, _) => None,
         (true, None) => return Err(StartError::NoCertificate { transport, address }),
@@ -253,13 +305,24 @@ fn bind(
         got.address
     };
     tracing::info!(transport = transport.via_name(), ?bound, "listening");
-    Ok(Listening { id, transport, bound, outbox, tls, http, origins, senders })
+    Ok(Listening {
+        id,
+        transport,
+        bound,
+        outbox,
+        tls,
+        http,
+        origins,
+        senders,
+    })
 }
 
 fn say_buffer(address: SocketAddr, wanted: usize, got: usize) {
     if got < wanted {
         tracing::warn!(
-            ?address, wanted, got,
+            ?address,
+            wanted,
+            got,
             "the kernel gives a smaller receive buffer, bursts may be lost: raise net.core.rmem_max"
         );
     }
@@ -289,7 +352,10 @@ fn serve(shared: &Arc<Shared>, unread: Vec<Unread>) {
 }
 
 fn runtime() -> Result<Runtime, StartError> {
-    Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Worker)
 }
 
 /// Runs a runtime on a thread of its own until the phase is [`Phase::Stopped`]; its tasks end with it.
@@ -305,6 +371,9 @@ fn run(
         drop(runtime);
         let _ = end.send(());
     };
-    thread::Builder::new().name(name).spawn(body).map_err(StartError::Worker)?;
+    thread::Builder::new()
+        .name(name)
+        .spawn(body)
+        .map_err(StartError::Worker)?;
     Ok(ended)
 }

@@ -47,12 +47,20 @@ pub(super) fn bind(address: SocketAddr, count: usize, receive_buffer: usize) -> 
         }
     }
     // The kernel doubles what it is asked for, to pay for its own headers.
-    Ok(Bound { sockets, address, receive_buffer: receive_buffer_got / 2 })
+    Ok(Bound {
+        sockets,
+        address,
+        receive_buffer: receive_buffer_got / 2,
+    })
 }
 
 fn open(address: SocketAddr, reuse_port: bool, receive_buffer: usize) -> io::Result<Socket> {
     use nix::sys::socket::{setsockopt, sockopt};
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_port(reuse_port)?;
     if address.is_ipv6() {
@@ -76,7 +84,10 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(socket: &UdpSocket, bound: SocketAddr) -> io::Result<Self> {
-        Ok(Self { socket: socket.try_clone()?, is_wildcard: bound.ip().is_unspecified() })
+        Ok(Self {
+            socket: socket.try_clone()?,
+            is_wildcard: bound.ip().is_unspecified(),
+        })
     }
 
     pub(super) fn send(&self, flow: &Flow, bytes: &[u8]) -> Result<(), SendError> {
@@ -145,7 +156,13 @@ fn take(
         return shared.drop_because(DropReason::NotAdmitted);
     }
     let transport = Transport::Udp;
-    let flow = Flow { listener: listening.id, transport, local, peer, connection: None };
+    let flow = Flow {
+        listener: listening.id,
+        transport,
+        local,
+        peer,
+        connection: None,
+    };
     // Keepalives are 4 bytes or begin with a zero; a SIP message is longer and begins with a letter (or blank lines).
     if datagram.len() <= 4 || datagram[0] < 4 {
         return keepalive(shared, listening, &flow, datagram);
@@ -176,6 +193,7 @@ impl Listening {
     /// One of the listener's sockets, always the same for a peer; `None` for streams.
     pub(super) fn sender(&self, peer: SocketAddr) -> Option<&Sender> {
         let count = self.senders.len();
-        self.senders.get(usize::from(peer.port()).checked_rem(count)?)
+        self.senders
+            .get(usize::from(peer.port()).checked_rem(count)?)
     }
 }

@@ -39,7 +39,13 @@ pub(super) async fn serve(session: &Session, link: Link, first: Bytes) -> CloseR
     let Some(stream) = wrap(Tap::new(link, first), config) else {
         return CloseReason::Io(io::ErrorKind::Other);
     };
-    let mut page = Page { session, stream: Some(stream), config, deadlines, grown: false };
+    let mut page = Page {
+        session,
+        stream: Some(stream),
+        config,
+        deadlines,
+        grown: false,
+    };
     let reason = poll_fn(|cx| page.poll(cx, timer.as_mut())).await;
     if reason.is_abrupt() {
         page.link().inspect(|link| link.reset());
@@ -98,7 +104,10 @@ impl Page<'_> {
                 Next::Close(reason) => return Poll::Ready(reason),
             }
         }
-        match ready!(self.deadlines.poll_due(timer, &self.session.shared.settings.timeouts, cx)) {
+        match ready!(
+            self.deadlines
+                .poll_due(timer, &self.session.shared.settings.timeouts, cx)
+        ) {
             Due::Close(reason) => Poll::Ready(reason),
             Due::Ping => {
                 self.deadlines.pinged();
@@ -190,7 +199,10 @@ impl Page<'_> {
             return false;
         }
         self.grown = false;
-        self.stream = self.stream.take().and_then(|stream| wrap(stream.into_inner(), self.config));
+        self.stream = self
+            .stream
+            .take()
+            .and_then(|stream| wrap(stream.into_inner(), self.config));
         true
     }
 
@@ -219,7 +231,10 @@ fn close_frame(reason: &CloseReason) -> CloseFrame {
         CloseReason::ByPeer | CloseReason::Asked => CloseCode::Normal,
         CloseReason::NoPong | CloseReason::Io(_) => CloseCode::Error,
     };
-    CloseFrame { code, reason: Utf8Bytes::from_static(reason.label()) }
+    CloseFrame {
+        code,
+        reason: Utf8Bytes::from_static(reason.label()),
+    }
 }
 
 fn reason_of(error: &Error) -> CloseReason {
@@ -243,7 +258,12 @@ struct Tap {
 
 impl Tap {
     fn new(link: Link, first: Bytes) -> Self {
-        Self { link, first, frames: Frames::default(), heard: false }
+        Self {
+            link,
+            first,
+            frames: Frames::default(),
+            heard: false,
+        }
     }
 
     fn is_between_messages(&self) -> bool {
