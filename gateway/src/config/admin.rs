@@ -2,7 +2,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::check::Checks;
-use super::reader::section;
+use super::schema::section;
 
 section! {
     /// Metrics and the admin API. They ask nobody who he is, so they bind to a private address only.

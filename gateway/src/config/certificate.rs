@@ -11,7 +11,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::check::Checks;
 use super::listen::Listen;
-use super::reader::section;
+use super::schema::section;
 
 section! {
     /// A certificate and its key, both PEM.

@@ -8,8 +8,8 @@ use sip::Transport;
 use super::Config;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::domain::holds_secret;
-use super::reader::{Source, Surroundings};
 use super::secret::open_to_others;
+use super::source::{Source, Surroundings};
 
 /// What checks are given, and where they put what they find.
 pub(crate) struct Checks<'s> {
@@ -54,7 +54,11 @@ pub(crate) fn check(
     }
     config.registrar.check(&mut checks);
     config.media.check(&mut checks);
-    config.limits.check(config.node.open_files, &mut checks);
+    config.limits.check(
+        config.node.open_files,
+        config.registrar.max_expires,
+        &mut checks,
+    );
     config.timers.check(&mut checks);
     config.admin.check(&mut checks);
     something_to_do(config, &mut checks);

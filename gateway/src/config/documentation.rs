@@ -2,7 +2,7 @@
 use std::fmt::Write;
 
 use super::Config;
-use super::reader::{Inside, Section, Shape};
+use super::schema::{Inside, Section, Shape};
 
 const INTRODUCTION: &str = "\
 # Configuration

@@ -3,13 +3,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::address::is_host_name;
 use super::check::Checks;
 use super::diagnostic::File;
 use super::media::Profile;
-use super::reader::{Reader, Surroundings, section};
+use super::reader::Reader;
+use super::schema::section;
 use super::secret::Secret;
+use super::source::Surroundings;
 use super::user::User;
-use super::value::{is_host_name, words};
+use super::value::words;
 
 section! {
     /// A domain whose users register here. The name is what stands behind the `@`, and the realm of its digests.

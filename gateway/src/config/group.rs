@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use sip::Transport;
 
+use super::address::split_host_port;
 use super::check::Checks;
 use super::listen::key_of;
 use super::media::Profile;
-use super::reader::{Item, Reader, Setting, section};
-use super::value::{split_host_port, text, words};
+use super::reader::{Item, Reader};
+use super::schema::{Setting, section};
+use super::value::{text, words};
 
 section! {
     /// Servers that can stand in for each other.

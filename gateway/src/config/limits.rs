@@ -2,8 +2,8 @@
 use std::time::Duration;
 
 use super::check::Checks;
-use super::reader::section;
-use super::value::ByteSize;
+use super::schema::section;
+use super::unit::ByteSize;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -15,20 +15,30 @@ section! {
         pub message_size: ByteSize = ByteSize(64 << 10), within(ByteSize(4 << 10), ByteSize(1 << 20));
         /// The most header lines of a message.
         pub headers: usize = 256, within(32, 4096);
-        /// Connections of all peers together; see `node.open_files`.
-        pub connections: u32 = 50_000, within(1, 4_000_000);
-        /// Connections of one source address. An office behind one NAT shares one address.
-        pub connections_per_source: u32 = 1000, within(1, 1_000_000);
-        /// TLS handshakes at work at once; others wait. More of them hold up calls, fewer hold up connections.
-        pub handshakes: u16 = 2, within(1, 64);
-        /// How long a connection may take to be ready: TLS and WebSocket upgrade together.
+        /// Connections of all peers together. 0 is as many as open files allow.
+        pub connections: u32 = 0, within(0, 4_000_000);
+        /// TLS handshakes at once on each listener; who comes when all are taken waits in the kernel. They have a thread of their own, so that they hold up no call.
+        pub handshakes: u32 = 1024, within(1, 65_536);
+        /// How long a connection may take to be ready: TLS, and the head of an HTTP request. Too short, and phones on bad mobile links cannot connect.
         pub handshake_timeout: Duration = Duration::from_secs(10), within(Duration::from_secs(1), MINUTE);
+        /// How long a connection that the node opens may take.
+        pub connect_timeout: Duration = Duration::from_secs(5), within(Duration::from_millis(500), MINUTE);
+        /// How long a TCP or TLS peer may take to its first message or keepalive.
+        pub first_timeout: Duration = Duration::from_secs(30), within(Duration::from_secs(1), HOUR);
         /// How long a message may take from its first byte to its last on a stream.
-        pub message_timeout: Duration = Duration::from_secs(10), within(Duration::from_secs(1), 5 * MINUTE);
-        /// How long a connection may be silent. Devices that send keepalives never are; shorter than their interval, and they reconnect for ever.
-        pub idle_timeout: Duration = Duration::from_secs(900), within(Duration::from_secs(30), 24 * HOUR);
+        pub message_timeout: Duration = Duration::from_secs(20), within(Duration::from_secs(1), 5 * MINUTE);
+        /// How long a TCP or TLS connection may be silent. Shorter than a registration, and a phone without keepalives cannot be called until it registers again.
+        pub idle_timeout: Duration = Duration::from_secs(3660), within(Duration::from_secs(30), 24 * HOUR);
+        /// How long a WebSocket may be silent before it is sent a ping. HTTP proxies commonly close after 60 s.
+        pub ping_interval: Duration = Duration::from_secs(30), within(Duration::from_secs(5), HOUR);
+        /// How long the answer to that ping may take.
+        pub ping_timeout: Duration = Duration::from_secs(20), within(Duration::from_secs(1), MINUTE);
         /// Bytes that may wait for a peer that does not read; with more it is closed.
-        pub outbox: ByteSize = ByteSize(256 << 10), within(ByteSize(16 << 10), ByteSize(16 << 20));
+        pub outbox: ByteSize = ByteSize(1 << 20), within(ByteSize(16 << 10), ByteSize(64 << 20));
+        /// Messages that may wait for it. Too few, and a burst closes a busy trunk.
+        pub outbox_messages: u32 = 1024, within(16, 1_000_000);
+        /// What is asked of the kernel for each UDP socket's receive buffer. Its own default holds 5 ms of a busy edge's datagrams.
+        pub receive_buffer: ByteSize = ByteSize(4 << 20), within(ByteSize(64 << 10), ByteSize(1 << 30));
         /// Messages a second from one source address that is not trusted; 0 is no limit.
         pub messages_per_second: u32 = 200, within(0, 1_000_000);
         /// How many may come at once before `messages_per_second` counts: a page that reloads, an office that wakes up.
@@ -55,58 +65,22 @@ section! {
 }
 
 impl Limits {
-    pub(crate) fn check(&self, open_files: u32, checks: &mut Checks<'_>) {
-        if self.connections_per_source > self.connections {
-            let found = checks.source.error_at_key(
-                "limits.connections_per_source",
-                "one source may have more connections than all together",
-            );
-            checks.push(found.help(format!(
-                "at most `connections`, which is {}",
-                self.connections
-            )));
-        }
-        if self.connections > open_files {
-            let written = checks.source.wrote("limits.connections");
-            let key = if written {
-                "limits.connections"
-            } else {
-                "node.open_files"
-            };
-            let found = checks.source.error(
-                key,
-                format!(
-                    "{} connections do not fit into {open_files} open files",
-                    self.connections
-                ),
-            );
-            checks.push(found.help(format!(
-                "`node.open_files = {}`, or fewer `limits.connections`",
-                self.connections.saturating_add(self.connections / 4)
-            )));
-        }
-        if self.handshake_timeout > self.idle_timeout || self.message_timeout > self.idle_timeout {
-            let found = checks.source.error_at_key(
-                "limits.idle_timeout",
-                "a connection is closed as idle while it is not ready yet",
-            );
-            checks.push(found.help(
-                "longer than `handshake_timeout` and `message_timeout`; the default is \"15m\"",
-            ));
-        }
+    pub(crate) fn check(&self, open_files: u32, longest: Duration, checks: &mut Checks<'_>) {
+        self.check_files(open_files, checks);
+        self.check_times(longest, checks);
         if self.outbox < self.message_size {
             let key = if checks.source.wrote("limits.outbox") {
                 "limits.outbox"
             } else {
                 "limits.message_size"
             };
-            let found = checks.source.error(
-                key,
-                "a message that may be read does not fit into the outbox of its receiver",
+            let message = "a message that may be read does not fit into the outbox of its receiver";
+            let found = checks.source.error(key, message);
+            checks.push(
+                found.help(
+                    "`outbox` at least `message_size`; the defaults are \"1MiB\" and \"64KiB\"",
+                ),
             );
-            checks.push(found.help(
-                "`outbox` at least `message_size`; the defaults are \"256KiB\" and \"64KiB\"",
-            ));
         }
         if self.messages_per_second > self.burst {
             let key = if checks.source.wrote("limits.burst") {
@@ -121,6 +95,59 @@ impl Limits {
                 "at least `messages_per_second`, {}",
                 self.messages_per_second
             )));
+        }
+    }
+
+    fn check_files(&self, open_files: u32, checks: &mut Checks<'_>) {
+        if self.connections <= open_files {
+            return;
+        }
+        let written = checks.source.wrote("limits.connections");
+        let key = if written {
+            "limits.connections"
+        } else {
+            "node.open_files"
+        };
+        let message = format!(
+            "{} connections do not fit into {open_files} open files",
+            self.connections
+        );
+        let found = checks.source.error(key, message);
+        let room = self.connections.saturating_add(1024);
+        checks.push(found.help(format!(
+            "`node.open_files = {room}`, or fewer `limits.connections`"
+        )));
+    }
+
+    fn check_times(&self, longest: Duration, checks: &mut Checks<'_>) {
+        let key = "limits.idle_timeout";
+        if [
+            self.handshake_timeout,
+            self.message_timeout,
+            self.first_timeout,
+        ]
+        .iter()
+        .any(|time| *time > self.idle_timeout)
+        {
+            let found = checks.source.error_at_key(
+                key,
+                "a connection is closed as idle while it is not ready yet",
+            );
+            checks.push(found.help(
+                "longer than `handshake_timeout`, `first_timeout` and `message_timeout`; the default is \"61m\"",
+            ));
+        } else if self.idle_timeout < longest {
+            // RFC 5626 keepalives are not everybody's: many desk phones on TCP are silent between two REGISTERs.
+            let place = if checks.source.wrote(key) {
+                key
+            } else {
+                "registrar.max_expires"
+            };
+            let message = "a phone that sends no keepalive is cut off before it registers again";
+            let found = checks.source.warning(place, message);
+            checks.push(
+                found.help("`limits.idle_timeout` a little longer than `registrar.max_expires`"),
+            );
         }
     }
 }

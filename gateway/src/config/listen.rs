@@ -4,10 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use sip::Transport;
 
+use super::address::split_host_port;
 use super::certificate::Certificate;
 use super::check::Checks;
-use super::reader::{Item, Reader, Setting, section};
-use super::value::{split_host_port, text, unknown_word};
+use super::reader::{Item, Reader};
+use super::schema::{Setting, section};
+use super::value::{text, unknown_word};
 
 section! {
     /// Sockets of one side. `trust` makes it a core side, whose peers may say who a caller is and where a request goes; without it the side faces devices, and nothing that they say is believed.

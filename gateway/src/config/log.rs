@@ -1,5 +1,5 @@
 //! `[log]`: what is said, and how.
-use super::reader::section;
+use super::schema::section;
 use super::value::words;
 
 section! {

@@ -11,7 +11,8 @@ use sip::Transport;
 use super::Config;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::node::plain;
-use super::reader::{Source, nearest};
+use super::reader::nearest;
+use super::source::Source;
 
 /// How long all names together may take to resolve: a dead resolver must not make `causeway check` hang.
 const NAMES_WAIT: Duration = Duration::from_secs(5);

@@ -1,9 +1,10 @@
 //! `[media]`: the RTPEngines that carry the media, and how long signalling waits for them.
 use std::time::Duration;
 
+use super::address::HostPort;
 use super::check::Checks;
-use super::reader::section;
-use super::value::{HostPort, words};
+use super::schema::section;
+use super::value::words;
 
 section! {
     /// Which RTPEngines carry the media. Without any, media goes past the gateway and a browser cannot talk to a phone.
@@ -12,12 +13,12 @@ section! {
         pub rtpengine: Vec<RtpEngine> = Vec::new();
         /// How long an offer waits for an RTPEngine before the next one is asked. Too short, and a busy one is passed over; too long, and callers hear nothing.
         pub timeout: Duration = Duration::from_millis(500), within(Duration::from_millis(50), Duration::from_secs(10));
-        /// How often a request is sent again within `timeout`: UDP loses some.
-        pub retransmit: Duration = Duration::from_millis(150), within(Duration::from_millis(20), Duration::from_secs(5));
+        /// When a request without an answer is sent again the first time: UDP loses some. Each wait is twice the one before.
+        pub retransmit: Duration = Duration::from_millis(100), within(Duration::from_millis(20), Duration::from_secs(5));
         /// How often each RTPEngine is asked whether it lives.
-        pub ping_interval: Duration = Duration::from_secs(2), within(Duration::from_millis(200), Duration::from_secs(60));
+        pub ping_interval: Duration = Duration::from_secs(1), within(Duration::from_millis(200), Duration::from_secs(60));
         /// Requests to one RTPEngine that may wait for an answer at once; beyond it the next one is asked.
-        pub in_flight: u16 = 256, within(1, 10_000);
+        pub in_flight: u16 = 1024, within(1, 10_000);
         /// How long RTPEngine keeps the ports of an INVITE that failed: a retry with credentials takes them back.
         pub delete_delay: Duration = Duration::from_secs(10), within(Duration::ZERO, Duration::from_secs(300));
     }
@@ -85,7 +86,7 @@ impl Media {
                 key,
                 "nothing is ever sent again: `retransmit` is not shorter than `timeout`",
             );
-            checks.push(found.help("a third of `timeout`, for example \"150ms\" in \"500ms\""));
+            checks.push(found.help("well within `timeout`, for example \"100ms\" in \"500ms\""));
         }
     }
 }

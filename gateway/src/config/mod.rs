@@ -2,9 +2,10 @@
 //!
 //! [`load`] reads and checks what the file and those that it names can tell; [`probe`] asks the machine (is the
 //! address ours, is the port free, does the name resolve); [`check`] does both and prints. A section is a file here,
-//! declared by `section!` in `reader.rs`: struct, defaults, reader and documentation come from one block, so a new key
-//! is one field. `docs/configuration.md` is made from the same blocks by [`documentation`]; a test fails when it, or
+//! declared by `section!` of `schema.rs`: struct, defaults, reader and documentation come from one block, so a new key
+//! is one field. `docs/configuration.md` is made from the same blocks by [`markdown`]; a test fails when it, or
 //! `deploy/causeway.toml`, lacks a key.
+mod address;
 mod admin;
 mod certificate;
 mod check;
@@ -21,9 +22,12 @@ mod node;
 mod reader;
 mod registrar;
 mod route;
+mod schema;
 mod secret;
+mod source;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod user;
 mod value;
 
@@ -32,6 +36,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use address::HostPort;
 pub use admin::Admin;
 pub use certificate::{Certificate, CertificateError};
 pub use diagnostic::{Diagnostic, Diagnostics, File, Severity};
@@ -44,14 +49,15 @@ pub use log::{Format, Level, Log};
 pub use machine::probe;
 pub use media::{Media, Profile, RtpEngine};
 pub use node::Node;
-pub use reader::{Source, Surroundings};
 pub use registrar::Registrar;
 pub use route::{Pattern, Route, RouteFrom, RouteTo};
 pub use secret::Secret;
+pub use source::{Source, Surroundings};
+pub use unit::ByteSize;
 pub use user::User;
-pub use value::{ByteSize, HostPort};
 
-use reader::{Reader, section};
+use reader::Reader;
+use schema::section;
 
 section! {
     /// The whole file.

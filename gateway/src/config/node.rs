@@ -1,10 +1,10 @@
 //! `[node]`: what one machine of a cluster is and may use.
 use std::path::PathBuf;
 
-use proxy::Keys;
+use proxy::key::Keys;
 
 use super::check::Checks;
-use super::reader::section;
+use super::schema::section;
 use super::secret::open_to_others;
 
 section! {
@@ -16,8 +16,8 @@ section! {
         pub key_file: Option<PathBuf> = None;
         /// Where the node keeps what must survive a restart: bindings and its own key.
         pub data_dir: PathBuf = PathBuf::from("/var/lib/causeway");
-        /// Threads that serve sockets, each with its own runtime. One serves thousands of calls; more than the machine has cores only costs.
-        pub workers: u16 = 1, within(1, 256);
+        /// Threads that serve sockets, each with its own runtime. 0 is one for each core; more only costs.
+        pub workers: u16 = 0, within(0, 256);
         /// How many files and connections the node asks the system for at start. Each connection takes one; too few, and new phones are refused while old ones work.
         pub open_files: u32 = 65_536, within(256, 4_194_304);
     }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::check::Checks;
-use super::reader::section;
+use super::schema::section;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -20,6 +20,8 @@ section! {
         pub bindings: u16 = 20, within(1, 1000);
         /// How long a nonce is good. Nonces carry their own signed time, so any node verifies them.
         pub nonce_lifetime: Duration = Duration::from_secs(300), within(Duration::from_secs(5), DAY);
+        /// How often a device that uses outbound should prove that its flow lives (RFC 5626 §5.4). Longer than a NAT remembers a UDP flow, and calls no longer arrive.
+        pub flow_timer: Duration = Duration::from_secs(120), within(Duration::from_secs(10), Duration::from_secs(3600));
         /// The SQLite file of bindings. Left out: `registrar.sqlite` in `node.data_dir`.
         pub store: Option<PathBuf> = None;
     }

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 
 use super::Config;
 use super::check::Checks;
-use super::reader::{Item, Reader, Section, Setting, nearest, section};
+use super::reader::{Item, Reader, nearest};
+use super::schema::{Section, Setting, section};
 use super::value::text;
 
 section! {
@@ -290,7 +291,7 @@ impl Route {
             checks.push(found.help("keep one; a `regex` can say both"));
         }
         if let Some(domain) = &self.domain
-            && !super::value::is_host_name(domain)
+            && !super::address::is_host_name(domain)
             && domain.parse::<std::net::IpAddr>().is_err()
         {
             let found = checks.source.error(

@@ -4,7 +4,8 @@ use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt;
 
-use super::reader::{Item, Reader, Setting};
+use super::reader::{Item, Reader};
+use super::schema::Setting;
 use super::value::text;
 
 /// A value that is never printed.

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use super::check::Checks;
 use super::domain::{Algorithm, Credential};
 use super::media::Profile;
-use super::reader::{Surroundings, section};
+use super::schema::section;
 use super::secret::Secret;
+use super::source::Surroundings;
 
 section! {
     /// A user. Exactly one of `password`, `password_file`, `password_env`, `ha1` proves who it is.

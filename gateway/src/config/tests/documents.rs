@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::reader::{KeyDoc, Section};
+use crate::config::schema::{KeyDoc, Section};
 
 const SAMPLE: &str = include_str!("../../../../deploy/causeway.toml");
 
@@ -68,7 +68,7 @@ fn mentioned() -> BTreeSet<String> {
             let tables: Vec<&toml::Value> = match value {
                 toml::Value::Array(list) => list.iter().collect(),
                 toml::Value::Table(named)
-                    if inside.shape == crate::config::reader::Shape::Named =>
+                    if inside.shape == crate::config::schema::Shape::Named =>
                 {
                     named.values().collect()
                 }

@@ -118,7 +118,7 @@ advertise = "env:PUBLIC_NAME"
 trust = "10.0.0.5"
 [registrar]
 min_expires = "90s"
-max_expires = "2h"
+max_expires = "45m"
 [limits]
 message_size = 16384
 outbox = "1MiB"
@@ -143,7 +143,7 @@ to = "reject 404"
     );
     assert_eq!(listen.trust[0].to_string(), "10.0.0.5/32");
     assert_eq!(config.registrar.min_expires, Duration::from_secs(90));
-    assert_eq!(config.registrar.max_expires, Duration::from_secs(7200));
+    assert_eq!(config.registrar.max_expires, Duration::from_secs(2700));
     assert_eq!(
         (config.limits.message_size, config.limits.outbox),
         (ByteSize(16384), ByteSize(1 << 20))
@@ -195,7 +195,7 @@ fn a_certificate_loads_with_its_key_and_not_with_another() {
 
 #[test]
 fn the_default_of_every_key_lies_within_its_extremes() {
-    fn visit(keys: &[crate::config::reader::KeyDoc], path: &str, seen: &mut usize) {
+    fn visit(keys: &[crate::config::schema::KeyDoc], path: &str, seen: &mut usize) {
         for key in keys {
             if let Some(inside) = &key.inside {
                 visit(&inside.keys, &format!("{path}{}.", key.name), seen);
@@ -223,7 +223,7 @@ fn the_default_of_every_key_lies_within_its_extremes() {
     }
     let mut seen = 0;
     visit(
-        &<Config as crate::config::reader::Section>::keys(),
+        &<Config as crate::config::schema::Section>::keys(),
         "",
         &mut seen,
     );

@@ -11,11 +11,6 @@ fn probed(site: &Site, text: &str) -> Diagnostics {
     } else {
         format!("{text}[node]\ndata_dir = \".\"\nopen_files = 512\n")
     };
-    let text = if text.contains("[limits]") {
-        text
-    } else {
-        format!("{text}[limits]\nconnections = 256\nconnections_per_source = 100\n")
-    };
     let loaded = site.load(&text).unwrap();
     probe(&loaded.config, &loaded.source)
 }
@@ -138,7 +133,7 @@ fn a_configuration_built_by_code_is_probed_without_a_file() {
 fn check_reads_probes_and_says_how_it_ends() {
     let site = Site::new();
     let good = format!(
-        "{}[node]\ndata_dir = \".\"\nopen_files = 512\n[limits]\nconnections = 256\nconnections_per_source = 100\n",
+        "{}[node]\ndata_dir = \".\"\nopen_files = 512\n",
         completed("")
     );
     site.write("good.toml", 0o600, &good);
