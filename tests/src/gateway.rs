@@ -23,21 +23,37 @@ pub struct Gateway {
     pub process: Process,
     folder: Arc<TempDir>,
     config: PathBuf,
+    /// The command that runs it, if another one does.
+    under: Vec<String>,
 }
 
 impl Gateway {
     /// Writes `config` (TOML) and runs it. `@FOLDER@` in it becomes the gateway's own folder, which goes with it, and where
     /// `certificate.pem` and `key.pem` (for 127.0.0.1, ::1 and localhost) lie ready.
     pub async fn start(config: &str) -> Result<Self> {
+        Self::start_with(config, Vec::new()).await
+    }
+
+    /// As [`start`](Self::start), pinned to a core, or to several (`0,2`).
+    pub async fn start_on(cores: &str, config: &str) -> Result<Self> {
+        Self::start_with(
+            config,
+            vec!["taskset".to_owned(), "-c".to_owned(), cores.to_owned()],
+        )
+        .await
+    }
+
+    async fn start_with(config: &str, under: Vec<String>) -> Result<Self> {
         let folder = Arc::new(Process::folder("causeway")?);
         Certificate::write(folder.path(), &["127.0.0.1", "::1", "localhost"])?;
         let file = folder.path().join("causeway.toml");
         fs::write(&file, config.replace("@FOLDER@", text(folder.path())?))?;
-        let process = run(&folder, &file).await?;
+        let process = run(&folder, &file, &under).await?;
         Ok(Gateway {
             process,
             folder,
             config: file,
+            under,
         })
     }
 
@@ -59,7 +75,7 @@ impl Gateway {
     /// Starts it again with the same configuration in the same folder; kills it first if it still runs.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill();
-        self.process = run(&self.folder, &self.config).await?;
+        self.process = run(&self.folder, &self.config, &self.under).await?;
         Ok(())
     }
 
@@ -73,9 +89,14 @@ impl Gateway {
     }
 }
 
-async fn run(folder: &Arc<TempDir>, config: &Path) -> Result<Process> {
-    let arguments = ["run", text(config)?];
-    let mut process = Process::start("causeway", folder.clone(), &binary()?, &arguments)?;
+async fn run(folder: &Arc<TempDir>, config: &Path, under: &[String]) -> Result<Process> {
+    let binary = binary()?;
+    let whole: Vec<&str> = under
+        .iter()
+        .map(String::as_str)
+        .chain([text(&binary)?, "run", text(config)?])
+        .collect();
+    let mut process = Process::start("causeway", folder.clone(), Path::new(whole[0]), &whole[1..])?;
     process.wait_for_log(READY, START).await?;
     Ok(process)
 }

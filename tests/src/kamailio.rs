@@ -33,7 +33,7 @@ pub struct Settings<'a> {
     pub fill: Vec<(&'a str, String)>,
     /// More arguments of the command line: `-x fm -X fm` is how its users tune its memory.
     pub arguments: Vec<&'a str>,
-    /// Another program that runs it, with its arguments: valgrind.
+    /// Another program that runs it, with its arguments: `taskset -c 0`, valgrind.
     pub under: Vec<&'a str>,
 }
 

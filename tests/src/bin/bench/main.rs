@@ -1,0 +1,178 @@
+//! `make bench`: what a message costs and what a connection holds, Causeway beside Debian's Kamailio and a bare reflector, all in one
+//! run and in turn. It prints tables and ratios; nothing fails by a time.
+//!
+//! `bench [--quick] [--rounds N] [--seconds N] [--only WORD] [--peers-only]`; `bench stub ADDRESS` and `bench reflect ADDRESS TARGET` are
+//! the parts that it starts as processes of their own.
+
+mod cpu;
+mod link;
+mod load;
+mod memory;
+mod message;
+mod peer;
+mod subject;
+mod table;
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::cpu::Plan;
+use crate::link::Kind;
+use crate::load::{Pace, Scenario};
+use crate::subject::{Cores, Subject, Tuning};
+
+/// Connections of the memory measurement.
+const IDLE_CONNECTIONS: usize = 2000;
+
+struct Options {
+    plan: Plan,
+    connections: usize,
+    only: String,
+    /// Whether Causeway itself is measured too.
+    ours: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+    };
+    match words.as_slice() {
+        ["stub", address] => peer::stub(address.parse()?),
+        ["reflect", address, target] => {
+            runtime()?.block_on(peer::reflect(address.parse()?, target.parse()?))
+        }
+        options => {
+            let options = read_options(options)?;
+            let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+            setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+            let cores = Cores::of_this_machine();
+            // Before the runtime starts: what comes later inherits it, and what is measured is told otherwise.
+            let id = std::process::id().to_string();
+            Command::new("taskset")
+                .args(["-p", "-c", &cores.load, &id])
+                .output()
+                .context("taskset is missing")?;
+            runtime()?.block_on(bench(&options, &cores))
+        }
+    }
+}
+
+fn read_options(words: &[&str]) -> Result<Options> {
+    let rates = [500, 5_000, 20_000].map(Pace::Rate);
+    let mut options = Options {
+        plan: Plan {
+            paces: rates.into_iter().chain([Pace::Saturation]).collect(),
+            rounds: 5,
+            time: Duration::from_secs(2),
+        },
+        connections: IDLE_CONNECTIONS,
+        only: String::new(),
+        ours: true,
+    };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut value = || {
+            words
+                .next()
+                .with_context(|| format!("{word} needs a value"))
+        };
+        match *word {
+            "--quick" => {
+                options.plan.paces = vec![Pace::Saturation];
+                options.plan.rounds = 1;
+                options.plan.time = Duration::from_secs(1);
+                options.connections = 200;
+            }
+            "--rounds" => options.plan.rounds = value()?.parse()?,
+            "--seconds" => options.plan.time = Duration::from_secs(value()?.parse()?),
+            "--peers-only" => options.ours = false,
+            "--only" => options.only = (*value()?).to_owned(),
+            other => bail!(
+                "unknown {other:?}; there are --quick, --rounds N, --seconds N, --only WORD and --peers-only"
+            ),
+        }
+    }
+    Ok(options)
+}
+
+async fn bench(options: &Options, cores: &Cores) -> Result<()> {
+    let (_stub, target) = subject::stub(cores).await?;
+    println!("Measured: {}", subject::binary());
+    println!(
+        "Core {} for what is measured, {} for the load, {} for the stub; medians of {} rounds of {:?}, in turn.",
+        cores.subject, cores.load, cores.stub, options.plan.rounds, options.plan.time
+    );
+    println!("Figures are microseconds of CPU for each message that the process received.");
+    let reflector = Subject::reflector(cores, target).await?;
+    let stateless = [
+        Subject::kamailio(cores, target, "forward()", Tuning::Default).await?,
+        Subject::kamailio(cores, target, "forward()", Tuning::Fast).await?,
+    ];
+    let stateful = [
+        Subject::kamailio(cores, target, "t_relay()", Tuning::Default).await?,
+        Subject::kamailio(cores, target, "t_relay()", Tuning::Fast).await?,
+    ];
+    let ours = if options.ours {
+        Some(Subject::causeway(cores, target).await?)
+    } else {
+        None
+    };
+
+    let rows = [
+        (
+            "REGISTER, stateless, UDP to UDP",
+            Scenario::Register,
+            Kind::Udp,
+            &stateless,
+        ),
+        (
+            "REGISTER, with a transaction, TCP to UDP",
+            Scenario::Register,
+            Kind::Tcp,
+            &stateful,
+        ),
+        (
+            "REGISTER, with a transaction, WSS to UDP",
+            Scenario::Register,
+            Kind::Wss,
+            &stateful,
+        ),
+        (
+            "Call INVITE…BYE, UDP to UDP",
+            Scenario::Call,
+            Kind::Udp,
+            &stateful,
+        ),
+        (
+            "Call INVITE…BYE, WSS to UDP",
+            Scenario::Call,
+            Kind::Wss,
+            &stateful,
+        ),
+    ];
+    for (title, scenario, kind, kamailio) in rows {
+        if title.contains(options.only.as_str()) {
+            let subjects: Vec<&Subject> = [&reflector]
+                .into_iter()
+                .chain(kamailio)
+                .chain(&ours)
+                .collect();
+            println!(
+                "{}",
+                cpu::measure(title, scenario, kind, &subjects, &options.plan).await?
+            );
+        }
+    }
+    if "Memory".contains(options.only.as_str()) {
+        let subjects: Vec<&Subject> = stateful.iter().chain(&ours).collect();
+        println!("{}", memory::measure(&subjects, options.connections).await?);
+    }
+    Ok(())
+}
