@@ -162,7 +162,8 @@ const commands = {
   async crash({ page }) {
     const { page: tab } = pageOf(page);
     const gone = tab.waitForEvent('crash');
-    tab.goto('chrome://crash').catch(() => {});
+    const session = await tab.context().newCDPSession(tab);
+    session.send('Page.crash').catch(() => {});
     await gone;
     pages.delete(page);
   },

@@ -37,7 +37,7 @@ export function showPeople(demo: Demo, self: string, call: (user: string) => voi
             'span',
             {},
             make('strong', {}, target.label),
-            make('small', {}, hint ? `${target.user}, ${hint}` : target.user),
+            make('small', {}, target.user, make('span', { class: 'aside' }, hint ? `, ${hint}` : '')),
           ),
         ),
       ),

@@ -57,8 +57,13 @@ export class Quality {
     put('lost-there', now.lostThere === null ? '–' : percent(now.lostThere));
     put('jitter', now.jitter === null ? '–' : `${now.jitter.toFixed(1)} ms`);
     put('rtt', now.rtt === null ? '–' : `${now.rtt.toFixed(1)} ms`);
-    put('path', `ICE ${now.ice}, DTLS ${now.dtls}`);
+    put('path', path(now));
   }
+}
+
+function path({ ice, dtls }: Figures): string {
+  const up = (ice === 'connected' || ice === 'completed') && dtls === 'connected';
+  return up ? 'connected, encrypted' : `ICE ${ice}, DTLS ${dtls}`;
 }
 
 function percent(share: number): string {

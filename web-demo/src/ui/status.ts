@@ -11,6 +11,8 @@ export class Status {
   private readonly hint = byId('banner-hint', HTMLSpanElement);
   private readonly link = byId('banner-link', HTMLAnchorElement);
   private readonly close = byId('banner-close', HTMLButtonElement);
+  private readonly emptyTitle = byId('empty-title', HTMLParagraphElement);
+  private readonly emptyHint = byId('empty-hint', HTMLParagraphElement);
   private flash = false;
   private calls: readonly Call[] = [];
   private name = '';
@@ -33,6 +35,9 @@ export class Status {
     this.calls = calls;
     this.name = line.login?.display ?? '';
     setText(this.text, lineWords(line));
+    const [title, hint] = invitation(line.state);
+    setText(this.emptyTitle, title);
+    setText(this.emptyHint, hint);
     this.tell(notice ?? line.trouble, notice !== null, line);
     this.caption();
   }
@@ -59,11 +64,6 @@ export class Status {
 }
 
 function lineWords({ state, login }: Line): string {
-  const who = login
-    ? login.display.toLowerCase() === login.user.toLowerCase()
-      ? login.display
-      : `${login.display} (${login.user})`
-    : '';
   switch (state) {
     case 'off':
       return 'Signed out';
@@ -72,10 +72,26 @@ function lineWords({ state, login }: Line): string {
     case 'registering':
       return 'Signing in';
     case 'registered':
-      return `Ready as ${who}`;
+      return `Ready as ${login?.display ?? ''}`;
     case 'retrying':
       return 'Reconnecting';
     case 'refused':
       return 'Not signed in';
+  }
+}
+
+/** What the empty place for calls says. */
+function invitation(state: Line['state']): [title: string, hint: string] {
+  switch (state) {
+    case 'registered':
+      return [
+        'Ready when you are',
+        'Pick somebody, or type a name or a number. Enter calls, Escape hangs up.',
+      ];
+    case 'off':
+    case 'refused':
+      return ['Sign in to make calls', 'User name and password go under Account.'];
+    default:
+      return ['One moment', 'The page is connecting to the gateway.'];
   }
 }
