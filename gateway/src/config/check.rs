@@ -105,40 +105,47 @@ fn addresses(config: &Config, checks: &mut Checks<'_>) {
     for (transport, address, place) in all {
         let stream = transport.is_stream();
         let same = |other: &&(bool, SocketAddr, String)| {
-            other.0 == stream && other.1 == address && address.port() != 0
+            other.0 == stream && collide(stream, other.1, address)
         };
         if let Some((_, _, first)) = taken.iter().find(same) {
-            let found = checks
-                .source
-                .error(&place, format!("`{address}` is already taken by `{first}`"));
+            let message = format!("`{address}` is already taken by `{first}`");
+            let found = checks.source.error(&place, message);
             let next = SocketAddr::new(address.ip(), address.port().saturating_add(1));
-            checks.push(found.help(format!(
-                "another port, for example \"{next}\", or remove one of the two"
-            )));
+            let help = format!("another port, for example \"{next}\", or remove one of the two");
+            checks.push(found.help(help));
         }
         taken.push((stream, address, place));
     }
 }
 
-fn aliases(config: &Config, checks: &mut Checks<'_>) {
-    let mut known: Vec<(&str, &str)> = config
-        .domain
-        .keys()
-        .map(|name| (name.as_str(), name.as_str()))
-        .collect();
+/// Two listeners for streams cannot share a port where one has all addresses. With UDP the more precise one wins: a
+/// public side on `0.0.0.0` and a core side on one address are one port.
+fn collide(stream: bool, one: SocketAddr, other: SocketAddr) -> bool {
+    let wildcard = one.ip().is_unspecified() || other.ip().is_unspecified();
+    let family = one.is_ipv4() == other.is_ipv4();
+    let overlap = one == other || (stream && wildcard && family && one.port() == other.port());
+    overlap && one.port() != 0
+}
+
+fn aliases<'c>(config: &'c Config, checks: &mut Checks<'_>) {
+    let mut known: Vec<(&'c str, &'c str)> = Vec::new();
+    let mut take = |name: &'c str, owner: &'c str, place: String| {
+        let taken = known
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name));
+        if let Some((_, owner)) = taken {
+            let message = format!("`{name}` already means the users of `{owner}`");
+            let found = checks.source.error_at_key(&place, message);
+            checks.push(found.help("a name belongs to one domain; remove one of the two"));
+        }
+        known.push((name, owner));
+    };
+    for name in config.domain.keys() {
+        take(name, name, format!("domain.{name}"));
+    }
     for (name, domain) in &config.domain {
         for (index, alias) in domain.aliases.iter().enumerate() {
-            if let Some((_, owner)) = known
-                .iter()
-                .find(|(other, _)| other.eq_ignore_ascii_case(alias))
-            {
-                let message = format!("`{alias}` already means the users of `{owner}`");
-                let found = checks
-                    .source
-                    .error(&format!("domain.{name}.aliases[{index}]"), message);
-                checks.push(found.help("a name belongs to one domain; remove one of the two"));
-            }
-            known.push((alias, name));
+            take(alias, name, format!("domain.{name}.aliases[{index}]"));
         }
     }
 }

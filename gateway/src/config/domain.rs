@@ -143,7 +143,7 @@ impl Domain {
         &mut self,
         path: &std::path::Path,
         at: &str,
-        taken: &mut BTreeMap<String, String>,
+        taken: &mut Taken,
         around: &Surroundings<'_>,
         checks: &mut Checks<'_>,
     ) {
@@ -185,7 +185,7 @@ fn check_users(
     users: &mut [User],
     at: &str,
     algorithms: &[Algorithm],
-    taken: &mut BTreeMap<String, String>,
+    taken: &mut Taken,
     around: &Surroundings<'_>,
     checks: &mut Checks<'_>,
 ) {
@@ -193,20 +193,23 @@ fn check_users(
         let place = format!("{at}[{index}]");
         user.check(&place, algorithms, around, checks);
         let name_at = format!("{place}.name");
-        if let Some(first) = taken.get(&user.name) {
-            let found = checks
-                .source
-                .error(&name_at, format!("user `{}` is given twice", user.name));
+        if let Some((file, offset)) = taken.get(&user.name) {
+            // The line is counted only now: a count for each of ten thousand users reads the file ten thousand times.
+            let first = format!("{}:{}", file.path.display(), file.position(*offset).0);
+            let message = format!("user `{}` is given twice", user.name);
+            let found = checks.source.error(&name_at, message);
             checks.push(found.help(format!("the first is at {first}; remove one of the two")));
         } else if let Some(span) = checks.source.value(&name_at) {
-            let file = &checks.source.file;
             taken.insert(
                 user.name.clone(),
-                format!("{}:{}", file.path.display(), file.position(span.start).0),
+                (Arc::clone(&checks.source.file), span.start),
             );
         }
     }
 }
+
+/// Users that were seen, and where.
+type Taken = BTreeMap<String, (Arc<File>, usize)>;
 
 /// Whether the configuration file itself holds a password that its readers could see.
 pub(crate) fn holds_secret(domain: &Domain, name: &str, checks: &Checks<'_>) -> bool {

@@ -1,12 +1,13 @@
 //! What only the machine can tell of a configuration: whether addresses are its own, ports free, names known.
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sip::Transport;
+use socket2::{Domain, Socket, Type};
 
 use super::Config;
 use super::diagnostic::{Diagnostic, Diagnostics};
@@ -36,11 +37,24 @@ pub fn probe(config: &Config, source: &Source) -> Diagnostics {
     found
 }
 
+/// As the node does it: IPv6 leaves IPv4 alone, and a stream's port may still have old connections.
 fn try_bind(transport: Transport, address: SocketAddr) -> std::io::Result<()> {
-    if transport.is_stream() {
-        TcpListener::bind(address).map(drop)
+    let kind = if transport.is_stream() {
+        Type::STREAM
     } else {
-        UdpSocket::bind(address).map(drop)
+        Type::DGRAM
+    };
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    socket.set_reuse_address(transport.is_stream())?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    // Binding beside a listener succeeds with SO_REUSEADDR; only listening tells.
+    if transport.is_stream() {
+        socket.listen(1)
+    } else {
+        Ok(())
     }
 }
 

@@ -62,6 +62,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[listen.a]\nws = \"127.0.0.1:80\"\norigins = ▶\"phone.example.com\"\n", "error: `phone.example.com` is not an origin", "\"https://phone.example.com\""),
     ("[admin]\nlisten = ▶\"0.0.0.0:9090\"\n", "error: the admin API would be open to everybody", "\"127.0.0.1:9090\""),
     ("[admin]\nlisten = ▶\"203.0.113.5:9090\"\n", "error: the admin API would be open to everybody", "private address"),
+    ("[listen.a]\ntcp = \"0.0.0.0:5060\"\nadvertise = \"sbc.example.com\"\n[listen.b]\ntcp = ▶\"127.0.0.1:5060\"\n", "error: `127.0.0.1:5060` is already taken by `listen.a.tcp[0]`", "another port"),
     // Certificates and files.
     ("[listen.a]\n▶tls = \"127.0.0.1:5061\"\n", "error: `listen.a.tls` needs a certificate", "certificate = { chain"),
     ("[listen.a]\n▶wss = \"127.0.0.1:443\"\n", "error: `listen.a.wss` needs a certificate", "certificate = { chain"),
@@ -106,6 +107,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[domain.\"a.example\"]\nusers = [{ name = \"alice\", password = \"correct horse\" }]\nauth.algorithms = ▶[]\n", "error: without an algorithm", "[\"MD5\"]"),
     ("[domain.\"a.example\"]\nusers = [{ name = \"alice\", password = \"correct horse\" }]\naliases = [▶\"a.example\"]\n", "error: `a.example` already means the users of `a.example`", "one domain"),
     ("[domain.\"a.example\"]\nusers = [{ name = \"alice\", password = \"correct horse\" }]\nmedia = ▶\"srtp\"\n", "error: `domain.a.example.media` cannot be `srtp`", "did you mean \"srtp-sdes\"?"),
+    ("[domain.\"A.example\"]\nusers = [{ name = \"alice\", password = \"correct horse\" }]\n[domain.▶\"a.example\"]\nusers = [{ name = \"alice\", password = \"correct horse\" }]\n", "error: `a.example` already means the users of `A.example`", "one domain"),
     // Registrar, media, limits, timers.
     ("[registrar]\nmax_expires = ▶\"2h\"\n", "warning: a phone that sends no keepalive is cut off", "limits.idle_timeout"),
     ("[registrar]\nmin_expires = ▶\"2h\"\n", "error: `min_expires` (\"7200s\") is longer than `max_expires` (\"3600s\")", "no device could register"),

@@ -3,6 +3,7 @@ mod documents;
 mod good;
 mod machine;
 mod mistakes;
+mod random;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
