@@ -1,5 +1,10 @@
 //! A WebRTC-first SIP edge gateway with RTPEngine control.
 
+pub mod admin;
 pub mod config;
-
+pub mod engine;
+pub mod media;
+pub mod node;
+pub mod registrar;
+pub mod telemetry;
 pub mod transport;

@@ -128,7 +128,14 @@ pub enum Decision {
     /// Pass it on in a transaction: to all at once, the best answer goes back.
     Start(Vec<Forward>),
     /// Wait until the device comes back (SIGNALLING §5), then decide again.
-    Await(Device),
+    Await {
+        /// Which device.
+        device: Device,
+        /// The media of the dialog, which ends with it if the request is a BYE.
+        media: crate::token::Media,
+        /// The sender was the called side when the dialog began.
+        from_called: bool,
+    },
     /// This has to be known first.
     Ask(Question),
 }

@@ -14,10 +14,15 @@ pub fn of(address_of_record: &[u8], instance: Option<&[u8]>, contact: &[u8]) -> 
     let mut hasher = SipHasher13::new_with_keys(0x6465_7669, 0x6365_2121);
     hasher.write(address_of_record);
     hasher.write_u8(u8::from(instance.is_some()));
-    hasher.write(instance.unwrap_or(contact));
+    hasher.write(instance.map_or(contact, unquoted));
     let [a, b, c, d, ..] = hasher.finish().to_be_bytes();
     // All zeros stand for "not known".
     Device([a | 1, b, c, d])
+}
+
+/// Quotes around an instance-id are no part of it.
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
 }
 
 /// The device that a REGISTER with one Contact registers; `None` for `*` and for no Contact.

@@ -12,6 +12,7 @@ pub mod forward;
 pub mod key;
 pub mod media;
 mod preprocess;
+pub mod reply;
 pub mod request;
 pub mod response;
 pub mod site;

@@ -6,6 +6,7 @@ use crate::decision::{Binding, Bindings, Context, Decision, Device, Facts, Forwa
 use crate::flow::{Flow, ListenerId};
 use crate::forward;
 use crate::preprocess::{Dialog, Routed, preprocess};
+use crate::reply;
 use crate::site::{Side, To};
 use crate::status::Reason;
 use crate::token::{Pass, PathToken, Purpose, Token};
@@ -25,7 +26,7 @@ pub fn decide(request: &Message, flow: &Flow, context: &Context<'_>, facts: &Fac
     let decision = steps(request, flow, context, facts).unwrap_or_else(|decision| *decision);
     match decision {
         // RFC 3261 §17: nothing ever answers an ACK.
-        Decision::Reply(_) | Decision::Challenge { .. } | Decision::Await(_) if request.method() == Method::Ack => {
+        Decision::Reply(_) | Decision::Challenge { .. } | Decision::Await { .. } if request.method() == Method::Ack => {
             Decision::Drop(Reason::Ack)
         }
         other => other,
@@ -34,6 +35,9 @@ pub fn decide(request: &Message, flow: &Flow, context: &Context<'_>, facts: &Fac
 
 fn steps(request: &Message, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Decision> {
     validate(request, context)?;
+    if reply::acknowledges_us(request) {
+        return Ok(Decision::Drop(Reason::Ack));
+    }
     let routed = preprocess(request, flow, context)?;
     match &routed.dialog {
         Dialog::Inside(_) => inside(routed, flow, context, facts),
@@ -98,7 +102,7 @@ fn inside(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> 
                 Some(flow) => (Hop::Flow(flow), Some(device)),
                 // An ACK cannot be held back: its sender would not repeat it, and nobody may answer it.
                 None if method == Method::Ack || device == Device::default() => return refuse(Reason::DeviceGone),
-                None => return Ok(Decision::Await(device)),
+                None => return Ok(Decision::Await { device, media, from_called }),
             }
         }
         None => (forward::next_hop(&routed.request, context, facts)?, None),

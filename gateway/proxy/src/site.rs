@@ -89,8 +89,12 @@ pub struct Match {
     pub methods: Vec<String>,
     /// Only request-URIs of these domains, if any are named.
     pub domains: Vec<String>,
+    /// Only this user of the request-URI.
+    pub user: Option<String>,
     /// Only request-URI users that begin so.
     pub prefix: Option<String>,
+    /// Only request-URI users that this matches.
+    pub regex: Option<regex::Regex>,
 }
 
 /// Where a route leads.
@@ -121,10 +125,15 @@ impl Route {
             && (when.methods.is_empty() || when.methods.iter().any(|name| name.as_bytes() == method))
             && (when.domains.is_empty()
                 || when.domains.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(uri.host)))
-            && when
-                .prefix
-                .as_ref()
-                .is_none_or(|prefix| uri.user_decoded().starts_with(prefix.as_bytes()))
+            && when.takes_user(&uri.user_decoded())
+    }
+}
+
+impl Match {
+    fn takes_user(&self, user: &[u8]) -> bool {
+        self.user.as_ref().is_none_or(|wanted| wanted.as_bytes() == user)
+            && self.prefix.as_ref().is_none_or(|prefix| user.starts_with(prefix.as_bytes()))
+            && self.regex.as_ref().is_none_or(|regex| regex.is_match(&String::from_utf8_lossy(user)))
     }
 }
 

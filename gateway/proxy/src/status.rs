@@ -44,6 +44,8 @@ pub enum Reason {
     Overloaded,
     /// RTPEngine refused, or none answers.
     NoMedia,
+    /// RTPEngine cannot read the offer.
+    NotAcceptable,
     /// The store could not keep what the answer would promise.
     StoreFailed,
     /// RFC 3261 §16.7 step 6 and §16.8: no final response came.
@@ -76,6 +78,7 @@ impl Reason {
             Reason::Configured(status) => *status,
             Reason::Unresolvable => 502,
             Reason::NobodyAlive | Reason::NoMedia | Reason::StoreFailed => 500,
+            Reason::NotAcceptable => 488,
             Reason::Overloaded => 503,
             Reason::Timeout => 408,
             Reason::Terminated => 487,
@@ -106,6 +109,7 @@ impl Reason {
             Reason::NobodyAlive => "Server Internal Error: no gateway alive",
             Reason::NoMedia => "Server Internal Error: no media engine",
             Reason::StoreFailed => "Server Internal Error: not stored",
+            Reason::NotAcceptable => "Not Acceptable Here: offer not understood",
             Reason::Overloaded => "Service Unavailable",
             Reason::Timeout => "Request Timeout",
             Reason::Terminated => "Request Terminated",
@@ -137,6 +141,7 @@ impl Reason {
             Reason::NobodyAlive => "nobody_alive",
             Reason::NoMedia => "no_media",
             Reason::StoreFailed => "store_failed",
+            Reason::NotAcceptable => "not_acceptable",
             Reason::Overloaded => "overloaded",
             Reason::Timeout => "timeout",
             Reason::Terminated => "terminated",

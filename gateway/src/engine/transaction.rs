@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use proxy::fork::Fork;
-use proxy::token::ViaToken;
-use proxy::{Flow, Forward};
+use proxy::token::Media;
+use proxy::{Flow, Forward, Reason};
 use sip::transaction::{
     Actions, InviteClient, InviteClientInput, InviteServer, InviteServerInput, NonInviteClient, NonInviteClientInput,
     NonInviteServer, NonInviteServerInput, Timer, Timers,
@@ -34,6 +34,12 @@ pub(crate) struct State {
     pub(crate) branches: Vec<Branch>,
     /// The caller's CANCEL came, with this Reason.
     pub(crate) cancelled: Option<Option<Bytes>>,
+    /// A response to an INVITE without offer has brought one.
+    pub(crate) offered: bool,
+    /// Branches that ended without an answer, and why.
+    pub(crate) failures: SmallVec<[(usize, Reason); 1]>,
+    /// What the machines of branches that were just made ask for.
+    pub(crate) started: SmallVec<[Actions; 1]>,
     /// 2xx that went back, by To tag: sent again as they were for each retransmission.
     pub(crate) answers: SmallVec<[(Vec<u8>, Bytes); 1]>,
 }
@@ -54,8 +60,8 @@ pub(crate) struct Branch {
     pub(crate) cancel: Option<Cancel>,
     /// The final response that it ended with, ready to go back.
     pub(crate) ended: Option<Edited>,
-    /// What its Via says.
-    pub(crate) via: ViaToken,
+    /// Its RTPEngine and pass.
+    pub(crate) media: Media,
 }
 
 /// A CANCEL on its way.
@@ -90,10 +96,6 @@ impl ArmedTimers {
         self.0.clear();
     }
 
-    pub(crate) fn remove(&mut self, timer: Timer) {
-        self.0.retain(|(armed, _)| *armed != timer);
-    }
-
     /// True when the timer that fired is the one that was armed last; it does not run any more then.
     pub(crate) fn fired(&mut self, timer: Timer, serial: u32) -> bool {
         let before = self.0.len();
@@ -115,6 +117,9 @@ impl Transaction {
             fork: None,
             branches: Vec::new(),
             cancelled: None,
+            offered: false,
+            failures: SmallVec::new(),
+            started: SmallVec::new(),
             answers: SmallVec::new(),
         };
         Self { key, source, request, state: Mutex::new(state) }
@@ -131,6 +136,17 @@ impl Transaction {
 }
 
 impl State {
+    /// The Reason for our CANCELs: the caller's own, or that another device has answered (RFC 3326).
+    pub(crate) fn cancel_reason(&self) -> Option<Bytes> {
+        match &self.cancelled {
+            Some(reason) => reason.clone(),
+            None if !self.answers.is_empty() => {
+                Some(Bytes::from_static(b"SIP;cause=200;text=\"Call completed elsewhere\""))
+            }
+            None => None,
+        }
+    }
+
     /// True when neither side needs it any more.
     pub(crate) fn is_over(&self) -> bool {
         let server = match &self.server {

@@ -1,0 +1,76 @@
+//! The admin API: metrics for Prometheus, and figures for people and tests. It asks nobody who he is, so it binds to a
+//! private address only.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::engine::Engine;
+use crate::telemetry;
+use crate::transport::Transports;
+
+/// Scrapers at once.
+const CONNECTIONS: usize = 64;
+
+/// Binds the admin API; the future serves it.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub fn serve(
+    address: SocketAddr,
+    engine: Arc<Engine>,
+    transports: Transports,
+) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    Ok(async move {
+        loop {
+            let Ok(slot) = slots.clone().acquire_owned().await else { return };
+            let Ok((stream, _)) = listener.accept().await else { continue };
+            let (engine, transports) = (engine.clone(), transports.clone());
+            tokio::spawn(async move {
+                let _slot = slot;
+                let answer = |request: Request<hyper::body::Incoming>| {
+                    let response = answer(request.uri().path(), &engine, &transports);
+                    async move { Ok::<_, Infallible>(response) }
+                };
+                let served = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(std::time::Duration::from_secs(10))
+                    .serve_connection(TokioIo::new(stream), service_fn(answer))
+                    .await;
+                if let Err(error) = served {
+                    tracing::debug!(?error, "admin connection ended");
+                }
+            });
+        }
+    })
+}
+
+fn answer(path: &str, engine: &Engine, transports: &Transports) -> Response<Full<Bytes>> {
+    let (status, kind, body) = match path {
+        "/healthz" => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
+        "/metrics" => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            (StatusCode::OK, kind, telemetry::scrape(engine, transports))
+        }
+        "/status" => (StatusCode::OK, "application/json", telemetry::status(engine, transports).to_string()),
+        _ => (StatusCode::NOT_FOUND, "text/plain", "here are /healthz, /metrics and /status\n".to_owned()),
+    };
+    let built = Response::builder().status(status).header(CONTENT_TYPE, kind).body(Full::new(Bytes::from(body)));
+    built.unwrap_or_default()
+}

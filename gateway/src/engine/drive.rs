@@ -1,0 +1,355 @@
+//! Drives the machines of a transaction: what they ask for is done here, and nowhere else.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proxy::fork::{self, Fork};
+use proxy::token::{Media, Pass};
+use proxy::{Flow, Forward, Reason};
+use sip::transaction::{Action, Actions, NonInviteClient, NonInviteClientInput, Timers};
+use sip::{Edited, Message, Method};
+
+use super::Engine;
+use super::timers::{Armed, Slot};
+use super::transaction::{ArmedTimers, Branch, Cancel, Client, ClientInput, ServerInput, State, Transaction};
+
+/// Branches of one request at most.
+const BRANCHES: usize = 32;
+
+impl Engine {
+    fn times(&self, flow: &Flow) -> Timers {
+        self.times.reliable(flow.transport.is_stream())
+    }
+
+    /// Something happened to the server transaction.
+    pub(super) fn server_input(&self, transaction: &Arc<Transaction>, input: ServerInput) {
+        let mut state = transaction.lock();
+        self.step_server(transaction, &mut state, input);
+        self.forget_if_over(transaction, &state);
+    }
+
+    fn step_server(&self, transaction: &Transaction, state: &mut State, input: ServerInput) {
+        let actions = state.server.handle(input, &self.times(&transaction.source));
+        for action in actions {
+            match action {
+                Action::Send(bytes) => drop(self.send(&transaction.source, bytes)),
+                Action::SetTimer(timer, after) => {
+                    let serial = self.arm(transaction, Slot::Server, timer, after);
+                    state.armed.set(timer, serial);
+                }
+                Action::StopTimers | Action::Terminated => state.armed.clear(),
+                // No ACK came: the caller has gone, and nobody is left to tell.
+                Action::Deliver | Action::Ack | Action::Cancel | Action::Timeout | Action::TransportError => {}
+            }
+        }
+    }
+
+    fn arm(&self, transaction: &Transaction, slot: Slot, timer: sip::transaction::Timer, after: std::time::Duration) -> u32 {
+        let serial = self.next_serial();
+        self.timers.arm(after, Armed { transaction: transaction.key, slot, timer, serial });
+        serial
+    }
+
+    /// Sends the copies of a request; `failed` is the answer if there is none to send.
+    pub(super) fn launch(&self, transaction: &Arc<Transaction>, ready: Vec<(Forward, Media, Flow)>, failed: &Reason) {
+        let mut state = transaction.lock();
+        if state.cancelled.is_some() || ready.is_empty() {
+            for (forward, media, _) in &ready {
+                self.session_failed(forward, *media);
+            }
+            let reason = if state.cancelled.is_some() { &Reason::Terminated } else { failed };
+            self.respond_ourselves(transaction, &mut state, reason);
+            self.forget_if_over(transaction, &state);
+            return;
+        }
+        let is_invite = transaction.is_invite();
+        state.fork = Some(Fork::new(ready.len().min(BRANCHES), is_invite));
+        let first = state.branches.len();
+        for (forward, media, flow) in ready.into_iter().take(BRANCHES) {
+            let Some(sealed) = proxy::forward::seal(&forward, media, &self.context()) else { continue };
+            let bytes = sealed.request.to_bytes();
+            let (client, actions) = Client::new(is_invite, bytes, &self.times(&flow));
+            let index = state.branches.len() as u8;
+            let key = self.table.client_key(sealed.branch.as_bytes());
+            self.table.insert_client(key, transaction.key, index);
+            let branch = Branch {
+                key,
+                forward,
+                request: sealed.request,
+                flow,
+                client,
+                armed: ArmedTimers::default(),
+                cancel: None,
+                ended: None,
+                media,
+            };
+            state.branches.push(branch);
+            state.started.push(actions);
+        }
+        for (offset, actions) in std::mem::take(&mut state.started).into_iter().enumerate() {
+            self.run_client(transaction, &mut state, first + offset, actions, None);
+        }
+        self.forget_if_over(transaction, &state);
+    }
+
+    /// Something happened to a branch.
+    pub(super) fn client_input(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+        input: ClientInput,
+        response: Option<&Message>,
+    ) -> bool {
+        let Some(branch) = state.branches.get_mut(index) else { return false };
+        let times = self.times.reliable(branch.flow.transport.is_stream());
+        let actions = branch.client.handle(input, &times);
+        self.run_client(transaction, state, index, actions, response)
+    }
+
+    /// Does what a branch's machine asks for; true if the response is to be passed on.
+    fn run_client(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+        actions: Actions,
+        response: Option<&Message>,
+    ) -> bool {
+        let mut deliver = false;
+        for action in actions {
+            let branch = &mut state.branches[index];
+            match action {
+                Action::Send(bytes) => {
+                    if self.send(&branch.flow, bytes).is_err() {
+                        self.client_input(transaction, state, index, ClientInput::TransportError, None);
+                        return false;
+                    }
+                }
+                Action::Deliver => deliver = true,
+                Action::Ack => {
+                    if let Some(response) = response {
+                        let ack = sip::build::ack_for(&branch.request, response);
+                        let _ = self.send(&branch.flow, ack);
+                    }
+                }
+                Action::Cancel => self.send_cancel(transaction, state, index),
+                Action::SetTimer(timer, after) => {
+                    let serial = self.arm(transaction, Slot::Client(index as u8), timer, after);
+                    state.branches[index].armed.set(timer, serial);
+                }
+                Action::StopTimers | Action::Terminated => branch.armed.clear(),
+                Action::Timeout => self.branch_failed(transaction, state, index, &Reason::Timeout),
+                Action::TransportError => {
+                    let reason = match branch.forward.pass {
+                        Pass::Down => Reason::FlowFailed,
+                        Pass::Local => Reason::NotRegistered,
+                        Pass::Up => Reason::Unreachable,
+                    };
+                    self.branch_failed(transaction, state, index, &reason);
+                }
+            }
+        }
+        deliver
+    }
+
+    /// A branch ended without an answer: RFC 3261 §16.8, §16.9.
+    fn branch_failed(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, reason: &Reason) {
+        let reason = if state.cancelled.is_some() { &Reason::Terminated } else { reason };
+        state.failures.push((index, reason.clone()));
+        let Some(fork) = &mut state.fork else { return };
+        let actions = fork.response(index, reason.status());
+        self.run_fork(transaction, state, actions, None);
+    }
+
+    /// A response of a branch is ready to go on.
+    pub(super) fn deliver(&self, transaction: &Arc<Transaction>, index: usize, response: Edited) {
+        let mut state = transaction.lock();
+        let status = response.status();
+        state.offered |= response.has_sdp() && !transaction.request.has_sdp();
+        let Some(fork) = &mut state.fork else { return };
+        let actions = fork.response(index, status);
+        if status >= 300
+            && let Some(branch) = state.branches.get_mut(index)
+        {
+            branch.ended = Some(response.clone());
+        }
+        self.run_fork(transaction, &mut state, actions, Some(&response));
+        if status >= 200 {
+            self.session_ended_by(transaction, &state, index, status);
+        }
+        self.forget_if_over(transaction, &state);
+    }
+
+    fn run_fork(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        actions: fork::Actions,
+        response: Option<&Edited>,
+    ) {
+        for action in actions {
+            match action {
+                fork::Action::Forward(_) => {
+                    if let Some(response) = response {
+                        self.respond(transaction, state, response);
+                    }
+                }
+                fork::Action::ForwardBest(index) => match state.branches.get(index).and_then(|b| b.ended.clone()) {
+                    Some(best) => self.respond(transaction, state, &best),
+                    None => {
+                        let failure = state.failures.iter().find(|(at, _)| *at == index);
+                        let reason = failure.map_or(Reason::Timeout, |(_, reason)| reason.clone());
+                        self.respond_ourselves(transaction, state, &reason);
+                    }
+                },
+                fork::Action::Cancel(index) => {
+                    self.client_input(transaction, state, index, ClientInput::Cancel, None);
+                }
+            }
+        }
+    }
+
+    /// Sends a response back, and keeps a 2xx for its retransmissions.
+    fn respond(&self, transaction: &Arc<Transaction>, state: &mut State, response: &Edited) {
+        let (status, bytes) = (response.status(), response.to_bytes());
+        if transaction.is_invite() && (200..300).contains(&status) {
+            let tag = response.to_tag().unwrap_or_default().to_vec();
+            state.answers.push((tag, bytes.clone()));
+        }
+        self.step_server(transaction, state, ServerInput::Respond { status, bytes });
+    }
+
+    fn respond_ourselves(&self, transaction: &Arc<Transaction>, state: &mut State, reason: &Reason) {
+        self.counters.count(reason);
+        let bytes = proxy::reply::answer(&transaction.request, transaction.source.peer, reason);
+        self.step_server(transaction, state, ServerInput::Respond { status: reason.status(), bytes });
+    }
+
+    /// A 2xx that went back before: the same bytes again.
+    pub(super) fn answered_before(&self, transaction: &Arc<Transaction>, state: &mut State, tag: &[u8]) -> bool {
+        let Some((_, bytes)) = state.answers.iter().find(|(known, _)| known == tag) else { return false };
+        let input = ServerInput::Respond { status: 200, bytes: bytes.clone() };
+        self.step_server(transaction, state, input);
+        true
+    }
+
+    /// The caller gave up.
+    pub(super) fn cancel_branches(&self, transaction: &Arc<Transaction>, reason: Option<Bytes>) {
+        let mut state = transaction.lock();
+        if state.cancelled.is_some() {
+            return;
+        }
+        state.cancelled = Some(reason);
+        match &mut state.fork {
+            // It waits for RTPEngine or a look-up: nothing was sent, and nothing will be.
+            None => self.respond_ourselves(transaction, &mut state, &Reason::Terminated),
+            Some(fork) => {
+                let actions = fork.cancel();
+                self.run_fork(transaction, &mut state, actions, None);
+            }
+        }
+        self.forget_if_over(transaction, &state);
+    }
+
+    fn send_cancel(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize) {
+        let reason = state.cancel_reason();
+        let branch = &mut state.branches[index];
+        let bytes = sip::build::cancel_for(&branch.request, reason.as_deref());
+        let times = self.times.reliable(branch.flow.transport.is_stream());
+        let (client, actions) = NonInviteClient::new(bytes, &times);
+        branch.cancel = Some(Cancel { client, armed: ArmedTimers::default() });
+        self.run_cancel(transaction, state, index, actions);
+    }
+
+    /// Something happened to the CANCEL of a branch.
+    pub(super) fn cancel_input(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, input: NonInviteClientInput) {
+        let Some(branch) = state.branches.get_mut(index) else { return };
+        let times = self.times.reliable(branch.flow.transport.is_stream());
+        let Some(cancel) = &mut branch.cancel else { return };
+        let actions = cancel.handle(input, &times);
+        self.run_cancel(transaction, state, index, actions);
+    }
+
+    fn run_cancel(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, actions: Actions) {
+        for action in actions {
+            let branch = &mut state.branches[index];
+            match action {
+                Action::Send(bytes) => drop(self.send(&branch.flow, bytes)),
+                Action::SetTimer(timer, after) => {
+                    let serial = self.arm(transaction, Slot::Cancel(index as u8), timer, after);
+                    if let Some(cancel) = &mut state.branches[index].cancel {
+                        cancel.armed.set(timer, serial);
+                    }
+                }
+                Action::StopTimers | Action::Terminated => {
+                    if let Some(cancel) = &mut branch.cancel {
+                        cancel.armed.clear();
+                    }
+                }
+                // Whatever becomes of the CANCEL, the INVITE's own timer ends the branch (RFC 3261 §9.1).
+                Action::Deliver | Action::Ack | Action::Cancel | Action::Timeout | Action::TransportError => {}
+            }
+        }
+    }
+
+    /// A timer fired.
+    pub(super) fn fire(&self, armed: Armed) {
+        let Some(transaction) = self.table.get(armed.transaction) else { return };
+        let mut state = transaction.lock();
+        match armed.slot {
+            Slot::Server => {
+                if state.armed.fired(armed.timer, armed.serial) {
+                    self.step_server(&transaction, &mut state, ServerInput::Timer(armed.timer));
+                }
+            }
+            Slot::Client(index) => {
+                let index = usize::from(index);
+                let runs = state.branches.get_mut(index).is_some_and(|b| b.armed.fired(armed.timer, armed.serial));
+                if runs {
+                    self.client_input(&transaction, &mut state, index, ClientInput::Timer(armed.timer), None);
+                }
+            }
+            Slot::Cancel(index) => {
+                let index = usize::from(index);
+                let cancel = state.branches.get_mut(index).and_then(|branch| branch.cancel.as_mut());
+                if cancel.is_some_and(|cancel| cancel.armed.fired(armed.timer, armed.serial)) {
+                    let input = NonInviteClientInput::Timer(armed.timer);
+                    self.cancel_input(&transaction, &mut state, index, input);
+                }
+            }
+        }
+        self.forget_if_over(&transaction, &state);
+    }
+
+    /// A connection is gone: what it would have answered is decided now.
+    pub(super) fn flow_failed(&self, flow: &Flow) {
+        for transaction in self.table.all() {
+            let mut state = transaction.lock();
+            let hit: Vec<usize> = (0..state.branches.len())
+                .filter(|index| state.branches[*index].flow.connection == flow.connection)
+                .filter(|index| !state.branches[*index].client.is_terminated())
+                .collect();
+            for index in hit {
+                self.client_input(&transaction, &mut state, index, ClientInput::TransportError, None);
+            }
+            // The caller is gone: who still rings for it is told (a page that was closed sends no CANCEL).
+            if transaction.source.connection == flow.connection && transaction.request.method() == Method::Invite {
+                if state.cancelled.is_none()
+                    && let Some(fork) = state.fork.as_mut().filter(|fork| !fork.is_answered())
+                {
+                    let actions = fork.cancel();
+                    state.cancelled = Some(None);
+                    self.run_fork(&transaction, &mut state, actions, None);
+                }
+            }
+            self.forget_if_over(&transaction, &state);
+        }
+    }
+
+    pub(super) fn forget_if_over(&self, transaction: &Transaction, state: &State) {
+        if state.is_over() {
+            self.table.remove(transaction, state.branches.iter().map(|branch| branch.key));
+        }
+    }
+}

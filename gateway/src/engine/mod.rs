@@ -1,0 +1,316 @@
+//! Carries decisions out: takes what the transports receive, asks [`proxy::decide`], answers its questions, sends.
+//!
+//! What needs no waiting is done on the thread that received it. What must wait becomes a task that holds its call's later
+//! messages behind it ([`waiting`]).
+//!
+//! - [`request`] and [`response`]: the way of each;
+//! - [`transaction`], [`table`], [`drive`]: what is kept of a request while it is pending, and what its machines ask for;
+//! - [`session`]: offers and answers on their way through RTPEngine;
+//! - [`index`]: where devices are now.
+
+mod drive;
+mod index;
+mod register;
+mod request;
+mod response;
+mod session;
+mod table;
+mod timers;
+mod transaction;
+mod waiting;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use proxy::site::Side;
+use proxy::token::Sealer;
+use proxy::{Alive, Context, Flow, Hop, Reason, Site};
+use sip::transaction::Timers;
+use sip::{Limits, Message};
+
+use crate::media::Sessions;
+use crate::registrar::Registrar;
+use crate::telemetry::Counters;
+use crate::transport::{CloseReason, Handler, SendError, Transports};
+
+pub(crate) use index::DeviceIndex;
+
+use table::Table;
+use timers::TimerQueue;
+use waiting::{Queued, Waiting};
+
+/// What an engine is made of.
+pub struct Parts {
+    /// What this node is.
+    pub site: Site,
+    /// Signs tokens.
+    pub sealer: Sealer,
+    /// The registrar, in a node that has this role.
+    pub registrar: Option<Arc<Registrar>>,
+    /// The RTPEngines, if there are any.
+    pub media: Option<Arc<Sessions>>,
+    /// Limits of a message.
+    pub limits: Limits,
+    /// The times of RFC 3261 §17.
+    pub timers: Timers,
+    /// How long an in-dialog request waits for a device that is not there (SIGNALLING §5).
+    pub device_wait: Duration,
+    /// Peers that may speak to a core listener, by listener; empty for devices' listeners.
+    pub trust: Vec<Vec<ipnet::IpNet>>,
+    /// Random keys of the transaction table.
+    pub table_keys: (u64, u64),
+}
+
+/// The heart of a node.
+pub struct Engine {
+    me: Weak<Engine>,
+    site: Site,
+    sealer: Sealer,
+    registrar: Option<Arc<Registrar>>,
+    media: Option<Arc<Sessions>>,
+    limits: Limits,
+    times: Timers,
+    device_wait: Duration,
+    trust: Vec<Vec<ipnet::IpNet>>,
+    transports: Arc<OnceLock<Transports>>,
+    index: DeviceIndex,
+    table: Table,
+    waiting: Waiting,
+    timers: TimerQueue,
+    serial: AtomicU32,
+    /// What happened, by kind.
+    pub counters: Counters,
+}
+
+/// What is left to do for a message.
+pub(crate) enum Outcome {
+    /// Nothing.
+    Done,
+    /// This, which has to wait.
+    Wait(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+impl Outcome {
+    pub(crate) fn wait(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self::Wait(Box::pin(future))
+    }
+}
+
+impl Engine {
+    /// An engine without transports yet; see [`attach`](Self::attach).
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let transports = Arc::new(OnceLock::new());
+        let listeners = parts.site.listeners.iter().map(|listener| (listener.transport, listener.bind)).collect();
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            index: DeviceIndex::new(transports.clone(), listeners),
+            transports,
+            site: parts.site,
+            sealer: parts.sealer,
+            registrar: parts.registrar,
+            media: parts.media,
+            limits: parts.limits,
+            times: parts.timers,
+            device_wait: parts.device_wait,
+            trust: parts.trust,
+            table: Table::new(parts.table_keys),
+            waiting: Waiting::default(),
+            timers: TimerQueue::default(),
+            serial: AtomicU32::new(0),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Gives the engine the transports that were started with it as their handler; what arrives before is dropped.
+    pub fn attach(&self, transports: Transports) {
+        let _ = self.transports.set(transports);
+    }
+
+    /// Fires timers and sweeps tables, for ever.
+    pub async fn run(self: Arc<Self>) {
+        let sweeping = async {
+            let mut every = tokio::time::interval(Duration::from_secs(30));
+            loop {
+                every.tick().await;
+                self.index.sweep();
+            }
+        };
+        tokio::join!(self.timers.run(|armed| self.fire(armed)), sweeping);
+    }
+
+    /// How many transactions are pending.
+    pub fn transactions(&self) -> usize {
+        self.table.len()
+    }
+
+    /// How many devices' flows are known.
+    pub fn devices(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Tells a timer from an earlier one of the same name.
+    fn next_serial(&self) -> u32 {
+        self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How many bindings the registrar holds.
+    pub fn bindings(&self) -> usize {
+        self.registrar.as_ref().map_or(0, |registrar| registrar.len())
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            now_unix: now().as_secs(),
+            site: &self.site,
+            sealer: &self.sealer,
+            flows: &self.index,
+            alive: &Everybody,
+        }
+    }
+
+    /// Takes one message, whose turn it is.
+    fn process(&self, flow: &Flow, message: Message) -> Outcome {
+        if message.is_request() { self.request(flow, message) } else { self.response(flow, &message) }
+    }
+
+    /// Carries a message's waiting part out, and then what queued behind it.
+    fn spawn(&self, key: waiting::Key, first: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        let Some(me) = self.me.upgrade() else { return };
+        let holds = self.waiting.begin(key);
+        tokio::spawn(async move {
+            first.await;
+            while let Some((flow, message)) = holds.then(|| me.waiting.next(key)).flatten() {
+                if let Outcome::Wait(next) = me.process(&flow, message) {
+                    next.await;
+                }
+            }
+        });
+    }
+
+    /// Sends to a device or a server. A stream that is not open yet is opened by a task.
+    fn send_to(&self, hop: &Hop, bytes: Bytes) -> Result<(), SendError> {
+        let Some(transports) = self.transports.get() else { return Err(SendError::Gone) };
+        match self.flow_to(hop) {
+            Some(flow) => transports.send(&flow, bytes),
+            None => {
+                let (Some(me), hop) = (self.me.upgrade(), hop.clone()) else { return Err(SendError::Gone) };
+                tokio::spawn(async move {
+                    if let Some(flow) = me.open(&hop).await {
+                        let _ = me.send(&flow, bytes);
+                    }
+                });
+                Ok(())
+            }
+        }
+    }
+
+    fn send(&self, flow: &Flow, bytes: Bytes) -> Result<(), SendError> {
+        match self.transports.get() {
+            Some(transports) if !bytes.is_empty() => transports.send(flow, bytes),
+            Some(_) => Ok(()),
+            None => Err(SendError::Gone),
+        }
+    }
+
+    /// The flow to a hop, if it needs no opening.
+    fn flow_to(&self, hop: &Hop) -> Option<Flow> {
+        let transports = self.transports.get()?;
+        match hop {
+            Hop::Flow(flow) => Some(*flow),
+            Hop::Server { transport, address } if transport.is_stream() => {
+                transports.connected(*transport, *address)
+            }
+            Hop::Server { address, .. } => {
+                let listener = proxy::forward::leaving_by(hop, &self.context())?.id;
+                transports.local_flow(listener, *address)
+            }
+        }
+    }
+
+    /// The flow to a hop, opened if need be.
+    async fn open(&self, hop: &Hop) -> Option<Flow> {
+        if let Some(flow) = self.flow_to(hop) {
+            return Some(flow);
+        }
+        let Hop::Server { transport, address } = hop else { return None };
+        let listener = proxy::forward::leaving_by(hop, &self.context())?.id;
+        self.transports.get()?.connect(listener, *transport, *address, None).await.ok()
+    }
+
+    /// A core listener speaks only with whom its access list names (DESIGN §9).
+    fn is_trusted(&self, flow: &Flow) -> bool {
+        self.site.side(flow.listener) == Side::Device
+            || self.trust.get(usize::from(flow.listener.0)).is_some_and(|nets| {
+                nets.iter().any(|net| net.contains(&flow.peer.ip()))
+            })
+    }
+
+    /// Answers without a transaction.
+    fn answer(&self, flow: &Flow, request: &Message, reason: &Reason) {
+        self.counters.count(reason);
+        let _ = self.send(flow, proxy::reply::answer(request, flow.peer, reason));
+    }
+}
+
+impl Handler for Engine {
+    fn message(&self, flow: &Flow, bytes: Bytes) {
+        if !self.is_trusted(flow) {
+            self.counters.untrusted();
+            return;
+        }
+        let message = match Message::parse(bytes, &self.limits) {
+            Ok(message) => message,
+            Err(error) => {
+                self.counters.unreadable();
+                tracing::debug!(?error, ?flow, "not a SIP message");
+                return;
+            }
+        };
+        let key = self.table.call_key(&message, flow);
+        // What belongs to a transaction that exists needs no turn: a CANCEL or a retransmission may not wait for what it
+        // is about.
+        let at_once = message.is_request()
+            && matches!(message.method(), sip::Method::Cancel | sip::Method::Invite)
+            && self.table.get(self.table.server_key(&message)).is_some();
+        let message = if at_once {
+            message
+        } else {
+            match self.waiting.queue(|| key, flow, message) {
+                Queued::Free(message) => message,
+                Queued::Behind => return,
+                Queued::Full(message) => {
+                    if message.is_request() && message.method() != sip::Method::Ack {
+                        self.answer(flow, &message, &Reason::Overloaded);
+                    }
+                    return;
+                }
+            }
+        };
+        if let Outcome::Wait(rest) = self.process(flow, message) {
+            self.spawn(key, rest);
+        }
+    }
+
+    fn closed(&self, flow: &Flow, _why: &CloseReason) {
+        self.index.closed(flow);
+        self.flow_failed(flow);
+    }
+}
+
+/// Health of gateways is not watched yet at this point of a node's life: who is configured counts as alive.
+struct Everybody;
+
+impl Alive for Everybody {
+    fn is_alive(&self, _group: usize, _member: usize) -> bool {
+        true
+    }
+}
+
+/// Time since 1970.
+pub fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,50 @@
+//! A REGISTER that our own registrar serves.
+
+use proxy::{Flow, device};
+use sip::{Edited, Header, Message};
+
+use super::transaction::ServerInput;
+use super::{Engine, Outcome};
+use crate::registrar::{Authentication, Kind};
+
+impl Engine {
+    /// Answers a challenge at once, and what changes bindings when the store has it. `edited` is the request as the
+    /// registrar sees it: with our Path on top.
+    pub(super) fn register(&self, flow: &Flow, request: &Message, mut edited: Edited) -> Outcome {
+        let (Some(registrar), Some(me), flow) = (self.registrar.clone(), self.me.upgrade(), *flow) else {
+            return Outcome::Done;
+        };
+        let stamped = proxy::reply::stamped(request, flow.peer);
+        let tag = proxy::reply::own_tag(request);
+        if let Some(via) = stamped.values(Header::Via).next() {
+            edited.replace_value(Header::Via, 0, via);
+        }
+        match registrar.authenticate(request, Kind::Www, super::now()) {
+            Authentication::Passed { .. } => {}
+            Authentication::Challenge { stale } => {
+                let response = registrar.challenge(&stamped, Kind::Www, stale, tag.as_bytes(), super::now());
+                let _ = self.send(&flow, response.to_bytes());
+                return Outcome::Done;
+            }
+            Authentication::Refused(_) => {
+                self.answer(&flow, request, &proxy::Reason::Refused);
+                return Outcome::Done;
+            }
+        }
+        let transaction = self.begin(&flow, request);
+        Outcome::wait(async move {
+            let device = device::of_register(&edited);
+            let Ok(with_path) = Message::parse(edited.to_bytes(), &me.limits) else { return };
+            let registered = registrar.register(&with_path, tag.as_bytes(), super::now()).await;
+            if let (200, Some(device)) = (registered.status, device) {
+                match registered.expires {
+                    Some(expires) if !expires.is_zero() => me.index.learn(device, flow, expires),
+                    Some(_) => me.index.forget(device),
+                    None => {}
+                }
+            }
+            let bytes = registered.response.to_bytes();
+            me.server_input(&transaction, ServerInput::Respond { status: registered.status, bytes });
+        })
+    }
+}

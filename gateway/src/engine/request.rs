@@ -1,0 +1,315 @@
+//! The way of a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy::token::Media;
+use proxy::{Binding, Bindings, Decision, Facts, Flow, Forward, Question, Reason, Sender, decide, device};
+use sip::{Header, Message, Method};
+
+use super::transaction::{ServerInput, Transaction};
+use super::{Engine, Outcome};
+use crate::registrar::{Authentication, Kind, Registrar, Target};
+
+impl Engine {
+    pub(super) fn request(&self, flow: &Flow, request: Message) -> Outcome {
+        let key = self.table.server_key(&request);
+        match (request.method(), self.table.get(key)) {
+            // RFC 3261 §17.2.1: the ACK to a failure is this hop's; the ACK to a 2xx is a request of its own.
+            (Method::Ack, Some(transaction)) if !transaction.lock().server.is_accepted() => {
+                self.server_input(&transaction, ServerInput::Ack);
+                Outcome::Done
+            }
+            (Method::Cancel, Some(transaction)) => {
+                self.cancel(&transaction, flow, &request);
+                Outcome::Done
+            }
+            (Method::Ack, _) | (_, None) => self.decide(flow, request, None, Facts::default()),
+            (_, Some(transaction)) => {
+                self.server_input(&transaction, ServerInput::Retransmission);
+                Outcome::Done
+            }
+        }
+    }
+
+    /// Asks the proxy what to do until it has an answer, and does it.
+    pub(super) fn decide(
+        &self,
+        flow: &Flow,
+        request: Message,
+        mut transaction: Option<Arc<Transaction>>,
+        mut facts: Facts,
+    ) -> Outcome {
+        loop {
+            match decide(&request, flow, &self.context(), &facts) {
+                Decision::Drop(reason) => {
+                    self.counters.count(&reason);
+                    return Outcome::Done;
+                }
+                Decision::Reply(reason) => return self.reply(flow, &request, transaction, &reason),
+                Decision::Challenge { as_proxy, stale } => {
+                    self.challenge(flow, &request, transaction, as_proxy, stale);
+                    return Outcome::Done;
+                }
+                Decision::Register(edited) => return self.register(flow, &request, *edited),
+                Decision::Relay(forward) => return self.relay(*forward),
+                Decision::Start(forwards) => return self.start(flow, request, transaction, forwards),
+                Decision::Await { device, media, from_called } => {
+                    let transaction = transaction.unwrap_or_else(|| self.begin(flow, &request));
+                    return self.wait_for_device(flow, request, transaction, facts, (device, media, from_called));
+                }
+                Decision::Ask(question) => match self.answer_now(&question, &request) {
+                    Some(answer) => answer.add_to(&mut facts),
+                    None => {
+                        let transaction = transaction.take().unwrap_or_else(|| self.begin(flow, &request));
+                        return self.ask(flow, request, transaction, facts, question);
+                    }
+                },
+            }
+        }
+    }
+
+    /// What can be known without waiting.
+    fn answer_now(&self, question: &Question, request: &Message) -> Option<Answer> {
+        let registrar = self.registrar.as_deref();
+        let now = super::now();
+        Some(match question {
+            Question::Sender => Answer::Sender(match registrar {
+                Some(registrar) => sender(&registrar.authenticate(request, Kind::Proxy, now)),
+                None => Sender::Refused,
+            }),
+            Question::Bindings(aor) => Answer::Bindings(match registrar {
+                Some(registrar) => bindings(registrar, aor, now),
+                None => Bindings::NoUser,
+            }),
+            Question::Contact(uri) => {
+                Answer::Bindings(match registrar.and_then(|registrar| registrar.find_contact(uri, now)) {
+                    Some((aor, target)) => Bindings::Devices(vec![binding(&aor, &target)]),
+                    None => Bindings::NoUser,
+                })
+            }
+            Question::Address { .. } => return None,
+        })
+    }
+
+    /// Waits for what the resolver says.
+    fn ask(
+        &self,
+        flow: &Flow,
+        request: Message,
+        transaction: Arc<Transaction>,
+        mut facts: Facts,
+        question: Question,
+    ) -> Outcome {
+        let (Some(me), flow) = (self.me.upgrade(), *flow) else { return Outcome::Done };
+        Outcome::wait(async move {
+            if let Question::Address { host, port } = question {
+                let found = tokio::net::lookup_host((host.as_str(), port)).await;
+                facts.addresses = Some(found.map(Iterator::collect).unwrap_or_default());
+            }
+            if let Outcome::Wait(rest) = me.decide(&flow, request, Some(transaction), facts) {
+                rest.await;
+            }
+        })
+    }
+
+    /// A device whose connection is gone may be on its way back: a page that reloads, a phone that changes networks.
+    fn wait_for_device(
+        &self,
+        flow: &Flow,
+        request: Message,
+        transaction: Arc<Transaction>,
+        facts: Facts,
+        (device, media, from_called): (proxy::Device, Media, bool),
+    ) -> Outcome {
+        let (Some(me), flow) = (self.me.upgrade(), *flow) else { return Outcome::Done };
+        Outcome::wait(async move {
+            use proxy::Flows;
+            let back = async {
+                loop {
+                    let appeared = me.index.appeared.notified();
+                    if me.index.newest(device).is_some() {
+                        return;
+                    }
+                    appeared.await;
+                }
+            };
+            let came = tokio::time::timeout(me.device_wait, back).await.is_ok();
+            if came {
+                if let Outcome::Wait(rest) = me.decide(&flow, request, Some(transaction), facts) {
+                    rest.await;
+                }
+                return;
+            }
+            me.session_over_if_bye(&request, media, from_called);
+            me.reply(&flow, &request, Some(transaction), &Reason::DeviceGone);
+        })
+    }
+
+    /// Answers by ourselves.
+    pub(super) fn reply(
+        &self,
+        flow: &Flow,
+        request: &Message,
+        transaction: Option<Arc<Transaction>>,
+        reason: &Reason,
+    ) -> Outcome {
+        match transaction {
+            Some(transaction) => {
+                self.counters.count(reason);
+                let bytes = proxy::reply::answer(request, flow.peer, reason);
+                self.server_input(&transaction, ServerInput::Respond { status: reason.status(), bytes });
+            }
+            None => self.answer(flow, request, reason),
+        }
+        Outcome::Done
+    }
+
+    fn challenge(
+        &self,
+        flow: &Flow,
+        request: &Message,
+        transaction: Option<Arc<Transaction>>,
+        as_proxy: bool,
+        stale: bool,
+    ) {
+        let Some(registrar) = &self.registrar else { return };
+        let kind = if as_proxy { Kind::Proxy } else { Kind::Www };
+        let stamped = proxy::reply::stamped(request, flow.peer);
+        let tag = proxy::reply::own_tag(request);
+        let bytes = registrar.challenge(&stamped, kind, stale, tag.as_bytes(), super::now()).to_bytes();
+        match transaction {
+            Some(transaction) => {
+                let status = if as_proxy { 407 } else { 401 };
+                self.server_input(&transaction, ServerInput::Respond { status, bytes });
+            }
+            None => drop(self.send(flow, bytes)),
+        }
+    }
+
+    /// Makes the server transaction of a request, before anything waits.
+    pub(super) fn begin(&self, flow: &Flow, request: &Message) -> Arc<Transaction> {
+        let transaction = Arc::new(Transaction::new(self.table.server_key(request), *flow, request.clone()));
+        self.table.insert(transaction.clone());
+        if request.method() == Method::Invite {
+            let bytes = proxy::reply::trying(request, flow.peer);
+            self.server_input(&transaction, ServerInput::Respond { status: 100, bytes });
+        }
+        transaction
+    }
+
+    /// Passes a request on without remembering it.
+    fn relay(&self, mut forward: Forward) -> Outcome {
+        let media = self.media_of(&forward);
+        let answers = forward.request.method() == Method::Ack && forward.request.has_sdp() && media.is_some();
+        if !answers {
+            self.relay_now(&forward, media);
+            return Outcome::Done;
+        }
+        let Some(me) = self.me.upgrade() else { return Outcome::Done };
+        Outcome::wait(async move {
+            if me.answer_in_ack(&mut forward, media).await {
+                me.relay_now(&forward, media);
+            }
+        })
+    }
+
+    fn relay_now(&self, forward: &Forward, media: Media) {
+        let Some(sealed) = proxy::forward::seal(forward, media, &self.context()) else { return };
+        if self.send_to(&forward.hop, sealed.request.to_bytes()).is_err() && forward.request.method() != Method::Ack {
+            let reason = match forward.pass {
+                proxy::token::Pass::Down => Reason::FlowFailed,
+                _ => Reason::Unreachable,
+            };
+            self.answer(&forward.source, forward.request.original(), &reason);
+        }
+    }
+
+    /// Passes a request on in a transaction.
+    fn start(
+        &self,
+        flow: &Flow,
+        request: Message,
+        transaction: Option<Arc<Transaction>>,
+        forwards: Vec<Forward>,
+    ) -> Outcome {
+        let transaction = transaction.unwrap_or_else(|| self.begin(flow, &request));
+        let opens = forwards.iter().any(|forward| self.flow_to(&forward.hop).is_none());
+        if !opens && !self.offers(&forwards) {
+            let ready = forwards.into_iter().filter_map(|forward| {
+                let media = self.media_of(&forward);
+                let flow = self.flow_to(&forward.hop)?;
+                Some((forward, media, flow))
+            });
+            self.launch(&transaction, ready.collect(), &Reason::Unreachable);
+            return Outcome::Done;
+        }
+        let Some(me) = self.me.upgrade() else { return Outcome::Done };
+        Outcome::wait(async move {
+            let mut ready = Vec::with_capacity(forwards.len());
+            let mut failed = Reason::Unreachable;
+            for mut forward in forwards {
+                let Some(flow) = me.open(&forward.hop).await else { continue };
+                match me.offer(&mut forward).await {
+                    Ok(media) => ready.push((forward, media, flow)),
+                    Err(reason) => failed = reason,
+                }
+            }
+            me.launch(&transaction, ready, &failed);
+        })
+    }
+
+    /// RFC 3261 §9.2, §16.10: CANCEL is answered at once, and told to every branch that rings.
+    fn cancel(&self, transaction: &Arc<Transaction>, flow: &Flow, cancel: &Message) {
+        let ok = sip::build::response(
+            &proxy::reply::stamped(cancel, flow.peer),
+            200,
+            "OK",
+            Some(proxy::reply::own_tag(cancel).as_bytes()),
+        );
+        let _ = self.send(flow, ok.to_bytes());
+        if !transaction.is_invite() {
+            return;
+        }
+        let reason = cancel.header(Header::Reason).map(bytes::Bytes::copy_from_slice);
+        self.cancel_branches(transaction, reason);
+    }
+}
+
+/// An answer to one of the proxy's questions.
+enum Answer {
+    Sender(Sender),
+    Bindings(Bindings),
+}
+
+impl Answer {
+    fn add_to(self, facts: &mut Facts) {
+        match self {
+            Answer::Sender(sender) => facts.sender = Some(sender),
+            Answer::Bindings(bindings) => facts.bindings = Some(bindings),
+        }
+    }
+}
+
+fn sender(authentication: &Authentication) -> Sender {
+    match authentication {
+        Authentication::Passed { .. } => Sender::Authenticated,
+        Authentication::Challenge { stale } => Sender::Unknown { stale: *stale },
+        Authentication::Refused(_) => Sender::Refused,
+    }
+}
+
+fn bindings(registrar: &Registrar, aor: &[u8], now: Duration) -> Bindings {
+    if !registrar.knows(aor) {
+        return Bindings::NoUser;
+    }
+    Bindings::Devices(registrar.lookup(aor, now).iter().map(|target| binding(aor, target)).collect())
+}
+
+fn binding(aor: &[u8], target: &Target) -> Binding {
+    Binding {
+        contact: target.uri.clone(),
+        path: target.path.clone(),
+        device: device::of(aor, target.instance.as_deref(), &target.uri),
+    }
+}

@@ -1,0 +1,115 @@
+//! The way of a response.
+
+use std::time::Duration;
+
+use proxy::response::{Onward, pass_on};
+use proxy::{Device, Flow, Flows, Reason};
+use sip::transaction::NonInviteClientInput;
+use sip::{Header, Message, Method, NameAddr};
+
+use super::transaction::ClientInput;
+use super::{Engine, Outcome};
+
+impl Engine {
+    pub(super) fn response(&self, flow: &Flow, response: &Message) -> Outcome {
+        let onward = match pass_on(response, flow, &self.context()) {
+            Ok(onward) => onward,
+            Err(reason) => {
+                self.counters.count(&reason);
+                return Outcome::Done;
+            }
+        };
+        let via = response.top_via();
+        let branch = via.as_ref().and_then(|via| via.branch).unwrap_or_default();
+        match self.table.client(branch) {
+            Some((transaction, index)) => self.of_transaction(flow, response, onward, transaction, usize::from(index)),
+            None => self.stateless(flow, response, onward),
+        }
+    }
+
+    fn of_transaction(
+        &self,
+        flow: &Flow,
+        response: &Message,
+        mut onward: Onward,
+        transaction: std::sync::Arc<super::transaction::Transaction>,
+        index: usize,
+    ) -> Outcome {
+        let mut state = transaction.lock();
+        if response.method() == Method::Cancel {
+            let input = NonInviteClientInput::Response(response.status());
+            self.cancel_input(&transaction, &mut state, index, input);
+            self.forget_if_over(&transaction, &state);
+            return Outcome::Done;
+        }
+        let input = ClientInput::Response(response.status());
+        let is_new = self.client_input(&transaction, &mut state, index, input, Some(response));
+        let repeated = (200..300).contains(&response.status())
+            && self.answered_before(&transaction, &mut state, response.to_tag().unwrap_or_default());
+        self.forget_if_over(&transaction, &state);
+        let had_offer = state.branches.get(index).is_some_and(|branch| branch.request.original().has_sdp());
+        drop(state);
+        if !is_new || repeated {
+            return Outcome::Done;
+        }
+        self.learn_from(&onward);
+        if !self.carries_session(response, &onward) {
+            self.deliver(&transaction, index, onward.response);
+            return Outcome::Done;
+        }
+        let (Some(me), flow) = (self.me.upgrade(), *flow) else { return Outcome::Done };
+        Outcome::wait(async move {
+            me.session_in_response(&mut onward, &flow, had_offer).await;
+            me.deliver(&transaction, index, onward.response);
+        })
+    }
+
+    /// A response to a request that was relayed without being remembered, or whose transaction died with its node.
+    fn stateless(&self, flow: &Flow, response: &Message, mut onward: Onward) -> Outcome {
+        // RFC 3261 §16.7 step 4: 100 is hop by hop.
+        if response.status() == 100 && onward.via.media.is_some() {
+            return Outcome::Done;
+        }
+        self.learn_from(&onward);
+        if !self.carries_session(response, &onward) {
+            self.send_back(&onward);
+            return Outcome::Done;
+        }
+        let (Some(me), flow) = (self.me.upgrade(), *flow) else { return Outcome::Done };
+        Outcome::wait(async move {
+            let had_offer = onward.via.offer;
+            me.session_in_response(&mut onward, &flow, had_offer).await;
+            me.send_back(&onward);
+        })
+    }
+
+    fn send_back(&self, onward: &Onward) {
+        match self.index.flow(onward.listener, onward.source) {
+            Some(flow) => drop(self.send(&flow, onward.response.to_bytes())),
+            None => self.counters.count(&Reason::StrayResponse),
+        }
+    }
+
+    /// A 2xx to REGISTER tells where a device now is (SIGNALLING §5).
+    fn learn_from(&self, onward: &Onward) {
+        let response = &onward.response;
+        let (Method::Register, 200..=299, Some(device)) = (response.method(), response.status(), onward.via.device)
+        else {
+            return;
+        };
+        let device = Device(device);
+        let expires = response.values(Header::Contact).filter_map(expires_of).max();
+        let by_header = response.header(Header::Expires).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+        match (expires.or(by_header), self.index.flow(onward.listener, onward.source)) {
+            (Some(seconds), Some(flow)) if seconds > 0 => {
+                self.index.learn(device, flow, Duration::from_secs(seconds));
+            }
+            _ => self.index.forget(device),
+        }
+    }
+}
+
+fn expires_of(contact: &[u8]) -> Option<u64> {
+    let value = NameAddr::parse(contact)?.param(b"expires").flatten()?.to_vec();
+    std::str::from_utf8(&value).ok()?.parse().ok()
+}

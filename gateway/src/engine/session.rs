@@ -1,0 +1,296 @@
+//! Offers and answers on their way through RTPEngine (MEDIA.md §3, §4): which message's SDP is what, and when a session
+//! ends. Signalling that needs none of it never comes here.
+
+use std::hash::{Hash, Hasher};
+
+use bytes::Bytes;
+use proxy::media::{
+    End, Ending, OfferAnswer, Place, Role, Tags, Towards, end_of_session, ng_via_branch, profile_of_flow, role_of_sdp,
+};
+use proxy::response::Onward;
+use proxy::site::Side;
+use proxy::token::Media;
+use proxy::{Flow, Forward, Hop, Reason};
+use sip::{Edited, Header, Message, Method};
+use siphasher::sip::SipHasher13;
+
+use super::Engine;
+use super::transaction::{State, Transaction};
+use crate::media::Exchange;
+
+impl Engine {
+    /// True if sending these means to ask RTPEngine first.
+    pub(super) fn offers(&self, forwards: &[Forward]) -> bool {
+        self.media.is_some() && forwards.iter().any(|forward| carries_offer(&forward.request))
+    }
+
+    /// The media that a token of this request's pass names: that of the dialog, or the choice for a new call.
+    pub(super) fn media_of(&self, forward: &Forward) -> Media {
+        if let Some(media) = forward.media {
+            return media;
+        }
+        let none = Media::none(forward.pass);
+        match (&self.media, forward.request.method()) {
+            (Some(sessions), Method::Invite) => sessions.choose(forward.request.call_id(), forward.pass).unwrap_or(none),
+            _ => none,
+        }
+    }
+
+    /// Puts RTPEngine's SDP into a request that has an offer (or, in a PRACK, an answer).
+    pub(super) async fn offer(&self, forward: &mut Forward) -> Result<Media, Reason> {
+        let media = self.media_of(forward);
+        let (Some(sessions), true) = (&self.media, carries_offer(&forward.request)) else { return Ok(media) };
+        if !media.is_some() {
+            // The dialog began without RTPEngine, or none is alive.
+            return if forward.media.is_some() { Ok(media) } else { Err(Reason::NoMedia) };
+        }
+        let request = forward.request.original().clone();
+        let pending = self.pending_invite(&request);
+        let (sdp, at) = match role_of_sdp(Place::Request(request.method()), pending) {
+            Role::Offer(_) => {
+                let exchange = Exchange {
+                    call_id: request.call_id(),
+                    from_tag: request.from_tag().unwrap_or_default(),
+                    to_tag: request.to_tag().unwrap_or_default(),
+                    via_branch: request.to_tag().is_none().then(|| ng_via_branch(media.pass, &target_of(&forward.hop))).flatten(),
+                    sdp: request.body(),
+                    seen: forward.source.peer.ip(),
+                    from_core: self.site.side(forward.source.listener) == Side::Core,
+                };
+                sessions.offer(media, &exchange, towards(forward)).await.map_err(|error| no_media(&error))?
+            }
+            Role::Answer(tags) => (self.answer_exchange(&request, media, tags, &forward.source).await?, media),
+            Role::Ignore => return Ok(media),
+            Role::Remove => (Bytes::new(), media),
+        };
+        forward.request.set_body(sdp);
+        Ok(at)
+    }
+
+    async fn answer_exchange(
+        &self,
+        request: &Message,
+        media: Media,
+        tags: Tags,
+        source: &Flow,
+    ) -> Result<Bytes, Reason> {
+        let Some(sessions) = &self.media else { return Err(Reason::NoMedia) };
+        let (from, to) = ordered(request.from_tag(), request.to_tag(), tags);
+        let exchange = Exchange {
+            call_id: request.call_id(),
+            from_tag: from,
+            to_tag: to,
+            via_branch: None,
+            sdp: request.body(),
+            seen: source.peer.ip(),
+            from_core: self.site.side(source.listener) == Side::Core,
+        };
+        sessions.answer(media, &exchange).await.map_err(|error| no_media(&error))
+    }
+
+    /// The answer in an ACK (a late offer). False if it cannot be passed on: without its answer the call has no media.
+    pub(super) async fn answer_in_ack(&self, forward: &mut Forward, media: Media) -> bool {
+        let request = forward.request.original().clone();
+        let pending = self.pending_invite(&request);
+        match role_of_sdp(Place::Request(Method::Ack), pending) {
+            Role::Answer(tags) => match self.answer_exchange(&request, media, tags, &forward.source).await {
+                Ok(sdp) => {
+                    forward.request.set_body(sdp);
+                    true
+                }
+                Err(_) => false,
+            },
+            Role::Remove => {
+                remove_body(&mut forward.request);
+                true
+            }
+            Role::Offer(_) | Role::Ignore => true,
+        }
+    }
+
+    /// How far the offer/answer exchange of the INVITE is that a PRACK, or the ACK to its 2xx, belongs to.
+    fn pending_invite(&self, request: &Message) -> Option<OfferAnswer> {
+        if !matches!(request.method(), Method::Prack | Method::Ack) {
+            return None;
+        }
+        let number = match request.method() {
+            // RFC 3262 §7.2: RAck has the RSeq and then the CSeq number of the INVITE.
+            Method::Prack => {
+                let rack = std::str::from_utf8(request.header(Header::RAck)?).ok()?;
+                rack.split_ascii_whitespace().nth(1)?.parse().ok()?
+            }
+            _ => request.cseq()?.number,
+        };
+        let transaction = self.table.all().into_iter().find(|transaction| {
+            transaction.is_invite()
+                && transaction.request.call_id() == request.call_id()
+                && transaction.request.cseq().is_some_and(|cseq| cseq.number == number)
+        })?;
+        let mut state = OfferAnswer::of_invite(transaction.request.has_sdp());
+        if state == OfferAnswer::Awaited && transaction.lock().offered {
+            state = OfferAnswer::Offered;
+        }
+        Some(state)
+    }
+
+    /// True if a response's SDP has to pass RTPEngine.
+    pub(super) fn carries_session(&self, response: &Message, onward: &Onward) -> bool {
+        self.media.is_some()
+            && onward.via.media.is_some()
+            && response.has_sdp()
+            && matches!(response.method(), Method::Invite | Method::Update | Method::Prack)
+            && (101..300).contains(&response.status())
+    }
+
+    /// Puts RTPEngine's SDP into a response, or takes one off that nobody may act on.
+    pub(super) async fn session_in_response(&self, onward: &mut Onward, flow: &Flow, had_offer: bool) {
+        let Some(sessions) = &self.media else { return };
+        let response = onward.response.original().clone();
+        let reliable = response.header(Header::RSeq).is_some();
+        let place = Place::Response { to: response.method(), status: response.status(), reliable: reliable || response.status() >= 200 };
+        let invite = (response.method() == Method::Invite).then(|| OfferAnswer::of_invite(had_offer));
+        let media = onward.via.media;
+        let role = role_of_sdp(place, invite);
+        let tags = match role {
+            Role::Offer(tags) | Role::Answer(tags) => tags,
+            Role::Ignore => return,
+            Role::Remove => return remove_body(&mut onward.response),
+        };
+        let (from, to) = ordered(response.from_tag(), response.to_tag(), tags);
+        let exchange = Exchange {
+            call_id: response.call_id(),
+            from_tag: from,
+            to_tag: to,
+            via_branch: ng_via_branch(media.pass, &target_of(&Hop::Flow(*flow))),
+            sdp: response.body(),
+            seen: flow.peer.ip(),
+            from_core: self.site.side(flow.listener) == Side::Core,
+        };
+        let sdp = match role {
+            Role::Offer(_) => {
+                let towards = match self.index_flow(onward) {
+                    Some(source) => Towards::Known(profile_of_flow(source.transport)),
+                    None => Towards::Settled(sip::Transport::Udp),
+                };
+                sessions.offer(media, &exchange, towards).await.map(|(sdp, _)| sdp)
+            }
+            _ => sessions.answer(media, &exchange).await,
+        };
+        match sdp {
+            Ok(sdp) => onward.response.set_body(sdp),
+            Err(error) => {
+                // The call is answered: refusing is too late. Its private addresses stay here all the same.
+                tracing::warn!(?error, call_id = ?response.call_id(), "no media for a response");
+                remove_body(&mut onward.response);
+            }
+        }
+    }
+
+    fn index_flow(&self, onward: &Onward) -> Option<Flow> {
+        use proxy::Flows;
+        self.index.flow(onward.listener, onward.source)
+    }
+
+    /// A branch that was offered and never sent.
+    pub(super) fn session_failed(&self, forward: &Forward, media: Media) {
+        self.end(&forward.request, &forward.hop, media, forward.from_called, None);
+    }
+
+    /// The final response of a branch passed.
+    pub(super) fn session_ended_by(&self, transaction: &Transaction, state: &State, index: usize, status: u16) {
+        let over = state.fork.as_ref().is_some_and(|fork| fork.is_answered());
+        match transaction.request.method() {
+            Method::Bye if over => {
+                if let Some(branch) = state.branches.get(index) {
+                    self.end(&branch.forward.request, &branch.forward.hop, branch.media, branch.forward.from_called, Some(status));
+                }
+            }
+            Method::Invite if status >= 300 => {
+                if let Some(branch) = state.branches.get(index) {
+                    let hop = Hop::Flow(branch.flow);
+                    self.end(&branch.forward.request, &hop, branch.media, branch.forward.from_called, Some(status));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells RTPEngine what the end of a request means for its session, if anything.
+    fn end(&self, request: &Edited, hop: &Hop, media: Media, from_called: bool, status: Option<u16>) {
+        let (Some(sessions), true) = (&self.media, media.is_some()) else { return };
+        let in_dialog = request.to_tag().is_some();
+        let ending = match request.method() {
+            Method::Invite => Ending::Invite { in_dialog, status },
+            Method::Bye => Ending::Bye { status: status.filter(|status| *status != 480), from_called },
+            Method::Update => Ending::Update { status },
+            _ => return,
+        };
+        let (from, to) = (request.from_tag().unwrap_or_default(), request.to_tag().unwrap_or_default());
+        match end_of_session(ending) {
+            End::Nothing => {}
+            End::Branch { .. } => {
+                let branch = ng_via_branch(media.pass, &target_of(hop));
+                sessions.delete_branch(media, request.call_id(), from, branch);
+            }
+            End::Dialog { tags } => sessions.delete_dialog(media, request.call_id(), from, to, tags),
+        }
+    }
+
+    /// A BYE whose device never came back: the call is over all the same.
+    pub(super) fn session_over_if_bye(&self, request: &Message, media: Media, from_called: bool) {
+        if request.method() == Method::Bye {
+            let hop = Hop::Server { transport: sip::Transport::Udp, address: ([0, 0, 0, 0], 0).into() };
+            self.end(&Edited::new(request.clone()), &hop, media, from_called, None);
+        }
+    }
+}
+
+/// True for what has an SDP that RTPEngine must see before it leaves.
+fn carries_offer(request: &Edited) -> bool {
+    request.has_sdp() && matches!(request.method(), Method::Invite | Method::Update | Method::Prack)
+}
+
+fn ordered<'a>(from: Option<&'a [u8]>, to: Option<&'a [u8]>, tags: Tags) -> (&'a [u8], &'a [u8]) {
+    let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
+    match tags {
+        Tags::FromTo => (from, to),
+        Tags::ToFrom => (to, from),
+    }
+}
+
+/// What is known of the leg that an offer goes to.
+fn towards(forward: &Forward) -> Towards {
+    let transport = match &forward.hop {
+        Hop::Flow(flow) => flow.transport,
+        Hop::Server { transport, .. } => *transport,
+    };
+    let is_new = forward.request.to_tag().is_none();
+    Towards::of(is_new.then(|| profile_of_flow(transport)), transport)
+}
+
+/// Names the target of a branch, alike for the request that goes there and the response that comes from there.
+fn target_of(hop: &Hop) -> [u8; 4] {
+    let mut hasher = SipHasher13::new_with_keys(0x7461_7267, 0x6574_2121);
+    match hop {
+        Hop::Flow(flow) => (flow.listener, flow.address()).hash(&mut hasher),
+        Hop::Server { address, .. } => address.hash(&mut hasher),
+    }
+    let [a, b, c, d, ..] = hasher.finish().to_be_bytes();
+    [a, b, c, d]
+}
+
+fn remove_body(message: &mut Edited) {
+    message.set_body(Bytes::new());
+    message.remove(Header::ContentType);
+    message.remove(Header::ContentDisposition);
+}
+
+fn no_media(error: &rtpengine_client::Error) -> Reason {
+    tracing::warn!(?error, "RTPEngine did not take an offer");
+    match error {
+        // RFC 3261 §21.4.26: the SDP is at fault, and the caller can offer another one.
+        rtpengine_client::Error::Rejected { .. } => Reason::NotAcceptable,
+        _ => Reason::NoMedia,
+    }
+}
+

@@ -1,0 +1,44 @@
+//! The proxy's intents in the ng protocol's words, one to one.
+
+use proxy::media::intent::{Address, Ice, Intent, Protocol, RtcpMux, Sdes};
+use rtpengine_client::Options;
+use rtpengine_client::words;
+
+/// What RTPEngine is told.
+pub(super) fn options(intent: &Intent) -> Options {
+    let (flag, received_from) = match intent.address {
+        Address::AsSaid => (words::Flag::TrustAddress, None),
+        Address::AsSeen(address) => (words::Flag::SipSourceAddress, Some(address)),
+    };
+    Options {
+        transport_protocol: intent.transport_protocol.map(|protocol| match protocol {
+            Protocol::RtpAvp => words::TransportProtocol::RtpAvp,
+            Protocol::RtpSavp => words::TransportProtocol::RtpSavp,
+            Protocol::DtlsSavp => words::TransportProtocol::DtlsSavp,
+            Protocol::DtlsSavpf => words::TransportProtocol::DtlsSavpf,
+        }),
+        ice: intent.ice.map(|ice| match ice {
+            Ice::Force => words::Ice::Force,
+            Ice::Remove => words::Ice::Remove,
+        }),
+        dtls: intent.dtls_off.then_some(words::Dtls::Off),
+        sdes: match intent.sdes {
+            None => Vec::new(),
+            Some(Sdes::Off) => vec![words::Sdes::Off],
+            Some(Sdes::TwoSuites) => {
+                let two = [words::CryptoSuite::AesCm128HmacSha1_80, words::CryptoSuite::AesCm128HmacSha1_32];
+                std::iter::once(words::Sdes::Pad).chain(words::Sdes::only(&two)).collect()
+            }
+        },
+        osrtp: if intent.osrtp_offer { vec![words::Osrtp::Offer] } else { Vec::new() },
+        rtcp_mux: match intent.rtcp_mux {
+            None => Vec::new(),
+            Some(RtcpMux::Offer) => vec![words::RtcpMux::Offer],
+            Some(RtcpMux::Demux) => vec![words::RtcpMux::Demux],
+        },
+        replace: if intent.replace_origin { vec![words::Replace::Origin] } else { Vec::new() },
+        flags: vec![flag],
+        received_from,
+        ..Options::default()
+    }
+}

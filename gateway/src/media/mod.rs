@@ -1,0 +1,203 @@
+//! Sessions at RTPEngine: which node, offer, answer, delete. What is asked is [`proxy::media`]'s decision; here it is sent,
+//! and waited for.
+
+mod flags;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proxy::media::intent::{Intent, address_of};
+use proxy::media::lines::reject_surplus;
+use proxy::media::{Tags, Towards, answer_flags, ng_call_id, offer_flags};
+use proxy::token::{Media, Pass};
+use rtpengine_client::command::{Answer, Delete, Offer};
+use rtpengine_client::words::Flag;
+use rtpengine_client::{Error, Generation, Node, NodeId, Pool};
+use sdp::Session;
+
+/// An answer goes where its offer went, so there is no other node to try.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// Nobody waits for a delete.
+const DELETE_WITHIN: Duration = Duration::from_secs(10);
+
+/// The sessions of a node, at the pool's RTPEngines. Nothing is remembered here.
+pub struct Sessions {
+    pool: Arc<Pool>,
+    offer_within: Duration,
+    delete_delay: Duration,
+}
+
+/// Whose SDP it is: what offer and answer have in common.
+#[derive(Clone, Debug)]
+pub struct Exchange<'a> {
+    /// The Call-ID of the dialog.
+    pub call_id: &'a [u8],
+    /// The offerer's tag.
+    pub from_tag: &'a [u8],
+    /// The answerer's tag; empty where it is not known.
+    pub to_tag: &'a [u8],
+    /// Which branch of a fork, where that is not known by the tags.
+    pub via_branch: Option<String>,
+    /// The SDP.
+    pub sdp: &'a [u8],
+    /// Where the message came from.
+    pub seen: IpAddr,
+    /// It came from the core, whose addresses are believed.
+    pub from_core: bool,
+}
+
+impl Sessions {
+    /// Sessions at these nodes. A failed offer takes the next node after `offer_within` (MEDIA.md §6); what was offered for
+    /// an INVITE that failed is kept for `delete_delay`, for its retry.
+    pub fn new(pool: Arc<Pool>, offer_within: Duration, delete_delay: Duration) -> Self {
+        Self { pool, offer_within, delete_delay }
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The node for a new call, as a token carries it: the rendezvous choice of its Call-ID, so that all passes of the call
+    /// choose the same one.
+    pub fn choose(&self, call_id: &[u8], pass: Pass) -> Option<Media> {
+        let id = self.pool.choose(call_id)?;
+        Some(self.media(id, pass))
+    }
+
+    fn media(&self, id: NodeId, pass: Pass) -> Media {
+        let generation = self.pool.node(id).and_then(|node| node.generation());
+        Media { node: id.0 as u8, generation: generation.map_or(0, Generation::to_u8), pass }
+    }
+
+    /// The living node of a token; if it is gone or was started anew, the rendezvous among the living (MEDIA.md §6).
+    fn node(&self, media: Media, call_id: &[u8]) -> Option<&Arc<Node>> {
+        let generation = Generation::from_u8(media.generation);
+        let id = NodeId(u16::from(media.node));
+        self.pool.alive(id, generation).or_else(|| self.pool.node(self.pool.choose(call_id)?))
+    }
+
+    /// Sends an offer; the SDP for the other side, and where the session is now. `settled` says that the dialog has its
+    /// node, which is then kept unless it is gone.
+    ///
+    /// # Errors
+    /// The last node's error.
+    pub async fn offer(
+        &self,
+        media: Media,
+        exchange: &Exchange<'_>,
+        towards: Towards,
+    ) -> Result<(Bytes, Media), Error> {
+        let mut offer = Offer::new(ng_call_id(exchange.call_id, media.pass), exchange.from_tag, exchange.sdp)
+            .options(flags::options(&offer_flags(towards, exchange.address())));
+        if !exchange.to_tag.is_empty() {
+            offer = offer.to_tag(exchange.to_tag);
+        }
+        if let Some(branch) = &exchange.via_branch {
+            offer = offer.via_branch(branch.as_str());
+        }
+        let Some(first) = self.node(media, exchange.call_id) else { return Err(Error::NoNode) };
+        let mut tried = Vec::new();
+        let mut node = first.clone();
+        loop {
+            match node.request(&offer, self.offer_within).await {
+                Ok(answer) => {
+                    let sdp = answer.sdp.map(|sdp| sdp.0.to_vec()).unwrap_or_default();
+                    let at = if node.id().0 == u16::from(media.node) { media } else { self.media(node.id(), media.pass) };
+                    return Ok((without_surplus(exchange.sdp, sdp), at));
+                }
+                // What this node says of the SDP, another one would say too.
+                Err(error @ Error::Rejected { .. }) => return Err(error),
+                Err(error) => {
+                    tried.push(node.id());
+                    let next = self.pool.choose_except(exchange.call_id, &tried);
+                    match next.and_then(|id| self.pool.node(id)) {
+                        Some(next) => node = next.clone(),
+                        None => return Err(error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends an answer where its offer went; the SDP for the offerer.
+    ///
+    /// # Errors
+    /// The node's error.
+    pub async fn answer(&self, media: Media, exchange: &Exchange<'_>) -> Result<Bytes, Error> {
+        let intent: Intent = answer_flags(exchange.address());
+        let mut answer = Answer::new(
+            ng_call_id(exchange.call_id, media.pass),
+            exchange.from_tag,
+            exchange.to_tag,
+            exchange.sdp,
+        )
+        .options(flags::options(&intent));
+        if let Some(branch) = &exchange.via_branch {
+            answer = answer.via_branch(branch.as_str());
+        }
+        let Some(node) = self.node(media, exchange.call_id) else { return Err(Error::NoNode) };
+        let answer = node.request(&answer, ANSWER_WITHIN).await?;
+        Ok(answer.sdp.map(|sdp| Bytes::from(sdp.0.to_vec())).unwrap_or_default())
+    }
+
+    /// Ends a branch that failed; nobody waits. A later offer of the same call takes it back.
+    pub fn delete_branch(&self, media: Media, call_id: &[u8], from_tag: &[u8], via_branch: Option<String>) {
+        let mut delete = Delete::new(ng_call_id(call_id, media.pass)).from_tag(from_tag).delay(self.delete_delay);
+        if let Some(branch) = via_branch {
+            delete = delete.via_branch(branch.as_str());
+        }
+        self.send_delete(media, call_id, delete);
+    }
+
+    /// Ends a dialog; nobody waits. `tags` says which of the BYE's tags is the caller's.
+    pub fn delete_dialog(&self, media: Media, call_id: &[u8], from_tag: &[u8], to_tag: &[u8], tags: Tags) {
+        let (caller, called) = match tags {
+            Tags::FromTo => (from_tag, to_tag),
+            Tags::ToFrom => (to_tag, from_tag),
+        };
+        let delete = Delete::new(ng_call_id(call_id, media.pass))
+            .from_tag(caller)
+            .to_tag(called)
+            .delay(Duration::ZERO)
+            .flag(Flag::ToTag);
+        self.send_delete(media, call_id, delete);
+    }
+
+    fn send_delete(&self, media: Media, call_id: &[u8], delete: Delete) {
+        let Some(node) = self.node(media, call_id).cloned() else { return };
+        tokio::spawn(async move {
+            if let Err(error) = node.request(&delete, DELETE_WITHIN).await {
+                tracing::warn!(?error, node = node.name(), "a session could not be deleted");
+            }
+        });
+    }
+}
+
+impl Exchange<'_> {
+    fn address(&self) -> proxy::media::intent::Address {
+        if self.from_core {
+            return proxy::media::intent::Address::AsSaid;
+        }
+        address_of(said_address(self.sdp), self.seen)
+    }
+}
+
+/// The address in the first c= line that counts.
+fn said_address(sdp: &[u8]) -> Option<IpAddr> {
+    let session = Session::parse(sdp).ok()?;
+    let connection = session.connection_of(0)?;
+    let text = std::str::from_utf8(connection).ok()?;
+    text.split_ascii_whitespace().nth(2)?.split('/').next()?.parse().ok()
+}
+
+/// The offer that RTPEngine made, without the lines that its receiver must not take (MEDIA.md §7).
+fn without_surplus(offer: &[u8], rewritten: Vec<u8>) -> Bytes {
+    let changed = match (Session::parse(offer), Session::parse(&rewritten)) {
+        (Ok(offer), Ok(mut session)) => (reject_surplus(&offer, &mut session) > 0).then(|| session.to_bytes()),
+        _ => None,
+    };
+    Bytes::from(changed.unwrap_or(rewritten))
+}

@@ -1,0 +1,280 @@
+//! A running node: everything that a configuration names, wired together. The one place besides `main.rs` that knows
+//! every module.
+
+mod keys;
+mod page;
+mod site;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy::flow::ListenerId;
+use proxy::token::Sealer;
+use rtpengine_client::{ClientConfig, NodeConfig, NodeId, Pool, PoolConfig};
+use tokio::task::JoinHandle;
+
+use crate::config::{self, Config};
+use crate::engine::{Engine, Parts};
+use crate::media::Sessions;
+use crate::registrar::{self, Registrar};
+use crate::transport::{self, OpenFiles, Timeouts, Transports, tls};
+
+pub use keys::KeyError;
+pub use page::Page;
+
+/// Why a node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A socket could not be bound.
+    #[error(transparent)]
+    Transport(#[from] transport::StartError),
+    /// A certificate could not be used.
+    #[error("[listen.{name}]: {source}")]
+    Certificate {
+        /// The section.
+        name: String,
+        /// Why.
+        source: tls::TlsError,
+    },
+    /// The cluster's keys could not be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The bindings could not be loaded.
+    #[error("the store of bindings, {path}: {source}")]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: registrar::StoreError,
+    },
+    /// The directory for what survives a restart could not be made.
+    #[error("node.data_dir, {path}: {source}")]
+    DataDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A name in the configuration has no address.
+    #[error("{what} {host} has no address: {reason}")]
+    Resolve {
+        /// What it is for.
+        what: &'static str,
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        reason: String,
+    },
+    /// The sockets towards RTPEngine could not be opened.
+    #[error("sockets towards RTPEngine: {0}")]
+    Media(std::io::Error),
+    /// The system gave no random bytes.
+    #[error("the system gives no random bytes: {0}")]
+    Random(getrandom::Error),
+    /// The admin API's address could not be bound.
+    #[error("admin.listen {address}: {source}")]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A node at work.
+pub struct Node {
+    engine: Arc<Engine>,
+    transports: Transports,
+    listeners: Vec<(String, sip::Transport, SocketAddr)>,
+    tasks: Vec<JoinHandle<()>>,
+    open_files: OpenFiles,
+}
+
+impl Node {
+    /// Starts everything; what cannot be bound or loaded is an error before anything is served. Runs on the current
+    /// runtime what is not a worker's.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(config: &Config, page: Option<Page>) -> Result<Self, StartError> {
+        let data = &config.node.data_dir;
+        std::fs::create_dir_all(data)
+            .map_err(|source| StartError::DataDirectory { path: data.clone(), source })?;
+        let keys = keys::load(config.node.key_file.as_deref(), data)?;
+        let media = sessions(config).await?;
+        let site = site::of(config, media.is_some()).await?;
+        let registrar = match config.domain.is_empty() {
+            true => None,
+            false => Some(Arc::new(open_registrar(config, &keys, data)?)),
+        };
+        let listeners = listeners(config, page)?;
+        let parts = Parts {
+            site: site.site,
+            sealer: Sealer::new(keys),
+            registrar: registrar.clone(),
+            media,
+            limits: limits(config),
+            timers: timers(config),
+            device_wait: config.timers.device_wait,
+            trust: site.trust,
+            table_keys: (random_u64()?, random_u64()?),
+        };
+        let engine = Engine::new(parts);
+        let names: Vec<String> = listeners.iter().map(|(name, _)| name.clone()).collect();
+        let settings = transport_settings(config);
+        let only: Vec<transport::Listener> = listeners.into_iter().map(|(_, listener)| listener).collect();
+        let kinds: Vec<sip::Transport> = only.iter().map(|listener| listener.transport).collect();
+        let transports = Transports::start(only, settings, engine.clone())?;
+        engine.attach(transports.clone());
+        let bound = (0..).map(ListenerId).map_while(|id| transports.bound(id));
+        let listeners = names.into_iter().zip(kinds).zip(bound).map(|((name, kind), at)| (name, kind, at)).collect();
+        let mut tasks = vec![tokio::spawn(engine.clone().run())];
+        if let Some(registrar) = registrar {
+            tasks.push(tokio::spawn(sweep(registrar)));
+        }
+        if let Some(address) = config.admin.listen {
+            let admin = crate::admin::serve(address, engine.clone(), transports.clone())
+                .map_err(|source| StartError::Admin { address, source })?;
+            tasks.push(tokio::spawn(admin));
+        }
+        Ok(Self { engine, open_files: transports.stats().open_files, transports, listeners, tasks })
+    }
+
+    /// The listeners: section, transport, and the address with its port resolved.
+    pub fn listeners(&self) -> &[(String, sip::Transport, SocketAddr)] {
+        &self.listeners
+    }
+
+    /// The limit of open files that was had.
+    pub fn open_files(&self) -> OpenFiles {
+        self.open_files
+    }
+
+    /// The engine, for what shows its figures.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Says farewell to every connection and ends.
+    pub async fn stop(self) {
+        self.transports.shutdown().await;
+        for task in self.tasks {
+            task.abort();
+        }
+    }
+}
+
+async fn sweep(registrar: Arc<Registrar>) {
+    let mut every = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        every.tick().await;
+        registrar.sweep(crate::engine::now());
+    }
+}
+
+fn random_u64() -> Result<u64, StartError> {
+    getrandom::u64().map_err(StartError::Random)
+}
+
+fn open_registrar(config: &Config, keys: &proxy::key::Keys, data: &Path) -> Result<Registrar, StartError> {
+    let path = config.registrar.store.clone().unwrap_or_else(|| data.join("registrar.sqlite"));
+    let settings = registrar::Settings {
+        rules: registrar::Rules {
+            min_expires: seconds(config.registrar.min_expires),
+            max_expires: seconds(config.registrar.max_expires),
+            default_expires: seconds(config.registrar.default_expires),
+            max_bindings: usize::from(config.registrar.bindings),
+            ..registrar::Rules::default()
+        },
+        nonce_lifetime: config.registrar.nonce_lifetime,
+        ..registrar::Settings::default()
+    };
+    Registrar::open(settings, keys.clone(), site::users(config), &path, random_u64()?, crate::engine::now())
+        .map_err(|source| StartError::Store { path, source })
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+async fn sessions(config: &Config) -> Result<Option<Arc<Sessions>>, StartError> {
+    if config.media.rtpengine.is_empty() {
+        return Ok(None);
+    }
+    let mut pool = PoolConfig::new([]);
+    pool.probe_interval = config.media.ping_interval;
+    for (index, engine) in config.media.rtpengine.iter().enumerate() {
+        let address = site::resolve("RTPEngine", &engine.address.host, engine.address.port).await?;
+        let id = NodeId(u16::try_from(index).unwrap_or(u16::MAX));
+        let client = ClientConfig { in_flight: usize::from(config.media.in_flight), ..ClientConfig::new(address) };
+        let name = format!("{}:{}", engine.address.host, engine.address.port);
+        pool.nodes.push(NodeConfig { id, name, weight: u32::from(engine.weight), client });
+    }
+    let pool = Pool::start(pool).await.map_err(StartError::Media)?;
+    Ok(Some(Arc::new(Sessions::new(Arc::new(pool), config.media.timeout, config.media.delete_delay))))
+}
+
+fn limits(config: &Config) -> sip::Limits {
+    sip::Limits { message_bytes: config.limits.message_size.0 as usize, headers: config.limits.headers }
+}
+
+fn timers(config: &Config) -> sip::transaction::Timers {
+    sip::transaction::Timers {
+        t1: config.timers.t1,
+        t2: config.timers.t2,
+        t4: config.timers.t4,
+        timer_c: config.timers.timer_c,
+        ..sip::transaction::Timers::default()
+    }
+}
+
+fn transport_settings(config: &Config) -> transport::Settings {
+    transport::Settings {
+        workers: usize::from(config.node.workers),
+        limits: limits(config),
+        connections: config.limits.connections as usize,
+        handshakes: config.limits.handshakes as usize,
+        timeouts: Timeouts {
+            handshake: config.limits.handshake_timeout,
+            message: config.limits.message_timeout,
+            idle: config.limits.idle_timeout,
+            ..Timeouts::default()
+        },
+        ..transport::Settings::default()
+    }
+}
+
+/// The transports' listeners, in the order of the site's: a listener's place is its number.
+fn listeners(config: &Config, page: Option<Page>) -> Result<Vec<(String, transport::Listener)>, StartError> {
+    let page = page.unwrap_or_default();
+    let mut all = Vec::new();
+    for (name, section) in &config.listen {
+        let tls = match &section.certificate {
+            Some(certificate) => Some(server_config(name, certificate)?),
+            None => None,
+        };
+        let http: Arc<dyn transport::Http> = if section.page { Arc::new(page.clone()) } else { Arc::new(Page::health()) };
+        for (transport, bind) in site::sockets(section) {
+            let id = ListenerId(u8::try_from(all.len()).unwrap_or(u8::MAX));
+            let mut listener = transport::Listener::new(id, transport, bind);
+            listener.outbox.bytes = config.limits.outbox.0 as usize;
+            listener.origins = section.origins.iter().map(|origin| origin.0.clone()).collect();
+            if transport.is_secure() {
+                listener.tls = tls.clone();
+            }
+            if transport.is_websocket() {
+                listener.http = Some(http.clone());
+            }
+            all.push((name.clone(), listener));
+        }
+    }
+    Ok(all)
+}
+
+fn server_config(name: &str, certificate: &config::Certificate) -> Result<Arc<rustls::ServerConfig>, StartError> {
+    tls::Certificate::load(&certificate.chain, &certificate.key)
+        .and_then(|loaded| tls::server_config(vec![loaded]))
+        .map_err(|source| StartError::Certificate { name: name.to_owned(), source })
+}

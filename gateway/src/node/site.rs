@@ -1,0 +1,140 @@
+//! From the configuration to what decisions need to know of it.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+
+use proxy::flow::ListenerId;
+use proxy::site::{Group, Listener, Match, Member, Route, Side, Site, To};
+use sip::Transport;
+
+use super::StartError;
+use crate::config::{self, Config, Credential, Listen, RouteFrom, RouteTo};
+use crate::registrar;
+
+/// A site, and who may speak to each of its listeners.
+pub(super) struct Described {
+    pub(super) site: Site,
+    pub(super) trust: Vec<Vec<ipnet::IpNet>>,
+}
+
+/// Describes the node. Names of members are looked up here, once.
+pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartError> {
+    let mut trust = Vec::new();
+    let mut listeners = Vec::new();
+    for section in config.listen.values() {
+        let side = if section.trust.is_empty() { Side::Device } else { Side::Core };
+        for (transport, bind) in sockets(section) {
+            let id = ListenerId(u8::try_from(listeners.len()).unwrap_or(u8::MAX));
+            let (host, port) = advertised(section, bind);
+            listeners.push(Listener { id, side, transport, bind, host, port });
+            trust.push(section.trust.clone());
+        }
+    }
+    let mut groups = Vec::new();
+    for (name, group) in &config.group {
+        groups.push(self::group(name, group).await?);
+    }
+    let lower = |name: &String| name.to_ascii_lowercase();
+    let site = Site {
+        node: config.node.id,
+        listeners,
+        aliases: config.domain.values().flat_map(|domain| domain.aliases.iter().map(lower)).collect(),
+        domains: config.domain.keys().map(lower).collect::<HashSet<_>>(),
+        routes: config.route.iter().map(|route| self::route(route, &groups)).collect(),
+        groups,
+        media,
+        authenticate: true,
+    };
+    Ok(Described { site, trust })
+}
+
+/// The sockets of a section, in the order that numbers them.
+pub(super) fn sockets(section: &Listen) -> impl Iterator<Item = (Transport, SocketAddr)> + '_ {
+    let of = |transport, addresses: &'_ [SocketAddr]| addresses.iter().map(move |at| (transport, *at)).collect::<Vec<_>>();
+    of(Transport::Udp, &section.udp)
+        .into_iter()
+        .chain(of(Transport::Tcp, &section.tcp))
+        .chain(of(Transport::Tls, &section.tls))
+        .chain(of(Transport::Ws, &section.ws))
+        .chain(of(Transport::Wss, &section.wss))
+}
+
+fn advertised(section: &Listen, bind: SocketAddr) -> (String, u16) {
+    match &section.advertise {
+        Some(advertise) => (advertise.host.clone(), advertise.port.unwrap_or(bind.port())),
+        None => (bind.ip().to_string(), bind.port()),
+    }
+}
+
+async fn group(name: &str, group: &config::Group) -> Result<Group, StartError> {
+    let mut members = Vec::new();
+    for member in &group.members {
+        let transport = match (member.uri.secure, member.uri.transport.or(group.transport)) {
+            (true, _) => Transport::Tls,
+            (false, chosen) => chosen.unwrap_or(Transport::Udp),
+        };
+        let port = member.uri.port.unwrap_or(transport.default_port());
+        let address = resolve("the member", &member.uri.host, port).await?;
+        members.push(Member { host: member.uri.host.clone(), port, transport, addresses: vec![address] });
+    }
+    Ok(Group { name: name.to_owned(), members })
+}
+
+fn route(route: &config::Route, groups: &[Group]) -> Route {
+    let side = match route.from {
+        RouteFrom::Devices => Some(Side::Device),
+        RouteFrom::Listener(_) | RouteFrom::Group(_) => Some(Side::Core),
+    };
+    let to = match &route.to {
+        RouteTo::Lookup => To::Lookup,
+        RouteTo::Reject(status) => To::Reject(*status),
+        // `check` has seen to it that the group is there.
+        RouteTo::Group(name) => groups.iter().position(|group| group.name == *name).map_or(To::Lookup, To::Group),
+    };
+    let when = Match {
+        side,
+        methods: route.method.clone(),
+        domains: route.domain.iter().cloned().collect(),
+        user: route.user.clone(),
+        prefix: route.prefix.clone(),
+        regex: route.regex.as_ref().map(|pattern| pattern.0.clone()),
+    };
+    Route { when, to }
+}
+
+/// The first address of a name, or the address itself.
+pub(super) async fn resolve(what: &'static str, host: &str, port: u16) -> Result<SocketAddr, StartError> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(address, port));
+    }
+    let no_address = |reason: String| StartError::Resolve { what, host: host.to_owned(), reason };
+    let mut found = tokio::net::lookup_host((host, port)).await.map_err(|error| no_address(error.to_string()))?;
+    found.next().ok_or_else(|| no_address("the answer is empty".to_owned()))
+}
+
+/// The users of all domains.
+pub(super) fn users(config: &Config) -> registrar::Users {
+    let mut users = registrar::Users::default();
+    for (name, domain) in &config.domain {
+        let aliases: Vec<&str> = domain.aliases.iter().map(String::as_str).collect();
+        let algorithms: Vec<_> = domain.auth.algorithms.iter().map(|algorithm| self::algorithm(*algorithm)).collect();
+        users.add_domain(name, &aliases, &algorithms);
+        for user in &domain.users {
+            // `check` has seen to it that each user has one credential.
+            let Some(credential) = user.credential() else { continue };
+            let credential = match &credential {
+                Credential::Password(password) => registrar::Credential::Password(password.expose()),
+                Credential::Ha1(kind, ha1) => registrar::Credential::Ha1(self::algorithm(*kind), ha1.expose()),
+            };
+            users.add_user(name, &user.name, credential);
+        }
+    }
+    users
+}
+
+fn algorithm(algorithm: config::Algorithm) -> sip::digest::Algorithm {
+    match algorithm {
+        config::Algorithm::Md5 => sip::digest::Algorithm::Md5,
+        config::Algorithm::Sha256 => sip::digest::Algorithm::Sha256,
+    }
+}

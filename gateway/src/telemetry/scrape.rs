@@ -1,0 +1,131 @@
+//! The one table of metrics: name, unit, labels, help. What is counted elsewhere is read here when somebody asks.
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+
+use crate::engine::Engine;
+use crate::transport::{DropReason, TRANSPORTS, Transports};
+
+/// All figures of a node at one moment.
+#[derive(Debug)]
+struct Figures {
+    transactions: i64,
+    devices: i64,
+    unreadable: u64,
+    untrusted: u64,
+    reasons: Vec<(&'static str, u64)>,
+    received: Vec<(&'static str, u64)>,
+    sent: Vec<(&'static str, u64)>,
+    connections: Vec<(&'static str, i64)>,
+    dropped: Vec<(&'static str, u64)>,
+    kernel_dropped: u64,
+    keepalives: u64,
+    handshakes: u64,
+    handshake_failures: u64,
+}
+
+impl Figures {
+    fn of(engine: &Engine, transports: &Transports) -> Self {
+        let counters = transports.counters();
+        let each = |read: &dyn Fn(sip::Transport) -> u64| {
+            TRANSPORTS.iter().map(|transport| (transport.via_name(), read(*transport))).collect()
+        };
+        Self {
+            transactions: engine.transactions() as i64,
+            devices: engine.devices() as i64,
+            unreadable: engine.counters.unreadable_messages(),
+            untrusted: engine.counters.untrusted_messages(),
+            reasons: engine.counters.reasons().into_iter().collect(),
+            received: each(&|transport| counters.received(transport)),
+            sent: each(&|transport| counters.sent(transport)),
+            connections: TRANSPORTS.iter().map(|t| (t.via_name(), counters.open(*t) as i64)).collect(),
+            dropped: DropReason::ALL.iter().map(|reason| (reason.label(), counters.dropped(*reason))).collect(),
+            kernel_dropped: transports.stats().kernel_dropped,
+            keepalives: counters.keepalives(),
+            handshakes: counters.handshakes(),
+            handshake_failures: counters.handshake_failures(),
+        }
+    }
+}
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        gauge(&mut encoder, "transactions", "Requests that are pending", self.transactions)?;
+        gauge(&mut encoder, "devices", "Devices whose flow is known", self.devices)?;
+        counter(&mut encoder, "unreadable_messages", "Messages that are no SIP", self.unreadable)?;
+        counter(&mut encoder, "untrusted_messages", "Messages to a core listener from outside its access list", self.untrusted)?;
+        counter(&mut encoder, "kernel_dropped_datagrams", "Datagrams that were not read in time", self.kernel_dropped)?;
+        counter(&mut encoder, "keepalives", "CRLF, pongs and STUN Binding requests", self.keepalives)?;
+        counter(&mut encoder, "tls_handshakes", "TLS handshakes that succeeded", self.handshakes)?;
+        counter(&mut encoder, "tls_handshake_failures", "TLS handshakes and upgrades that failed", self.handshake_failures)?;
+        counters(&mut encoder, "answered", "Messages answered or dropped by ourselves", "reason", &self.reasons)?;
+        counters(&mut encoder, "received_messages", "Messages received", "transport", &self.received)?;
+        counters(&mut encoder, "sent_messages", "Messages sent", "transport", &self.sent)?;
+        counters(&mut encoder, "dropped", "Messages and connections dropped", "reason", &self.dropped)?;
+        let mut family =
+            encoder.encode_descriptor("connections", "Connections that are open", None, ConstGauge::new(0i64).metric_type())?;
+        for (label, value) in &self.connections {
+            ConstGauge::new(*value).encode(family.encode_family(&[("transport", *label)])?)?;
+        }
+        Ok(())
+    }
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> std::fmt::Result {
+    let metric = ConstGauge::new(value);
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> std::fmt::Result {
+    let metric = ConstCounter::new(value);
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+fn counters(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &[(&'static str, u64)],
+) -> std::fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, ConstCounter::new(0u64).metric_type())?;
+    for (value_of, value) in values {
+        ConstCounter::new(*value).encode(family.encode_family(&[(label, *value_of)])?)?;
+    }
+    Ok(())
+}
+
+/// What Prometheus reads (OpenMetrics text).
+pub fn scrape(engine: &Engine, transports: &Transports) -> String {
+    let mut registry = Registry::with_prefix("causeway");
+    registry.register_collector(Box::new(Figures::of(engine, transports)));
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
+    text
+}
+
+/// The same for people and tests, as JSON.
+pub fn status(engine: &Engine, transports: &Transports) -> Value {
+    let figures = Figures::of(engine, transports);
+    let map = |pairs: &[(&'static str, u64)]| -> Value {
+        pairs.iter().filter(|(_, value)| *value > 0).map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<serde_json::Map<_, _>>().into()
+    };
+    json!({
+        "transactions": figures.transactions,
+        "devices": figures.devices,
+        "bindings": engine.bindings(),
+        "connections": figures.connections.iter().map(|(_, open)| open).sum::<i64>(),
+        "received": map(&figures.received),
+        "sent": map(&figures.sent),
+        "answered": map(&figures.reasons),
+        "dropped": map(&figures.dropped),
+        "unreadable": figures.unreadable,
+        "untrusted": figures.untrusted,
+        "kernel_dropped": figures.kernel_dropped,
+    })
+}
