@@ -290,3 +290,155 @@ pub fn reason_phrase(status: u16) -> &'static str {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Edited, Limits};
+
+    const INVITE: &str = "INVITE sip:b@h SIP/2.0\r\nVia: SIP/2.0/UDP one;branch=z9hG4bK1,\r\n SIP/2.0/UDP two\r\nv: SIP/2.0/TCP three\r\n\
+        Record-Route: <sip:p;lr>\r\nRoute: <sip:r;lr>\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCall-ID: c\r\nCSeq: 7 INVITE\r\n\
+        Timestamp: 54\r\nContact: <sip:a@x>\r\nl: 0\r\n\r\n";
+
+    fn message(text: &str) -> Message {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes()), &Limits::default()).unwrap()
+    }
+
+    fn text(bytes: Bytes) -> String {
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_response_has_what_its_request_had() {
+        let got = text(
+            response(&message(INVITE), 183, "", Some(b"t"))
+                .header(Header::Contact, b"<sip:b@y>")
+                .body(b"application/sdp", b"v=0")
+                .to_bytes(),
+        );
+        assert_eq!(
+            got,
+            "SIP/2.0 183 Session Progress\r\nVia: SIP/2.0/UDP one;branch=z9hG4bK1, SIP/2.0/UDP two\r\nVia: SIP/2.0/TCP three\r\n\
+             Record-Route: <sip:p;lr>\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>;tag=t\r\nCall-ID: c\r\nCSeq: 7 INVITE\r\n\
+             Contact: <sip:b@y>\r\nContent-Type: application/sdp\r\nContent-Length: 3\r\n\r\nv=0"
+        );
+    }
+
+    #[test]
+    fn a_response_has_record_route_timestamp_and_tag_only_where_they_belong() {
+        for (status, record_route, timestamp) in [
+            (100, false, true),
+            (180, true, false),
+            (200, true, false),
+            (486, false, false),
+        ] {
+            let got = response(&message(INVITE), status, "", None).to_bytes();
+            let got = Message::parse(got, &Limits::default()).unwrap();
+            assert_eq!(
+                got.header(Header::RecordRoute).is_some(),
+                record_route,
+                "{status}"
+            );
+            assert_eq!(
+                got.header(Header::Timestamp).is_some(),
+                timestamp,
+                "{status}"
+            );
+            assert_eq!(got.to_tag(), None);
+        }
+        let inside = message(&INVITE.replace("To: <sip:b@h>", "To: <sip:b@h>;tag=kept"));
+        let got = Message::parse(
+            response(&inside, 200, "Fine", Some(b"new")).to_bytes(),
+            &Limits::default(),
+        )
+        .unwrap();
+        assert_eq!(
+            (got.to_tag(), got.reason()),
+            (Some(&b"kept"[..]), &b"Fine"[..])
+        );
+    }
+
+    #[test]
+    fn a_response_to_a_stamped_request_carries_the_stamp() {
+        let mut edited = Edited::new(message(INVITE));
+        edited.replace_value(
+            Header::Via,
+            0,
+            b"SIP/2.0/UDP one;branch=z9hG4bK1;received=192.0.2.1",
+        );
+        let got = text(
+            response(&edited, 400, "", None)
+                .header(Header::ContentLength, b"99")
+                .to_bytes(),
+        );
+        assert!(got.contains(
+            "Via: SIP/2.0/UDP one;branch=z9hG4bK1;received=192.0.2.1, SIP/2.0/UDP two\r\n"
+        ));
+        assert_eq!(got.matches("Content-Length").count(), 1);
+    }
+
+    #[test]
+    fn even_a_request_without_anything_is_answered() {
+        let got = text(
+            response(
+                &message("X sip:h SIP/2.0\r\n\r\n"),
+                400,
+                "Bad\r\nRequest",
+                Some(b"t"),
+            )
+            .to_bytes(),
+        );
+        assert_eq!(got, "SIP/2.0 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    }
+
+    #[test]
+    fn ack_and_cancel_are_of_the_same_hop_as_their_invite() {
+        let invite = message(INVITE);
+        let busy = message(&text(response(&invite, 486, "", Some(b"t")).to_bytes()));
+        let common = "Via: SIP/2.0/UDP one;branch=z9hG4bK1\r\nRoute: <sip:r;lr>\r\nMax-Forwards: 70\r\nFrom: <sip:a@h>;tag=1\r\nCall-ID: c\r\n";
+        assert_eq!(
+            text(ack_for(&invite, &busy)),
+            format!(
+                "ACK sip:b@h SIP/2.0\r\n{common}CSeq: 7 ACK\r\nTo: <sip:b@h>;tag=t\r\nContent-Length: 0\r\n\r\n"
+            )
+        );
+        let reason = "SIP ;cause=200 ;text=\"Call completed elsewhere\"";
+        assert_eq!(
+            text(cancel_for(&invite, Some(reason.as_bytes()))),
+            format!(
+                "CANCEL sip:b@h SIP/2.0\r\n{common}CSeq: 7 CANCEL\r\nTo: <sip:b@h>\r\nReason: {reason}\r\nContent-Length: 0\r\n\r\n"
+            )
+        );
+        assert!(!text(cancel_for(&invite, None)).contains("Reason"));
+    }
+
+    #[test]
+    fn a_request_of_our_own_is_well_formed() {
+        let bytes = Request::new(Method::Options, b"sip:\r\n h")
+            .header(Header::Via, b"SIP/2.0/UDP h;branch=z9hG4bK1")
+            .header(Header::From, b"<sip:a@h>;tag=1")
+            .header(Header::To, b"<sip:h>")
+            .header(Header::CallId, b"c")
+            .header(Header::CSeq, b"1 OPTIONS")
+            .body(b"text/plain", b"hello")
+            .to_bytes();
+        let message = Message::parse(bytes, &Limits::default()).unwrap();
+        assert_eq!(message.check(), Ok(()));
+        assert_eq!(
+            (message.uri(), message.body()),
+            (&b"sip:h"[..], &b"hello"[..])
+        );
+    }
+
+    #[test]
+    fn every_class_has_a_phrase() {
+        for (status, want) in [
+            (430, "Flow Failed"),
+            (199, "Early Dialog Terminated"),
+            (499, "Request Failure"),
+            (699, "Global Failure"),
+        ] {
+            assert_eq!(reason_phrase(status), want);
+        }
+    }
+}

@@ -332,3 +332,151 @@ fn push_quoted(out: &mut Vec<u8>, text: &str) {
     }
     out.push(b'"');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7616 §3.9.1 with both algorithms, RFC 2617 §3.5, and the last one without qop.
+    const VECTORS: [(&str, &str); 3] = [
+        (
+            r#"Digest username="Mufasa", realm="http-auth@example.org", uri="/dir/index.html", algorithm=MD5,
+ nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", nc=00000001, cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
+ qop=auth, response="8ca523f5e9506fed4657c9700eebdbec", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS""#,
+            "Circle of Life",
+        ),
+        (
+            r#"digest  Username = "Mufasa" ,realm="http-auth@example.org",uri="/dir/index.html", algorithm=sha-256,
+ nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", nc=00000001, cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
+ qop=auth, response="753927FA0E85D155564E2E272A28D1802CA10DAF4496794697CF8DB5856CB6C1",, unknown="a, b=\"c\"""#,
+            "Circle of Life",
+        ),
+        (
+            r#"Digest username="Mufasa", realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", uri="/dir/index.html",
+ qop="auth", nc=00000001, cnonce="0a4f113b", response="6629fae49393a05397450978507c4ef1", opaque="5ccc069c403ebaf9f0171e9517f40e41""#,
+            "Circle Of Life",
+        ),
+    ];
+
+    #[test]
+    fn the_examples_of_the_rfcs_verify() {
+        for (value, password) in VECTORS {
+            let credentials = Credentials::parse(value.as_bytes()).unwrap();
+            let ha1 = |password: &str| {
+                ha1(
+                    credentials.algorithm,
+                    b"Mufasa",
+                    credentials.realm,
+                    password.as_bytes(),
+                )
+            };
+            assert!(
+                credentials.verify(&ha1(password), Method::Other(b"GET")),
+                "{value}"
+            );
+            assert!(!credentials.verify(&ha1(password), Method::Other(b"PUT")));
+            assert!(!credentials.verify(&ha1("circle"), Method::Other(b"GET")));
+            assert_eq!(credentials.nonce_count(), Some(1));
+        }
+    }
+
+    #[test]
+    fn without_qop_the_response_is_that_of_rfc_2069() {
+        let ha1 = ha1(Algorithm::Md5, b"a", b"r", b"p");
+        let answer = response(
+            Algorithm::Md5,
+            ha1.as_bytes(),
+            b"n",
+            b"",
+            b"",
+            None,
+            b"REGISTER",
+            b"sip:h",
+        );
+        let value = format!(
+            "Digest username=\"a\",realm=\"r\",nonce=\"n\",uri=\"sip:h\",response=\"{answer}\""
+        );
+        let credentials = Credentials::parse(value.as_bytes()).unwrap();
+        assert!(credentials.verify(&ha1, Method::Register));
+        assert_eq!(
+            (
+                credentials.qop,
+                credentials.opaque,
+                credentials.nonce_count()
+            ),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn what_is_offered_by_nobody_verifies_with_nothing() {
+        let good = VECTORS[0].0;
+        let ha1 = ha1(
+            Algorithm::Md5,
+            b"Mufasa",
+            b"http-auth@example.org",
+            b"Circle of Life",
+        );
+        for (from, to) in [
+            ("algorithm=MD5", "algorithm=MD5-sess"),
+            ("algorithm=MD5", "algorithm=x"),
+            ("qop=auth", "qop=auth-int"),
+            (" nc=00000001,", ""),
+            ("8ca523f5e9506fed4657c9700eebdbec", ""),
+            (
+                "8ca523f5e9506fed4657c9700eebdbec",
+                "8ca523f5e9506fed4657c9700eebdbe",
+            ),
+        ] {
+            let value = good.replace(from, to);
+            assert_ne!(value, good);
+            let credentials = Credentials::parse(value.as_bytes()).unwrap();
+            assert!(!credentials.verify(&ha1, Method::Other(b"GET")), "{to}");
+        }
+    }
+
+    #[test]
+    fn credentials_that_cannot_be_read_in_one_way_are_refused() {
+        for value in [
+            "",
+            "Basic QWxhZGRpbg==",
+            "Digest",
+            "Digestusername=\"a\"",
+            "NoOneKnowsThisScheme opaque-data=here",
+            "Digest username=\"a\", realm=\"r\", nonce=\"n\", uri=\"u\"",
+            "Digest username=\"a\", username=\"b\", realm=\"r\", nonce=\"n\", uri=\"u\", response=\"x\"",
+            "Digest username=\"a, realm=\"r\", nonce=\"n\", uri=\"u\", response=\"x\"",
+            "Digest username=\"a\", realm=\"r\", nonce=\"n\", uri=\"u\", response=\"x",
+            "Digest username=\"a\", realm=\"r\", nonce=\"n\", uri=\"u\", response=\"x\\\"",
+        ] {
+            assert!(Credentials::parse(value.as_bytes()).is_none(), "{value}");
+        }
+    }
+
+    #[test]
+    fn quoted_pairs_are_kept_for_the_hash_and_undone_for_the_look_up() {
+        let value = br#"Digest username="a\"b\\", realm="r", nonce="n,=", uri="u", response="x""#;
+        let credentials = Credentials::parse(value).unwrap();
+        assert_eq!(credentials.username, br#"a\"b\\"#);
+        assert_eq!(&*credentials.username_decoded(), br#"a"b\"#);
+        assert_eq!(credentials.nonce, b"n,=");
+        assert!(!format!("{credentials:?}").contains("response"));
+    }
+
+    #[test]
+    fn a_challenge_is_what_browsers_understand() {
+        let mut challenge = Challenge::new("example.test", "abc", Algorithm::Md5);
+        let text = |challenge: &Challenge| String::from_utf8(challenge.to_value()).unwrap();
+        assert_eq!(
+            text(&challenge),
+            "Digest realm=\"example.test\", nonce=\"abc\", algorithm=MD5, qop=\"auth\""
+        );
+        challenge.algorithm = Algorithm::Sha256;
+        challenge.stale = true;
+        challenge.opaque = Some("o\"\r\n");
+        assert_eq!(
+            text(&challenge),
+            "Digest realm=\"example.test\", nonce=\"abc\", algorithm=SHA-256, qop=\"auth\", stale=true, opaque=\"o\\\"\""
+        );
+    }
+}

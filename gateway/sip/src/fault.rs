@@ -204,3 +204,159 @@ fn check_request_uri(text: &[u8]) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Limits, Message};
+
+    const GOOD: &str = "BYE sip:b@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>;tag=2\r\n\
+        Call-ID: c\r\nCSeq: 1 BYE\r\nMax-Forwards: 70\r\nContact: <sip:a@h?x>\r\nContent-Length: 0\r\n\r\n";
+
+    fn status(text: &str) -> u16 {
+        let message = Message::parse(text.as_bytes().to_vec().into(), &Limits::default()).unwrap();
+        message.check().map_or_else(|fault| fault.status, |()| 0)
+    }
+
+    #[test]
+    fn a_fault_has_the_status_that_its_rfc_names() {
+        assert_eq!(status(GOOD), 0);
+        for (why, from, to, want) in [
+            (
+                "§7.1: another version",
+                "SIP/2.0\r\nVia",
+                "SIP/3.0\r\nVia",
+                505,
+            ),
+            (
+                "§16.3: a scheme that nobody routes",
+                "BYE sip:b@h",
+                "BYE http://h/",
+                416,
+            ),
+            (
+                "RFC 5031: an emergency call",
+                "BYE sip:b@h",
+                "BYE urn:service:sos",
+                0,
+            ),
+            (
+                "RFC 3966: a telephone number",
+                "BYE sip:b@h",
+                "BYE tel:+49",
+                0,
+            ),
+            ("a Request-URI that is none", "BYE sip:b@h", "BYE b@h", 400),
+            ("a broken escape", "BYE sip:b@h", "BYE sip:%b@h", 400),
+            (
+                "a blank in the Request-URI",
+                "BYE sip:b@h",
+                "BYE sip:b@h; lr",
+                400,
+            ),
+            ("no Via", "Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\n", "", 400),
+            ("an empty Via", "SIP/2.0/UDP h;branch=z9hG4bK1", "", 400),
+            ("an unreadable second Via", "z9hG4bK1", "z9hG4bK1, x", 400),
+            ("no From", "From: <sip:a@h>;tag=1\r\n", "", 400),
+            ("From twice", "Call-ID", "f: <sip:x@h>\r\nCall-ID", 400),
+            ("no To", "To: <sip:b@h>;tag=2\r\n", "", 400),
+            ("a To without scheme", "To: <sip:b@h>", "To: <b>", 400),
+            ("no Call-ID", "Call-ID: c\r\n", "", 400),
+            ("an empty Call-ID", "Call-ID: c", "Call-ID: ", 400),
+            ("no CSeq", "CSeq: 1 BYE\r\n", "", 400),
+            ("CSeq of another method", "1 BYE", "1 INVITE", 400),
+            (
+                "Max-Forwards over its range",
+                "Max-Forwards: 70",
+                "Max-Forwards: 256",
+                400,
+            ),
+            (
+                "Max-Forwards used up is the proxy's to refuse",
+                "Max-Forwards: 70",
+                "Max-Forwards: 0",
+                0,
+            ),
+            (
+                "RFC 2543 knew no Max-Forwards",
+                "Max-Forwards: 70\r\n",
+                "",
+                0,
+            ),
+            (
+                "Content-Length is no number",
+                "Length: 0",
+                "Length: 0x",
+                400,
+            ),
+            (
+                "Content-Length twice",
+                "Content-Length: 0",
+                "Content-Length: 0\r\nl: 0",
+                400,
+            ),
+            (
+                "Content-Length says more than there is",
+                "Length: 0",
+                "Length: 1",
+                400,
+            ),
+            (
+                "Contact with headers and no brackets",
+                "<sip:a@h?x>",
+                "sip:a@h?x",
+                400,
+            ),
+            ("CR alone", "Call-ID: c", "Call-ID: c\rX: y", 400),
+            ("LF alone", "Call-ID: c", "Call-ID: c\nX: y", 400),
+            (
+                "a line without colon",
+                "Call-ID: c",
+                "Call-ID: c\r\nnonsense",
+                400,
+            ),
+            (
+                "a name that is no token",
+                "Call-ID: c",
+                "Call-ID: c\r\nX Y: z",
+                400,
+            ),
+            (
+                "a fold of nothing",
+                "SIP/2.0\r\nVia",
+                "SIP/2.0\r\n x\r\nVia",
+                400,
+            ),
+            (
+                "a name that may have a blank behind it",
+                "Call-ID: c",
+                "Call-ID : c",
+                0,
+            ),
+            (
+                "no empty line",
+                "Content-Length: 0\r\n\r\n",
+                "Content-Length: 0\r\n",
+                400,
+            ),
+            (
+                "bytes that are no UTF-8 or text at all",
+                "Call-ID: c",
+                "Call-ID: c\r\nX: \0\u{ff}",
+                0,
+            ),
+        ] {
+            let text = GOOD.replacen(from, to, 1);
+            assert_ne!(text, GOOD, "{why}");
+            assert_eq!(status(&text), want, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_response_may_be_of_any_method_and_needs_the_same_headers() {
+        let response = GOOD
+            .replacen("BYE sip:b@h SIP/2.0", "SIP/2.0 200 OK", 1)
+            .replacen("1 BYE", "1 INVITE", 1);
+        assert_eq!(status(&response), 0);
+        assert_eq!(status(&response.replacen("Call-ID: c\r\n", "", 1)), 400);
+    }
+}

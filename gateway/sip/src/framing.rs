@@ -65,9 +65,6 @@ pub struct Framer {
     error: Option<FramingError>,
 }
 
-/// Capacity that an empty buffer may keep. Thousands of connections are idle; what a burst needed is given back.
-const KEPT: usize = 0;
-
 impl Framer {
     /// An empty one.
     pub fn new(limits: &Limits) -> Self {
@@ -112,9 +109,9 @@ impl Framer {
             .next_frame()
             .inspect_err(|error| self.error = Some(*error))?;
         if self.start == self.buffer.len() {
-            self.buffer.clear();
+            // Thousands of connections are idle: an empty buffer holds nothing.
+            self.buffer = Vec::new();
             self.start = 0;
-            self.buffer.shrink_to(KEPT);
         }
         Ok(frame)
     }
@@ -239,4 +236,152 @@ fn folded(text: &[u8]) -> &[u8] {
         end += memchr(b'\n', &text[end..]).map_or(text.len() - end, |at| at + 1);
     }
     &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framed(limits: Limits, stream: &str) -> Vec<Result<Frame, FramingError>> {
+        let mut framer = Framer::new(&limits);
+        framer.push(stream.as_bytes());
+        let mut frames = Vec::new();
+        loop {
+            match framer.next() {
+                Ok(None) => return frames,
+                Ok(Some(frame)) => frames.push(Ok(frame)),
+                Err(error) => {
+                    assert_eq!(framer.next(), Err(error), "it stays so");
+                    frames.push(Err(error));
+                    return frames;
+                }
+            }
+        }
+    }
+
+    fn message(text: &str) -> Result<Frame, FramingError> {
+        Ok(Frame::Message(Bytes::copy_from_slice(text.as_bytes())))
+    }
+
+    #[test]
+    fn a_stream_is_cut_where_content_length_says() {
+        let limits = Limits {
+            message_bytes: 100,
+            headers: 9,
+        };
+        let start = "BYE sip:h SIP/2.0\r\n";
+        for (stream, want) in [
+            (
+                format!("{start}l: 2\r\n\r\nab"),
+                vec![message(&format!("{start}l: 2\r\n\r\nab"))],
+            ),
+            (
+                format!("{start}content-length :\r\n 2\r\n\r\nab"),
+                vec![message(&format!("{start}content-length :\r\n 2\r\n\r\nab"))],
+            ),
+            (
+                format!("{start}\r\n"),
+                vec![message(&format!("{start}\r\n"))],
+            ),
+            (
+                format!("{start}\r\nrubbish\r\n"),
+                vec![message(&format!("{start}\r\n")), Err(FramingError::NotSip)],
+            ),
+            (format!("{start}l: 2\r\n\r\na"), vec![]),
+            (start.to_owned(), vec![]),
+            (
+                format!("{start}l: -1\r\n\r\n"),
+                vec![Err(FramingError::ContentLength)],
+            ),
+            (
+                format!("{start}l:\r\n\r\n"),
+                vec![Err(FramingError::ContentLength)],
+            ),
+            (
+                format!("{start}l: 1\r\n 2\r\n\r\nabcdefghijkl"),
+                vec![Err(FramingError::ContentLength)],
+            ),
+            (
+                format!("{start}l: 0\r\nContent-Length: 0\r\n\r\n"),
+                vec![Err(FramingError::ContentLength)],
+            ),
+            (
+                format!("{start}X: l: 1\r\n l: 2\r\n\r\n"),
+                vec![message(&format!("{start}X: l: 1\r\n l: 2\r\n\r\n"))],
+            ),
+            (
+                format!("{start}l: 79\r\n\r\n"),
+                vec![Err(FramingError::TooLong { limit: 100 })],
+            ),
+            (
+                format!("{start}l: 4294967295\r\n\r\n"),
+                vec![Err(FramingError::TooLong { limit: 100 })],
+            ),
+            (
+                format!("{start}X: {}", "x".repeat(100)),
+                vec![Err(FramingError::TooLong { limit: 100 })],
+            ),
+            (
+                "GET / HTTP/1.1\r\n".to_owned(),
+                vec![Err(FramingError::NotSip)],
+            ),
+            (
+                "x".repeat(101),
+                vec![Err(FramingError::TooLong { limit: 100 })],
+            ),
+        ] {
+            assert_eq!(framed(limits, &stream), want, "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn keepalives_are_told_apart_from_messages() {
+        let bye = "BYE sip:h SIP/2.0\r\n\r\n";
+        for (stream, want) in [
+            ("\r\n\r\n".to_owned(), vec![Ok(Frame::Ping)]),
+            ("\r\n".to_owned(), vec![Ok(Frame::Pong)]),
+            // A ping and the first half of one.
+            (
+                "\r\n\r\n\r\n".to_owned(),
+                vec![Ok(Frame::Ping), Ok(Frame::Pong)],
+            ),
+            (
+                format!("\r\n{bye}\r\n\r\n"),
+                vec![Ok(Frame::Pong), message(bye), Ok(Frame::Ping)],
+            ),
+            ("\r".to_owned(), vec![]),
+        ] {
+            assert_eq!(framed(Limits::default(), &stream), want, "{stream:?}");
+        }
+        assert_eq!(Frame::keepalive(b"\r\n\r\n"), Some(Frame::Ping));
+        assert_eq!(Frame::keepalive(b"\r\n"), Some(Frame::Pong));
+        assert_eq!(Frame::keepalive(b""), None);
+    }
+
+    #[test]
+    fn a_ping_that_comes_in_two_halves_is_a_ping() {
+        let mut framer = Framer::new(&Limits::default());
+        for (piece, want) in [
+            ("\r", None),
+            ("\n", Some(Frame::Pong)),
+            ("\r", None),
+            ("\n", Some(Frame::Ping)),
+            ("\r\n", Some(Frame::Pong)),
+        ] {
+            framer.push(piece.as_bytes());
+            assert_eq!(framer.next(), Ok(want), "{piece:?}");
+        }
+        assert!(framer.is_idle());
+    }
+
+    #[test]
+    fn what_a_burst_needed_is_given_back() {
+        let message = format!("BYE sip:h SIP/2.0\r\nl: 20000\r\n\r\n{}", "x".repeat(20000));
+        let mut framer = Framer::new(&Limits::default());
+        framer.push(message.as_bytes());
+        assert!(framer.capacity() >= message.len() && !framer.is_idle());
+        assert!(matches!(framer.next(), Ok(Some(Frame::Message(_)))));
+        assert!(framer.is_idle());
+        assert_eq!(framer.capacity(), 0);
+    }
 }

@@ -116,14 +116,12 @@ const SLOTS: [u8; 256] = slots();
 const FREE: u8 = 0xff;
 
 const fn hash(name: &[u8]) -> u8 {
-    // Setting 0x20 makes letters lower case, and does no harm to others as long as both sides do it.
-    let first = name[0] | 0x20;
-    let last = name[name.len() - 1] | 0x20;
-    let middle = name[name.len() / 2] | 0x20;
-    (name.len() as u8).wrapping_mul(23)
-        ^ first.wrapping_mul(5)
-        ^ last.wrapping_mul(13)
-        ^ middle.wrapping_mul(29)
+    // Setting 0x20 makes letters lower case, and does no harm to others as long as both sides do it. With these factors no two
+    // names of the table share a slot; a new one that does costs a step, not correctness.
+    let first = (name[0] | 0x20) as usize * 9;
+    let middle = (name[name.len() / 2] | 0x20) as usize * 17;
+    let last = (name[name.len() - 1] | 0x20) as usize * 67;
+    (name.len().wrapping_mul(213) ^ first ^ middle ^ last) as u8
 }
 
 const fn slots() -> [u8; 256] {

@@ -404,3 +404,97 @@ fn trimmed(bytes: &[u8], mut range: Range<usize>) -> Range<usize> {
     }
     range
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Message, ParseError> {
+        Message::parse(
+            Bytes::copy_from_slice(text.as_bytes()),
+            &Limits {
+                message_bytes: 200,
+                headers: 3,
+            },
+        )
+    }
+
+    #[test]
+    fn headers_are_found_by_any_name_case_and_fold() {
+        let message =
+            parse("BYE sip:h SIP/2.0\r\nv : a ,\r\n\tb\r\nX-Y:\r\n  1 \r\nVIA:c\r\n\r\n").unwrap();
+        assert_eq!(message.header(Header::Via), Some(&b"a ,\r\n\tb"[..]));
+        assert_eq!(
+            message.lines(Header::Other(b"via")).collect::<Vec<_>>(),
+            [&b"a ,\r\n\tb"[..], b"c"]
+        );
+        assert_eq!(
+            message.values(Header::Via).collect::<Vec<_>>(),
+            [b"a", b"b", b"c"]
+        );
+        assert_eq!(message.header(Header::Other(b"x-y")), Some(&b"1"[..]));
+        assert_eq!(message.header(Header::Contact), None);
+        assert_eq!((message.call_id(), message.cseq()), (&b""[..], None));
+        let names: Vec<_> = message.all_lines().map(|(header, _)| header).collect();
+        assert_eq!(names, [Header::Via, Header::Other(b"X-Y"), Header::Via]);
+    }
+
+    #[test]
+    fn limits_are_kept_and_named() {
+        let bye = "BYE sip:h SIP/2.0\r\n";
+        assert_eq!(
+            parse(&"x".repeat(201)).unwrap_err(),
+            ParseError::TooLong { limit: 200 }
+        );
+        assert!(parse(&format!("{bye}a: 1\r\nb: 2\r\nc: 3\r\n\r\n")).is_ok());
+        assert_eq!(
+            parse(&format!("{bye}a: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n\r\n")).unwrap_err(),
+            ParseError::TooManyHeaders { limit: 3 }
+        );
+        assert_eq!(parse("\r\n\r\n").unwrap_err(), ParseError::Empty);
+        assert_eq!(parse("").unwrap_err(), ParseError::Empty);
+        assert_eq!(
+            parse("GET / HTTP/1.1\r\n\r\n").unwrap_err(),
+            ParseError::StartLine
+        );
+    }
+
+    #[test]
+    fn the_body_is_what_content_length_says_and_a_datagram_holds() {
+        for (head, rest, body) in [
+            ("l: 2\r\n", "abcd", "ab"),
+            ("", "abcd", "abcd"),
+            ("l: 9\r\n", "abcd", "abcd"),
+            ("l: x\r\n", "abcd", "abcd"),
+            ("l: 2\r\nContent-Length: 3\r\n", "abcd", "ab"),
+        ] {
+            let message = parse(&format!("\r\n\r\nBYE sip:h SIP/2.0\r\n{head}\r\n{rest}")).unwrap();
+            assert_eq!(message.body(), body.as_bytes(), "{head}");
+            assert!(
+                message.bytes().ends_with(body.as_bytes()) && message.bytes().starts_with(b"BYE")
+            );
+        }
+    }
+
+    #[test]
+    fn sdp_is_a_body_of_that_type() {
+        for (head, body, want) in [
+            ("c: Application/SDP ; charset=utf-8\r\n", "v=0", true),
+            ("Content-Type: application/sdp\r\n", "", false),
+            (
+                "Content-Type: multipart/mixed;x=application/sdp\r\n",
+                "v=0",
+                false,
+            ),
+            ("", "v=0", false),
+        ] {
+            assert_eq!(
+                parse(&format!("BYE sip:h SIP/2.0\r\n{head}\r\n{body}"))
+                    .unwrap()
+                    .has_sdp(),
+                want,
+                "{head}"
+            );
+        }
+    }
+}

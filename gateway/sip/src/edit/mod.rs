@@ -273,3 +273,199 @@ impl From<Message> for Edited {
         Self::new(message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+
+    const INVITE: &str = "INVITE sip:b@h SIP/2.0\r\nv:  SIP/2.0/UDP one , SIP/2.0/UDP two\r\nX-Odd :a\r\n b\r\nRoute: <sip:r1;lr>,<sip:r2;lr>\r\n\
+        Call-ID: c\r\nContent-Length: 3\r\n\r\nabc";
+
+    fn edited(text: &str) -> Edited {
+        Edited::new(
+            Message::parse(Bytes::copy_from_slice(text.as_bytes()), &Limits::default()).unwrap(),
+        )
+    }
+
+    type Change = fn(&mut Edited);
+
+    #[test]
+    fn an_edit_touches_its_line_and_no_other() {
+        let rows: &[(&str, Change, &[(&str, &str)])] = &[
+            ("nothing", |_| {}, &[]),
+            (
+                "a new Via",
+                |m| m.prepend(Header::Via, b"x"),
+                &[("v:  SIP", "Via: x\r\nv:  SIP")],
+            ),
+            (
+                "a new Record-Route",
+                |m| m.prepend(Header::RecordRoute, b"x"),
+                &[("v:  SIP", "Record-Route: x\r\nv:  SIP")],
+            ),
+            (
+                "two new Vias",
+                |m| {
+                    m.prepend(Header::Via, b"x");
+                    m.prepend(Header::Via, b"y");
+                },
+                &[("v:  SIP", "Via: y\r\nVia: x\r\nv:  SIP")],
+            ),
+            (
+                "a stamped Via",
+                |m| m.replace_value(Header::Via, 0, b"x"),
+                &[("v:  SIP/2.0/UDP one ,", "v: x ,")],
+            ),
+            (
+                "our Via goes",
+                |m| m.remove_value(Header::Via, 0),
+                &[("v:  SIP/2.0/UDP one , SIP", "v: SIP")],
+            ),
+            (
+                "the last of two goes",
+                |m| m.remove_value(Header::Route, 1),
+                &[("<sip:r1;lr>,<sip:r2;lr>", "<sip:r1;lr>")],
+            ),
+            (
+                "both go",
+                |m| {
+                    m.remove_value(Header::Route, 0);
+                    m.remove_value(Header::Route, 0);
+                    m.remove_value(Header::Route, 0);
+                },
+                &[("Route: <sip:r1;lr>,<sip:r2;lr>\r\n", "")],
+            ),
+            (
+                "set what is there",
+                |m| m.set(Header::CallId, b"d"),
+                &[("Call-ID: c", "Call-ID: d")],
+            ),
+            (
+                "set what is not",
+                |m| m.set(Header::MaxForwards, b"69"),
+                &[("Content-Length", "Max-Forwards: 69\r\nContent-Length")],
+            ),
+            (
+                "append to what is there",
+                |m| m.append(Header::Route, b"x"),
+                &[("Call-ID", "Route: x\r\nCall-ID")],
+            ),
+            (
+                "the URI",
+                |m| m.set_uri(b"sip:c@h"),
+                &[("sip:b@h", "sip:c@h")],
+            ),
+            (
+                "the body",
+                |m| m.set_body(Bytes::from_static(b"0123456789")),
+                &[("Length: 3", "Length: 10"), ("abc", "0123456789")],
+            ),
+            (
+                "no body",
+                |m| m.set_body(Bytes::new()),
+                &[("Length: 3", "Length: 0"), ("abc", "")],
+            ),
+            ("a request has no status", |m| m.set_status(200, b"OK"), &[]),
+            (
+                "short names",
+                |m| m.compact_names(),
+                &[("Call-ID", "i"), ("Content-Length", "l")],
+            ),
+            (
+                "by rule",
+                |m| {
+                    m.remove_lines_where(|header, value| {
+                        header == Header::Other(b"x-odd") && value == b"a\r\n b"
+                    })
+                },
+                &[("X-Odd :a\r\n b\r\n", "")],
+            ),
+            (
+                "Content-Length cannot be taken away",
+                |m| m.remove(Header::ContentLength),
+                &[],
+            ),
+            (
+                "nor falsified",
+                |m| m.set(Header::ContentLength, b"99"),
+                &[],
+            ),
+        ];
+        for (why, change, replacements) in rows {
+            let mut message = edited(INVITE);
+            change(&mut message);
+            let want = replacements
+                .iter()
+                .fold(INVITE.to_owned(), |text, (from, to)| {
+                    text.replacen(from, to, 1)
+                });
+            let got = message.to_bytes();
+            assert_eq!(String::from_utf8_lossy(&got), want, "{why}");
+            assert_eq!(message.len(), want.len(), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_later_rule_reads_what_an_earlier_one_wrote() {
+        let mut message = edited(INVITE);
+        message.prepend(Header::Via, b"SIP/2.0/TCP edge;branch=z9hG4bKe");
+        assert_eq!(
+            message.top_via().and_then(|via| via.branch),
+            Some(&b"z9hG4bKe"[..])
+        );
+        message.remove_value(Header::Via, 1);
+        assert_eq!(message.values(Header::Via).count(), 2);
+        message.set_uri(b"sip:\r\nc @h");
+        assert_eq!(message.uri(), b"sip:c@h");
+        message.set(Header::Other(b"x-odd"), b"1");
+        message.append(Header::Other(b"X-ODD"), b"2");
+        assert_eq!(
+            message.lines(Header::Other(b"X-Odd")).collect::<Vec<_>>(),
+            [b"1", b"2"]
+        );
+        message.set(Header::Other(b"X-Odd"), b"3");
+        assert_eq!(
+            message.lines(Header::Other(b"X-Odd")).collect::<Vec<_>>(),
+            [b"3"]
+        );
+        assert_eq!(message.original().uri(), b"sip:b@h");
+        assert_eq!(message.original().bytes(), INVITE.as_bytes());
+    }
+
+    #[test]
+    fn a_response_may_get_another_status() {
+        let mut message = edited("SIP/2.0 503 Service Unavailable\r\nVia: x\r\nl: 0\r\n\r\n");
+        message.set_status(500, b"Server\r\nInternal Error");
+        message.set_uri(b"sip:h");
+        assert_eq!(
+            (message.status(), message.reason()),
+            (500, &b"Server Internal Error"[..])
+        );
+        assert_eq!(
+            &message.to_bytes()[..],
+            b"SIP/2.0 500 Server Internal Error\r\nVia: x\r\nl: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn an_edited_message_can_be_kept_and_sent_elsewhere() {
+        fn is_kept<T: Send + Sync + Clone + 'static>(_: &T) {}
+        is_kept(&edited(INVITE));
+    }
+
+    #[test]
+    fn what_was_cut_short_is_at_least_ended() {
+        let mut message = edited("BYE sip:h SIP/2.0\r\nVia: x");
+        message.append(Header::Route, b"y");
+        assert_eq!(
+            &message.to_bytes()[..],
+            b"BYE sip:h SIP/2.0\r\nVia: x\r\nRoute: y\r\nContent-Length: 0\r\n\r\n"
+        );
+        let only_start = edited("BYE sip:h SIP/2.0");
+        assert_eq!(
+            &only_start.to_bytes()[..],
+            b"BYE sip:h SIP/2.0\r\nContent-Length: 0\r\n\r\n"
+        );
+    }
+}
