@@ -1,6 +1,6 @@
 //! How RTPEngine is to rewrite an SDP: what `offer`, `answer`, `publish` and the subscription commands have in common.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::bencode::{Dictionary, Value};
@@ -130,8 +130,8 @@ pub struct Options {
     pub tos: Option<u8>,
     /// How long audio is held back, in milliseconds on the wire, to detect and block DTMF in time.
     pub delay_buffer: Option<Duration>,
-    /// Where RTPEngine reports a call that timed out.
-    pub xmlrpc_callback: Option<SocketAddr>,
+    /// Where RTPEngine reports a call that timed out (an address; the port is in `--b2b-url`).
+    pub xmlrpc_callback: Option<IpAddr>,
     /// Any other keys. They win over the typed ones.
     pub extra: Vec<(String, Value)>,
 }
@@ -446,10 +446,10 @@ mod tests {
             ),
             (
                 Options {
-                    xmlrpc_callback: "192.0.2.1:80".parse().ok(),
+                    xmlrpc_callback: "192.0.2.1".parse().ok(),
                     ..options()
                 },
-                "d15:xmlrpc-callback12:192.0.2.1:80e",
+                "d15:xmlrpc-callback9:192.0.2.1e",
             ),
             (
                 Options {

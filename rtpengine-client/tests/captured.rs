@@ -9,7 +9,7 @@ use rtpengine_client::{Command, Error, Reason};
 
 /// All `.bin` files with their names, such as `10-errors/02-answer-query-error`.
 fn captured() -> Vec<(String, Vec<u8>)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/captured/ng");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/captured/browser/ng");
     let mut folders: Vec<PathBuf> = std::fs::read_dir(&root)
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -92,13 +92,15 @@ fn manners() -> impl Strategy<Value = Manners> {
 }
 
 async fn misbehave(socket: std::sync::Arc<UdpSocket>, manners: Vec<Manners>) {
-    let mut manners = manners.into_iter().cycle();
+    // Not in turn: requests are sent again in the same order, and would meet the same manners for ever.
+    let mut random = 1u32;
     let mut former: Option<Vec<u8>> = None;
     loop {
         let request = arrive(&socket).await;
         let answer = answer_to(&request);
         let from = request.from;
-        match manners.next().unwrap() {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        match manners[(random >> 8) as usize % manners.len()] {
             Manners::Answer => _ = socket.send_to(&answer, from).await.unwrap(),
             Manners::Lose => {}
             Manners::Double => {
@@ -169,11 +171,12 @@ async fn every_request_gets_its_own_answer(manners: Vec<Manners>, requests: usiz
             Err(why) => panic!("{call_id}: {why}"),
         }
     }
-    // A request is sent some fifty times before it is given up; only a responder that never answers can win.
-    if manners
+    // A request is sent some fifty times before it is given up.
+    let good = manners
         .iter()
-        .any(|manners| !matches!(manners, Manners::Lose | Manners::Garbage))
-    {
+        .filter(|one| !matches!(one, Manners::Lose | Manners::Garbage))
+        .count();
+    if good * 5 >= manners.len() {
         assert!(
             answered * 10 >= requests * 9,
             "only {answered} of {requests} under {manners:?}"

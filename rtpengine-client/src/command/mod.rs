@@ -1,16 +1,15 @@
 //! The commands of the ng protocol: [`Command`] lists them, a [`Request`] is one of them with its arguments.
 
 mod call;
+mod dtmf;
 mod media;
 mod sdp;
 
 use serde::de::DeserializeOwned;
 
 pub use call::{Delete, List, Ping, Query, Raw, Statistics};
-pub use media::{
-    BlockDtmf, BlockMedia, Digit, Forwarding, Party, PlayDtmf, PlayMedia, Recording, Source,
-    StopMedia, UnblockDtmf,
-};
+pub use dtmf::{BlockDtmf, Digit, PlayDtmf, UnblockDtmf};
+pub use media::{BlockMedia, Forwarding, Party, PlayMedia, Recording, Source, StopMedia};
 pub use sdp::{Answer, Offer, Publish, SubscribeAnswer, SubscribeRequest, Unsubscribe};
 
 use crate::bencode::Dictionary;

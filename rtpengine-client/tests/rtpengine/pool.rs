@@ -181,6 +181,23 @@ async fn a_request_that_meets_an_unknown_call_has_the_uptime_looked_at() {
 }
 
 #[tokio::test]
+async fn a_node_that_was_down_has_its_uptime_looked_at() {
+    let mut engine = RtpEngine::start().await;
+    let config = PoolConfig {
+        uptime_every: 10_000,
+        ..hasty(PoolConfig::new([engine.address]))
+    };
+    let pool = Pool::start(config).await.unwrap();
+    let node = pool.node(NodeId(0)).unwrap().clone();
+    until(&pool, "its start is known", || node.generation().is_some()).await;
+    engine.has_run(4).await;
+    engine.kill();
+    until(&pool, "it is down", || node.state() == State::Down).await;
+    let _again = RtpEngine::start_with(engine.address.port(), &[]).await;
+    until(&pool, "the restart is seen", || node.restarts() == 1).await;
+}
+
+#[tokio::test]
 async fn a_drained_node_gets_no_new_calls_and_keeps_its_own() {
     let pool = Pool::start(PoolConfig::new(
         (0..3).map(|_| ([127, 0, 0, 1], free_port()).into()),

@@ -35,7 +35,7 @@ fn all_options() -> Vec<Options> {
         generate_rtcp: Some(true),
         tos: Some(184),
         delay_buffer: Some(Duration::ZERO),
-        xmlrpc_callback: "192.0.2.3:80".parse().ok(),
+        xmlrpc_callback: "192.0.2.3".parse().ok(),
         codecs: Codecs {
             strip: vec!["all".into()],
             except: vec!["PCMA".into()],
