@@ -23,7 +23,7 @@ export function fillPad(pad: HTMLElement, prefix: string, pressed: (key: string)
         'button',
         {
           type: 'button',
-          'aria-label': name,
+          'aria-label': letters ? `${name} ${letters}` : name,
           'data-testid': `${prefix}-${name}`,
           onclick: () => pressed(key),
         },
