@@ -289,10 +289,11 @@ mod tests {
     }
 
     type Change = fn(&mut Edited);
+    type Replacements = &'static [(&'static str, &'static str)];
 
     #[test]
     fn an_edit_touches_its_line_and_no_other() {
-        let rows: &[(&str, Change, &[(&str, &str)])] = &[
+        let rows: &[(&str, Change, Replacements)] = &[
             ("nothing", |_| {}, &[]),
             (
                 "a new Via",
