@@ -17,7 +17,7 @@ section! {
     pub struct Group {
         /// The servers: SIP URIs, or tables with weight and priority.
         pub members: Vec<Member> = Vec::new(), required();
-        /// How requests travel to members whose URI does not say it. Left out: TCP where the member answers on it, else UDP; a browser's INVITE is too large for one datagram.
+        /// How requests travel to members whose URI does not say it. Left out: UDP, and TLS for `sips:`. A browser's INVITE is larger than most networks' datagrams, so say `"tcp"` where the members speak it.
         pub transport: Option<Transport> = None;
         /// Which member a request goes to.
         pub algorithm: Choice = Choice::Aor;
