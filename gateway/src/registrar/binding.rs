@@ -22,7 +22,7 @@ pub struct Binding {
     pub path: Vec<Box<[u8]>>,
     /// The device's User-Agent, for people to read.
     pub user_agent: Option<Box<[u8]>>,
-    /// When it was made, milliseconds since 1970.
+    /// When this AOR came to have this Contact, milliseconds since 1970: who had it first may be called by it.
     pub created: u64,
     /// When it was refreshed last.
     pub updated: u64,

@@ -2,7 +2,7 @@
 
 use sip::{CSeq, Header, NameAddr, View};
 
-use super::binding::{Binding, Contact, Interval};
+use super::binding::{Binding, Contact, Interval, same_uri};
 
 /// What a registrar grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -276,23 +276,24 @@ fn apply(
     rules: &Rules,
 ) -> Result<u32, Refusal> {
     let seconds = granted(contact.expires.or(common.expires), rules)?;
-    let at = bindings
-        .iter()
-        .position(|binding| contact.is_about(binding));
-    if let Some(at) = at {
-        // The very same REGISTER may name one Contact twice, in two spellings.
-        let own = bindings[at].updated == common.now_ms && bindings[at].cseq == common.cseq;
-        if !own {
-            in_order(&bindings[at], common)?;
-        }
+    // More than one where a device that was bound by its Contact comes with a flow, or the other way.
+    let replaced: Vec<Binding> = bindings
+        .extract_if(.., |binding| contact.is_about(binding))
+        .collect();
+    // The very same REGISTER may name one Contact twice, in two spellings.
+    let own = |held: &Binding| held.updated == common.now_ms && held.cseq == common.cseq;
+    for held in replaced.iter().filter(|held| !own(held)) {
+        in_order(held, common)?;
     }
     if seconds == 0 {
-        if let Some(at) = at {
-            bindings.remove(at);
-        }
         return Ok(0);
     }
-    let binding = Binding {
+    let before = replaced
+        .iter()
+        .filter(|held| same_uri(&held.contact, contact.uri))
+        .map(|held| held.created)
+        .min();
+    bindings.push(Binding {
         contact: contact.uri.into(),
         q: contact.q,
         instance: contact.instance.map(Into::into),
@@ -301,14 +302,10 @@ fn apply(
         cseq: common.cseq,
         path: common.path.clone(),
         user_agent: common.user_agent.clone(),
-        created: at.map_or(common.now_ms, |at| bindings[at].created),
+        created: before.unwrap_or(common.now_ms),
         updated: common.now_ms,
         expires: common.now_ms + u64::from(seconds) * 1000,
-    };
-    match at {
-        Some(at) => bindings[at] = binding,
-        None => bindings.push(binding),
-    }
+    });
     Ok(seconds)
 }
 

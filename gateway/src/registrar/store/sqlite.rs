@@ -40,7 +40,7 @@ const INSERT: &str = "INSERT INTO binding (aor, place, contact, q, instance, reg
     created, updated, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 const SELECT: &str = "SELECT aor, contact, q, instance, reg_id, call_id, cseq, path, user_agent, created, updated, expires
-    FROM binding ORDER BY aor, place";
+    FROM binding ORDER BY created, aor, place";
 
 /// Changes that may wait for the disk. At 500 bytes each this is 2 MB; a REGISTER beyond it fails.
 const QUEUE: usize = 4096;

@@ -35,11 +35,14 @@ fn users() -> Users {
 }
 
 fn registrar_with(rules: Rules) -> Registrar {
+    open(rules, Path::new(":memory:"))
+}
+
+fn open(rules: Rules, store: &Path) -> Registrar {
     let settings = Settings {
         rules,
         ..Settings::default()
     };
-    let store = Path::new(":memory:");
     Registrar::open(settings, Keys::single([7; 32]), users(), store, 1, NOW).unwrap()
 }
 

@@ -2,6 +2,8 @@
 
 use super::*;
 
+use proptest::prelude::*;
+
 const A: &str = "Contact: <sip:a@192.0.2.9>";
 const OUTBOUND: &str = "Supported: path, outbound";
 
@@ -235,6 +237,23 @@ async fn a_flow_is_replaced_by_instance_and_reg_id_whatever_its_contact() {
 }
 
 #[tokio::test]
+async fn a_device_that_turns_to_flows_or_back_leaves_no_twin() {
+    let registrar = registrar();
+    for (cseq, contact, want) in [
+        (1, flow("sip:old@h", 1), 1),
+        (2, "Contact: <sip:a@h>".to_owned(), 2),
+        // The flow takes the Contact that was bound without one.
+        (3, flow("sip:a@h", 1), 1),
+        (4, flow("sip:a@h", 2), 2),
+        // One Contact without flows takes the place of both.
+        (5, "Contact: <sip:a@h>".to_owned(), 1),
+    ] {
+        let answer = register(&registrar, NOW, cseq, &[&contact, OUTBOUND]).await;
+        assert_eq!(contacts(&answer).len(), want, "CSeq {cseq}");
+    }
+}
+
+#[tokio::test]
 async fn a_register_that_was_overtaken_changes_nothing() {
     let registrar = registrar();
     let short = "Contact: <sip:a@192.0.2.9>;expires=60";
@@ -334,4 +353,61 @@ async fn what_has_expired_is_swept() {
     );
     assert_eq!(registrar.sweep(NOW + seconds(120)).len(), 1);
     assert!(registrar.is_empty());
+}
+
+/// A Contact line out of a few users, instances and numbers, so that they meet.
+fn any_contact() -> impl Strategy<Value = String> {
+    let flow = prop_oneof![
+        Just(String::new()),
+        (1..3u32, 0..3u32).prop_map(|(instance, reg_id)| format!(
+            ";+sip.instance=\"<urn:uuid:{instance}>\";reg-id={reg_id}"
+        )),
+    ];
+    let expires = prop_oneof![
+        Just(""),
+        Just(";expires=0"),
+        Just(";expires=60"),
+        Just(";expires=7200")
+    ];
+    (0..4u32, flow, expires)
+        .prop_map(|(user, flow, expires)| format!("Contact: <sip:u{user}@h>{flow}{expires}"))
+}
+
+proptest! {
+    #[test]
+    fn bindings_are_bounded_and_none_is_there_twice(
+        steps in prop::collection::vec((0..90u64, 0..20u32, prop::collection::vec(any_contact(), 0..3)), 1..20)
+    ) {
+        let rules = Rules { max_bindings: 3, ..Rules::default() };
+        let mut held: Vec<Binding> = Vec::new();
+        let mut now = 0;
+        for (after, cseq, mut headers) in steps {
+            now += after * 1000;
+            headers.push(OUTBOUND.to_owned());
+            let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+            let request = message(&register_text(cseq, &headers));
+            let Ok(granted) = super::super::register::decide(&request, &held, &rules, now) else { continue };
+            held = granted.bindings;
+            prop_assert!(held.len() <= 3);
+            for (at, one) in held.iter().enumerate() {
+                prop_assert!(one.expires > now && one.expires <= now + 3_600_000);
+                for other in &held[at + 1..] {
+                    let (flow, other_flow) = ((&one.instance, one.reg_id), (&other.instance, other.reg_id));
+                    let same = match (one.reg_id, other.reg_id) {
+                        (Some(_), Some(_)) => flow == other_flow,
+                        _ => one.contact == other.contact,
+                    };
+                    prop_assert!(!same, "{one:?} and {other:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_register_panics(lines in prop::collection::vec("(Contact|Expires|Path|CSeq|Require|To): [ -~]{0,40}", 0..6)) {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let request = message(&register_text(1, &lines));
+        let _ = super::super::register::decide(&request, &[], &Rules::default(), 0);
+        let _ = registrar().authenticate(&request, Kind::Www, NOW);
+    }
 }
