@@ -45,7 +45,6 @@ pub(super) struct Pending(Option<Waiting>);
 struct Waiting {
     written: Written,
     aor: Aor,
-    before: Vec<Binding>,
     version: u64,
 }
 
@@ -123,8 +122,7 @@ impl Store {
         };
         // Queued while the entry is locked, so that the disk sees changes of one AOR in the order of memory.
         let written = self.writer.write(aor.clone(), bindings.clone())?;
-        let before = held.to_vec();
-        self.reindex(aor, &before, &bindings);
+        self.reindex(aor, held, &bindings);
         let mut record = entry.or_default();
         record.bindings = bindings;
         let version = self.changes.fetch_add(1, Ordering::Relaxed) + 1;
@@ -133,25 +131,28 @@ impl Store {
         Ok(Pending(Some(Waiting {
             written,
             aor: aor.clone(),
-            before,
             version,
         })))
     }
 
-    /// Waits until a change is on disk. If it cannot be, memory goes back to what is there, unless it has gone on.
+    /// Waits until a change is on disk. If it cannot be, memory takes over what is there, unless it has gone on: the
+    /// change that came after will then do so.
     pub(super) async fn finish(&self, pending: Pending) -> Result<(), StoreError> {
         let Some(waiting) = pending.0 else {
             return Ok(());
         };
-        let result = waiting.written.await.unwrap_or(Err(StoreError::Closed));
-        if result.is_err()
+        let closed = || Err(StoreError::Closed.into());
+        let Err(failure) = waiting.written.await.unwrap_or_else(|_| closed()) else {
+            return Ok(());
+        };
+        if let Some(kept) = failure.kept
             && let Some(mut record) = self.aors.get_mut(&waiting.aor)
             && record.version == waiting.version
         {
-            self.reindex(&waiting.aor, &record.bindings, &waiting.before);
-            record.bindings = waiting.before;
+            self.reindex(&waiting.aor, &record.bindings, &kept);
+            record.bindings = kept;
         }
-        result
+        Err(failure.error)
     }
 
     /// Drops what has expired, from memory at once and from disk soon, and says what that was. For every few seconds;

@@ -40,7 +40,7 @@ const INSERT: &str = "INSERT INTO binding (aor, place, contact, q, instance, reg
     created, updated, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 const SELECT: &str = "SELECT aor, contact, q, instance, reg_id, call_id, cseq, path, user_agent, created, updated, expires
-    FROM binding ORDER BY created, aor, place";
+    FROM binding";
 
 /// Changes that may wait for the disk. At 500 bytes each this is 2 MB; a REGISTER beyond it fails.
 const QUEUE: usize = 4096;
@@ -95,7 +95,21 @@ pub enum StoreError {
 struct Change {
     aor: Aor,
     bindings: Vec<Binding>,
-    done: oneshot::Sender<Result<(), StoreError>>,
+    done: oneshot::Sender<Result<(), Failure>>,
+}
+
+/// A change that is not on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) error: StoreError,
+    /// What the disk has of that AOR, if that could be read.
+    pub(super) kept: Option<Vec<Binding>>,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self { error, kept: None }
+    }
 }
 
 /// The thread that writes. Dropped, it writes what waits and ends.
@@ -106,7 +120,7 @@ pub(super) struct Writer {
 }
 
 /// An answer that comes when a change is on disk.
-pub(super) type Written = oneshot::Receiver<Result<(), StoreError>>;
+pub(super) type Written = oneshot::Receiver<Result<(), Failure>>;
 
 impl Writer {
     /// Opens or makes the file and reads what is in it.
@@ -197,7 +211,7 @@ fn open(path: &Path, max_pages: u32) -> Result<(Connection, Vec<(Aor, Binding)>)
     connection.execute_batch(SCHEMA)?;
     connection.pragma_update(None, "user_version", VERSION)?;
     let bindings = connection
-        .prepare(SELECT)?
+        .prepare(&format!("{SELECT} ORDER BY created, aor, place"))?
         .query_map([], read)?
         .collect::<Result<_, _>>()?;
     Ok((connection, bindings))
@@ -248,10 +262,24 @@ fn write(mut connection: Connection, waiting: &Receiver<Change>) {
             tracing::error!(%error, changes = batch.len(), "bindings could not be written");
         }
         for change in batch {
+            let result = result.clone().map_err(|error| Failure {
+                error,
+                kept: kept(&connection, &change.aor),
+            });
             // Who asked may have gone, for example with its connection.
-            let _ = change.done.send(result.clone());
+            let _ = change.done.send(result);
         }
     }
+}
+
+/// What the disk has of an AOR.
+fn kept(connection: &Connection, aor: &Aor) -> Option<Vec<Binding>> {
+    let mut select = connection
+        .prepare_cached(&format!("{SELECT} WHERE aor = ?1 ORDER BY place"))
+        .ok()?;
+    let rows = select.query_map([aor.as_bytes()], read).ok()?;
+    rows.map(|row| row.map(|(_, binding)| binding).ok())
+        .collect()
 }
 
 fn commit(connection: &mut Connection, batch: &[Change]) -> rusqlite::Result<()> {

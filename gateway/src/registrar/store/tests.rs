@@ -155,6 +155,17 @@ async fn a_full_disk_is_an_error_and_memory_goes_back_to_what_is_on_disk() {
     assert_eq!(store.get(&aor("alice")), std::slice::from_ref(&kept));
     assert_eq!(store.aors_of_contact(b"sip:kept@h"), [aor("alice")]);
     assert_eq!(store.aors_of_contact(&huge.contact), []);
+    // Two changes of one AOR that fail together: the second must not take the first for what is on disk.
+    let pending: Vec<Pending> = [huge.clone(), huge.clone()]
+        .map(|huge| {
+            let add = |held: &[Binding]| Ok::<_, StoreError>(Some([held, &[huge]].concat()));
+            store.update(&aor("alice"), add).unwrap()
+        })
+        .into();
+    for pending in pending {
+        assert_eq!(store.finish(pending).await, Err(StoreError::Full));
+    }
+    assert_eq!(store.get(&aor("alice")), [kept]);
     set(&store, &aor("alice"), vec![]).await.unwrap();
     assert!(store.is_empty(), "it writes again as soon as there is room");
 }
