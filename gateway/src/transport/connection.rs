@@ -22,7 +22,8 @@ pub(super) struct Session {
     /// The peer opened it.
     pub(super) accepted: bool,
     reason: CloseReason,
-    _slot: OwnedSemaphorePermit,
+    /// Given back before others hear that the connection is gone.
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Session {
@@ -51,7 +52,7 @@ impl Session {
             entry,
             accepted,
             reason: CloseReason::Stopping,
-            _slot: slot,
+            slot: Some(slot),
         }
     }
 
@@ -81,6 +82,7 @@ impl Drop for Session {
             }
         }
         self.entry.outbox.close(self.reason.clone());
+        self.slot = None;
         self.shared.counters.count_closed(self.entry.flow.transport);
         self.shared.say_closed(&self.entry.flow, &self.reason);
         self.shared.handler.closed(&self.entry.flow, &self.reason);

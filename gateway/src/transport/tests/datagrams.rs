@@ -137,12 +137,15 @@ async fn peers_are_spread_over_the_workers_and_each_keeps_its_order() {
     let transports = Transports::start(listeners, settings(), handler.clone()).unwrap();
     let to = transports.bound(ListenerId(0)).unwrap();
     let mut expected = std::collections::HashMap::new();
+    let mut open = Vec::new();
     for _ in 0..32 {
         let socket = std::net::UdpSocket::bind(V4).unwrap();
         for n in 0..20u8 {
             socket.send_to(&[b'A', b'B', b'C', b'D', n], to).unwrap();
         }
         expected.insert(socket.local_addr().unwrap(), 0);
+        // Kept, or the next one may get the same port.
+        open.push(socket);
     }
     for _ in 0..32 * 20 {
         let (peer, bytes) = soon(got.recv()).await.unwrap();
