@@ -14,7 +14,7 @@ use crate::process::Process;
 /// What `causeway run` says when every listener is open.
 pub const READY: &str = "ready";
 /// How long a start may take.
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 
 /// A running gateway.
 #[derive(Debug)]
@@ -31,19 +31,11 @@ impl Gateway {
     /// Writes `config` (TOML) and runs it. `@FOLDER@` in it becomes the gateway's own folder, which goes with it, and where
     /// `certificate.pem` and `key.pem` (for 127.0.0.1, ::1 and localhost) lie ready.
     pub async fn start(config: &str) -> Result<Self> {
-        Self::start_with(config, Vec::new()).await
+        Self::start_under(Vec::new(), config).await
     }
 
-    /// As [`start`](Self::start), pinned to a core, or to several (`0,2`).
-    pub async fn start_on(cores: &str, config: &str) -> Result<Self> {
-        Self::start_with(
-            config,
-            vec!["taskset".to_owned(), "-c".to_owned(), cores.to_owned()],
-        )
-        .await
-    }
-
-    async fn start_with(config: &str, under: Vec<String>) -> Result<Self> {
+    /// As [`start`](Self::start), run by another command: `taskset -c 0`, valgrind.
+    pub async fn start_under(under: Vec<String>, config: &str) -> Result<Self> {
         let folder = Arc::new(Process::folder("causeway")?);
         Certificate::write(folder.path(), &["127.0.0.1", "::1", "localhost"])?;
         let file = folder.path().join("causeway.toml");

@@ -133,7 +133,7 @@ fn cell(samples: &[Sample], pace: Pace, scenario: Scenario) -> Cell {
     let answered = median(answered.collect());
     let note = match pace {
         Pace::Saturation => format!(
-            "{:.0}/s, {:.0} % of a core",
+            "(at {:.0}/s, {:.0} % of its core)",
             median(rates),
             median(loads) * 100.0
         ),

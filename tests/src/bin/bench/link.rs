@@ -108,10 +108,10 @@ impl Links {
         self.kind
     }
 
-    /// Sends one message on one of them. A UDP socket that is full loses it, as a network would.
+    /// Sends one message on one of them.
     pub(crate) async fn send(&mut self, link: usize, message: &[u8]) -> Result<()> {
         if let Some(udp) = &self.udp {
-            let _ = udp.try_send(message);
+            udp.send(message).await?;
             return Ok(());
         }
         let count = self.count();

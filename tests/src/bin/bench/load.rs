@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::link::Links;
 use crate::message::{self, Template};
@@ -41,6 +41,8 @@ const WINDOW: u32 = 64;
 const LOST: Duration = Duration::from_millis(300);
 /// An open loop sends what is due this often.
 const TICK: Duration = Duration::from_millis(1);
+/// An answer that takes longer will not come.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How many transactions are remembered; more are never under way.
 const REMEMBERED: usize = 1 << 17;
 
@@ -135,6 +137,22 @@ impl Load {
         }
         outcome.time = began.elapsed();
         Ok(outcome)
+    }
+
+    /// One after the other, `count` times, each as soon as the one before has ended.
+    pub(crate) async fn one_by_one(&mut self, count: u32) -> Result<()> {
+        for _ in 0..count {
+            self.begin().await?;
+            loop {
+                let message = tokio::time::timeout(PATIENCE, self.links.next())
+                    .await
+                    .context("no answer")??;
+                if self.take(&message).await? {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes what is still on its way, so that the next run begins with quiet.

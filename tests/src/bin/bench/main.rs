@@ -5,6 +5,7 @@
 //! the parts that it starts as processes of their own.
 
 mod cpu;
+mod instructions;
 mod link;
 mod load;
 mod memory;
@@ -170,9 +171,23 @@ async fn bench(options: &Options, cores: &Cores) -> Result<()> {
             );
         }
     }
+    drop((reflector, stateless, stateful, ours));
     if "Memory".contains(options.only.as_str()) {
-        let subjects: Vec<&Subject> = stateful.iter().chain(&ours).collect();
+        // New processes: what the load made them take before would hide what a connection takes.
+        let mut subjects = vec![
+            Subject::kamailio(cores, target, "t_relay()", Tuning::Default).await?,
+            Subject::kamailio(cores, target, "t_relay()", Tuning::Fast).await?,
+        ];
+        if options.ours {
+            subjects.push(Subject::causeway(cores, target).await?);
+        }
         println!("{}", memory::measure(&subjects, options.connections).await?);
+    }
+    if "Instructions".contains(options.only.as_str()) {
+        println!(
+            "{}",
+            instructions::measure(cores, target, options.ours).await?
+        );
     }
     Ok(())
 }

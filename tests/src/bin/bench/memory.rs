@@ -16,7 +16,7 @@ const BURST: usize = 60_000;
 const QUIET: Duration = Duration::from_secs(3);
 
 /// Opens `count` connections, registers on each, and measures what each has added; then again after one large message on each.
-pub(crate) async fn measure(subjects: &[&Subject], count: usize) -> Result<Table> {
+pub(crate) async fn measure(subjects: &[Subject], count: usize) -> Result<Table> {
     let columns = vec!["idle".to_owned(), "after 60 KB".to_owned()];
     let mut table = Table::new(
         &format!("Memory, KiB for each of {count} registered WSS connections (PSS)"),

@@ -55,6 +55,16 @@ enum Running {
 }
 
 impl Subject {
+    /// Ends it as an operator would, and waits until it has ended.
+    pub(crate) async fn terminate(&mut self) -> Result<()> {
+        let process = match &mut self.process {
+            Running::Process(process) => process,
+            Running::Kamailio(kamailio) => &mut kamailio.process,
+            Running::Gateway(gateway) => &mut gateway.process,
+        };
+        process.terminate(Duration::from_secs(30)).await.map(drop)
+    }
+
     pub(crate) fn process(&self) -> &Process {
         match &self.process {
             Running::Process(process) => process,
@@ -99,6 +109,16 @@ impl Subject {
         relay: &str,
         tuning: Tuning,
     ) -> Result<Self> {
+        Self::kamailio_under(&pinned(cores), target, relay, tuning).await
+    }
+
+    /// Kamailio, run by another command.
+    pub(crate) async fn kamailio_under(
+        under: &[String],
+        target: SocketAddr,
+        relay: &str,
+        tuning: Tuning,
+    ) -> Result<Self> {
         let (udp, wss) = (ports::free_address(), ports::free_address());
         let settings = Settings {
             config: "relay",
@@ -114,7 +134,7 @@ impl Subject {
             } else {
                 Vec::new()
             },
-            under: vec!["taskset", "-c", &cores.subject],
+            under: under.iter().map(String::as_str).collect(),
         };
         let kamailio = Kamailio::start(&settings).await?;
         let trust = Some(kamailio.process.path().join("certificate.pem"));
@@ -135,6 +155,11 @@ impl Subject {
 
     /// Causeway as an edge in front of the stub, on one core as `causeway run` is on a machine that has one.
     pub(crate) async fn causeway(cores: &Cores, target: SocketAddr) -> Result<Self> {
+        Self::causeway_under(pinned(cores), target).await
+    }
+
+    /// Causeway, run by another command.
+    pub(crate) async fn causeway_under(under: Vec<String>, target: SocketAddr) -> Result<Self> {
         let (udp, wss, core) = (
             ports::free_address(),
             ports::free_address(),
@@ -145,7 +170,7 @@ impl Subject {
             .replace("@WSS@", &wss.to_string())
             .replace("@CORE@", &core.to_string())
             .replace("@TARGET@", &target.to_string());
-        let gateway = Gateway::start_on(&cores.subject, &config).await?;
+        let gateway = Gateway::start_under(under, &config).await?;
         let trust = Some(gateway.certificate());
         Ok(Subject {
             name: "Causeway",
@@ -156,6 +181,10 @@ impl Subject {
             trust,
         })
     }
+}
+
+fn pinned(cores: &Cores) -> Vec<String> {
+    vec!["taskset".to_owned(), "-c".to_owned(), cores.subject.clone()]
 }
 
 /// Starts the stub registrar; it ends with the process that is given back.

@@ -38,17 +38,25 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |cell: &Cell| {
+            format!("{:.1} {}", cell.value, cell.note)
+                .trim_end()
+                .to_owned()
+        };
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.1.get(column));
+            let widest = cells.map(|cell| text(cell).len()).max().unwrap_or(0);
+            widest.max(self.columns[column].len()) + 3
+        };
         writeln!(out, "\n{}", self.title)?;
         write!(out, "{:18}", "")?;
-        self.columns
-            .iter()
-            .try_for_each(|column| write!(out, "{column:>14}"))?;
+        for (column, heading) in self.columns.iter().enumerate() {
+            write!(out, "{heading:>0$}", width(column))?;
+        }
         for (name, cells) in &self.rows {
             write!(out, "\n{name:18}")?;
-            for cell in cells {
-                let space = if cell.note.is_empty() { "" } else { " " };
-                let text = format!("{:.1}{space}{}", cell.value, cell.note);
-                write!(out, "{text:>14}")?;
+            for (column, cell) in cells.iter().enumerate() {
+                write!(out, "{:>1$}", text(cell), width(column))?;
             }
         }
         for (name, to) in [
