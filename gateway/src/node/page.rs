@@ -9,7 +9,7 @@ use crate::transport::Http;
 
 /// The page as `npm run build` made it; empty where it was not built.
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../web-demo/dist"]
+#[folder = "../web-demo/dist"]
 #[allow_missing = true]
 struct Files;
 
