@@ -170,6 +170,24 @@ async fn a_full_disk_is_an_error_and_memory_goes_back_to_what_is_on_disk() {
     assert!(store.is_empty(), "it writes again as soon as there is room");
 }
 
+#[tokio::test]
+async fn a_late_failure_does_not_undo_what_came_after_it() {
+    let (_folder, file) = folder();
+    let store = Store::open_sized(&file, 8, NOW).unwrap();
+    let huge = binding(&format!("sip:{}@h", "a".repeat(200_000)), NOW + 10);
+    let failing = store
+        .update(&aor("alice"), |_| Ok::<_, StoreError>(Some(vec![huge])))
+        .unwrap();
+    // Whether this one fails with it or not: afterwards the failing change has been tried.
+    let _ = set(&store, &aor("bob"), vec![]).await;
+    let small = binding("sip:small@h", NOW + 10);
+    set(&store, &aor("alice"), vec![small.clone()])
+        .await
+        .unwrap();
+    assert_eq!(store.finish(failing).await, Err(StoreError::Full));
+    assert_eq!(store.get(&aor("alice")), [small]);
+}
+
 #[test]
 fn a_file_that_is_none_of_ours_is_named() {
     let (_folder, file) = folder();
