@@ -23,6 +23,9 @@ export interface Surroundings {
 /** JsSIP's default of 90 s would end a call whose refresh falls into a restart of the gateway; RFC 4028 §4 recommends half an hour. */
 export const SESSION_EXPIRES = 1800;
 
+/** How long a failed transfer is spoken of, in milliseconds. */
+const TOLD_FOR = 15_000;
+
 interface EndEvent {
   originator: string;
   cause: string;
@@ -108,8 +111,13 @@ export class Session {
     const show = (state: 'asking' | 'ringing' | 'failed', words: string) =>
       this.apply({ type: 'transfer', transfer: { to: label, state, words } });
     show('asking', `Transferring to ${label} …`);
-    const failed = (status: number | null, phrase: string) =>
+    const failed = (status: number | null, phrase: string) => {
       show('failed', transferFailed(label, status, phrase));
+      const told = this.call.transfer;
+      setTimeout(() => {
+        if (this.call.transfer === told) this.apply({ type: 'transfer', transfer: null });
+      }, TOLD_FOR);
+    };
     type Notified = { status_line: { status_code: number; reason_phrase: string } };
     type Answered = { response: { status_code: number; reason_phrase: string } | null };
     this.sip.refer(target, {

@@ -100,8 +100,13 @@ export class Card {
     this.offer(call);
     this.keypad.tones(call.tones);
     this.transferring.offerOthers(others.filter((other) => other.id !== call.id && other.phase === 'up'));
-    if (call.phase !== 'up' && !(call.phase === 'calling' && call.progress === 'early')) this.closePanels();
-    this.quality.element.hidden = call.phase !== 'up';
+    // What we hold waits in a small card, so that the other call has the room.
+    const early = call.phase === 'calling' && call.progress === 'early';
+    const talking = call.phase === 'up' && !call.hold.local;
+    if (!talking && !early) this.keypad.show(false);
+    if (call.phase !== 'up') this.transferring.show(false);
+    this.marks();
+    this.quality.element.hidden = !talking;
   }
 
   tick(now: number, figures: Figures | undefined): void {
@@ -182,7 +187,7 @@ export class Card {
     mute.hidden = !up;
     hold.hidden = !up;
     transfer.hidden = !up;
-    keypad.hidden = !up && !(call.phase === 'calling' && call.progress === 'early');
+    keypad.hidden = (!up || call.hold.local) && !(call.phase === 'calling' && call.progress === 'early');
     again.hidden = call.phase !== 'ended';
     close.hidden = call.phase !== 'ended';
     mute.setAttribute('aria-pressed', String(call.muted));

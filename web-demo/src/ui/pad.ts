@@ -28,6 +28,7 @@ export function fillPad(pad: HTMLElement, prefix: string, pressed: (key: string)
           onclick: () => pressed(key),
         },
         make('span', { class: 'digit' }, key),
+        ' ',
         make('span', { class: 'letters' }, letters),
       ),
     );
