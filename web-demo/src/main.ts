@@ -104,7 +104,7 @@ async function start(): Promise<void> {
   showSecondPhone(demo, login.user);
   if (taken) return signIn(login);
   account.open();
-  status.update(phone.snapshot());
+  update(phone.snapshot());
 }
 
 /** A second tab as the second user. Its storage is its own (noopener), or it would copy our instance-id. */
