@@ -6,5 +6,6 @@
 )]
 
 mod baresip;
+mod gateway;
 mod kamailio;
 mod others;

@@ -1,6 +1,8 @@
 //! Certificates that a test makes for itself.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -28,7 +30,7 @@ impl Certificate {
             rcgen::generate_simple_self_signed(names).context("no certificate could be made")?;
         let files = Self::in_folder(folder);
         fs::write(&files.chain, made.cert.pem())?;
-        fs::write(&files.key, made.signing_key.serialize_pem())?;
+        write_secret(&files.key, made.signing_key.serialize_pem().as_bytes())?;
         files.joined()
     }
 
@@ -43,7 +45,18 @@ impl Certificate {
     fn joined(self) -> Result<Self> {
         let mut both = fs::read(&self.chain)?;
         both.extend(fs::read(&self.key)?);
-        fs::write(&self.both, both)?;
+        write_secret(&self.both, &both)?;
         Ok(self)
     }
+}
+
+/// Causeway refuses a key that others can read.
+fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    Ok(file.write_all(bytes)?)
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::certificate::Certificate;
 use crate::process::Process;
 
-/// What `causeway run` says when every listener is open.
+/// The line that `causeway run` prints when every listener is open.
 pub const READY: &str = "ready";
 /// How long a start may take.
 const START: Duration = Duration::from_secs(60);
@@ -89,7 +89,9 @@ async fn run(folder: &Arc<TempDir>, config: &Path, under: &[String]) -> Result<P
         .chain([text(&binary)?, "run", text(config)?])
         .collect();
     let mut process = Process::start("causeway", folder.clone(), Path::new(whole[0]), &whole[1..])?;
-    process.wait_for_log(READY, START).await?;
+    process
+        .wait_for_line(READY, |line| line == READY, START)
+        .await?;
     Ok(process)
 }
 

@@ -140,21 +140,32 @@ impl Process {
 
     /// Waits until a line of its log contains `text`, and returns that line. An early end, or `limit`, is an error that shows the log.
     pub async fn wait_for_log(&mut self, text: &str, limit: Duration) -> Result<String> {
+        self.wait_for_line(text, |line| line.contains(text), limit)
+            .await
+    }
+
+    /// As [`wait_for_log`](Self::wait_for_log), for a line that `is_it`; `what` names it in an error.
+    pub async fn wait_for_line(
+        &mut self,
+        what: &str,
+        is_it: impl Fn(&str) -> bool,
+        limit: Duration,
+    ) -> Result<String> {
         let began = Instant::now();
         loop {
-            if let Some(line) = self.log().lines().find(|line| line.contains(text)) {
+            if let Some(line) = self.log().lines().find(|line| is_it(line)) {
                 return Ok(line.to_owned());
             }
             if let Some(status) = self.status() {
                 bail!(
-                    "{} ended ({status}) before it said {text:?}:\n{}",
+                    "{} ended ({status}) before it said {what:?}:\n{}",
                     self.name,
                     self.log_tail()
                 );
             }
             if began.elapsed() > limit {
                 bail!(
-                    "{} did not say {text:?} within {limit:?}:\n{}",
+                    "{} did not say {what:?} within {limit:?}:\n{}",
                     self.name,
                     self.log_tail()
                 );
