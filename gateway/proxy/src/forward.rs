@@ -225,19 +225,24 @@ fn score(user: &Uri<'_>, member: &Member) -> u64 {
 /// if and only if the Contact has reg-id and we are the first hop (§5.1). Supported gets `path`, for registrars that
 /// insist on it where phones do not say it; that leaves RFC 3327 §5.2 on purpose.
 pub(crate) fn add_path(request: &mut Edited, flow: &Flow, context: &Context<'_>) {
-    let Some(listener) = context.site.listener(flow.listener) else { return };
-    let token = Token::Path(PathToken { listener: flow.listener.0, node: context.site.node, flow: flow.address() });
-    let token = context.sealer.seal(&token, None, context.now_unix);
     let has_reg_id = request
         .values(Header::Contact)
         .any(|value| NameAddr::parse(value).is_some_and(|contact| contact.param(b"reg-id").is_some()));
     let outbound = has_reg_id && request.values(Header::Via).count() == 1;
-    let named = core_side(listener, context);
-    let path = format!("<{}{}>", named.uri(&token), if outbound { ";ob" } else { "" });
+    let Some(path) = path_of(flow, outbound, context) else { return };
     request.prepend(Header::Path, path.as_bytes());
     if !request.values(Header::Supported).any(|tag| tag.eq_ignore_ascii_case(b"path")) {
         request.append(Header::Supported, b"path");
     }
+}
+
+/// The Path value of a device's flow: always the same text, so that the bindings of a flow that is gone can be found.
+pub fn path_of(flow: &Flow, outbound: bool, context: &Context<'_>) -> Option<String> {
+    let listener = context.site.listener(flow.listener)?;
+    let token = Token::Path(PathToken { listener: flow.listener.0, node: context.site.node, flow: flow.address() });
+    let token = context.sealer.seal(&token, None, context.now_unix);
+    let named = core_side(listener, context);
+    Some(format!("<{}{}>", named.uri(&token), if outbound { ";ob" } else { "" }))
 }
 
 /// The listener that the core can reach us at: one that faces it, if there is any (a small site has none).

@@ -61,11 +61,11 @@ impl DeviceIndex {
         }
     }
 
-    /// A connection closed: what registered by it is not there any more.
-    pub(crate) fn closed(&self, flow: &Flow) {
-        if let Some((_, device)) = self.behind.remove(&(flow.listener, flow.address())) {
-            self.newest.remove_if(&device, |_, (newest, _)| newest.address() == flow.address());
-        }
+    /// A connection closed: what registered by it is not there any more. True if a device did.
+    pub(crate) fn closed(&self, flow: &Flow) -> bool {
+        let Some((_, device)) = self.behind.remove(&(flow.listener, flow.address())) else { return false };
+        self.newest.remove_if(&device, |_, (newest, _)| newest.address() == flow.address());
+        true
     }
 
     /// Removes what has expired; called now and then.

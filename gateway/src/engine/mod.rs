@@ -296,7 +296,14 @@ impl Handler for Engine {
     }
 
     fn closed(&self, flow: &Flow, _why: &CloseReason) {
-        self.index.closed(flow);
+        if self.index.closed(flow)
+            && let Some(registrar) = &self.registrar
+        {
+            let context = self.context();
+            for path in [false, true].iter().filter_map(|ob| proxy::forward::path_of(flow, *ob, &context)) {
+                registrar.remove_flow(path.as_bytes());
+            }
+        }
         self.flow_failed(flow);
     }
 }
