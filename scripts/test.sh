@@ -16,6 +16,9 @@ npm run --prefix web-demo typecheck
 npm run --prefix web-demo test
 scripts/build-web.sh
 
+heading "The driver of the browser tests"
+npm test --prefix tests/browser
+
 # Built with all targets, so that the binary which the end-to-end tests start shares its dependencies with the tests.
 heading "Building Causeway and its tests"
 cargo build --workspace --all-targets
