@@ -7,7 +7,7 @@ use proxy::fork::{self, Fork};
 use proxy::token::{Media, Pass};
 use proxy::{Flow, Forward, Reason};
 use sip::transaction::{Action, Actions, NonInviteClient, NonInviteClientInput, Timers};
-use sip::{Edited, Message, Method};
+use sip::{Edited, Message};
 
 use super::Engine;
 use super::timers::{Armed, Slot};
@@ -71,7 +71,7 @@ impl Engine {
             let (client, actions) = Client::new(is_invite, bytes, &self.times(&flow));
             let index = state.branches.len() as u8;
             let key = self.table.client_key(sealed.branch.as_bytes());
-            self.table.insert_client(key, transaction.key, index);
+            self.table.insert_client(key, transaction.key, index, &flow);
             let branch = Branch {
                 key,
                 forward,
@@ -324,7 +324,7 @@ impl Engine {
 
     /// A connection is gone: what it would have answered is decided now.
     pub(super) fn flow_failed(&self, flow: &Flow) {
-        for transaction in self.table.all() {
+        for transaction in self.table.of_connection(flow) {
             let mut state = transaction.lock();
             let hit: Vec<usize> = (0..state.branches.len())
                 .filter(|index| state.branches[*index].flow.connection == flow.connection)
@@ -334,14 +334,14 @@ impl Engine {
                 self.client_input(&transaction, &mut state, index, ClientInput::TransportError, None);
             }
             // The caller is gone: who still rings for it is told (a page that was closed sends no CANCEL).
-            if transaction.source.connection == flow.connection && transaction.request.method() == Method::Invite {
-                if state.cancelled.is_none()
-                    && let Some(fork) = state.fork.as_mut().filter(|fork| !fork.is_answered())
-                {
-                    let actions = fork.cancel();
-                    state.cancelled = Some(None);
-                    self.run_fork(&transaction, &mut state, actions, None);
-                }
+            if transaction.source.connection == flow.connection
+                && transaction.is_invite()
+                && state.cancelled.is_none()
+                && let Some(fork) = state.fork.as_mut().filter(|fork| !fork.is_answered())
+            {
+                let actions = fork.cancel();
+                state.cancelled = Some(None);
+                self.run_fork(&transaction, &mut state, actions, None);
             }
             self.forget_if_over(&transaction, &state);
         }
@@ -349,7 +349,7 @@ impl Engine {
 
     pub(super) fn forget_if_over(&self, transaction: &Transaction, state: &State) {
         if state.is_over() {
-            self.table.remove(transaction, state.branches.iter().map(|branch| branch.key));
+            self.table.remove(transaction, state.branches.iter().map(|branch| (branch.key, &branch.flow)));
         }
     }
 }

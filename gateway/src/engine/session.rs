@@ -121,11 +121,7 @@ impl Engine {
             }
             _ => request.cseq()?.number,
         };
-        let transaction = self.table.all().into_iter().find(|transaction| {
-            transaction.is_invite()
-                && transaction.request.call_id() == request.call_id()
-                && transaction.request.cseq().is_some_and(|cseq| cseq.number == number)
-        })?;
+        let transaction = self.table.invite(request.call_id(), number)?;
         let mut state = OfferAnswer::of_invite(transaction.request.has_sdp());
         if state == OfferAnswer::Awaited && transaction.lock().offered {
             state = OfferAnswer::Offered;

@@ -4,8 +4,10 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use dashmap::DashMap;
+use proxy::{ConnectionId, Flow};
 use sip::{Header, Message, Method};
 use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
 
 use super::transaction::Transaction;
 
@@ -16,12 +18,14 @@ pub(crate) struct Table {
     keys: (u64, u64),
     servers: DashMap<u64, Arc<Transaction>>,
     clients: DashMap<u64, (u64, u8)>,
+    /// Which transactions a connection that closes concerns.
+    by_connection: DashMap<ConnectionId, SmallVec<[u64; 2]>>,
 }
 
 impl Table {
     /// An empty table; `keys` are random, so that nobody can aim at another's place in it.
     pub(crate) fn new(keys: (u64, u64)) -> Self {
-        Self { keys, servers: DashMap::with_shard_amount(SHARDS), clients: DashMap::with_shard_amount(SHARDS) }
+        Self { keys, servers: DashMap::with_shard_amount(SHARDS), clients: DashMap::with_shard_amount(SHARDS), by_connection: DashMap::with_shard_amount(SHARDS) }
     }
 
     fn hasher(&self) -> SipHasher13 {
@@ -55,7 +59,7 @@ impl Table {
     }
 
     /// Messages of the same key are handled one after the other while one of them waits.
-    pub(crate) fn call_key(&self, message: &Message, flow: &proxy::Flow) -> u64 {
+    pub(crate) fn call_key(&self, message: &Message, flow: &Flow) -> u64 {
         use std::hash::Hash;
         let mut hasher = self.hasher();
         hasher.write(message.header(Header::CallId).unwrap_or_default());
@@ -74,17 +78,37 @@ impl Table {
     }
 
     pub(crate) fn insert(&self, transaction: Arc<Transaction>) {
+        self.watch(transaction.source.connection, transaction.key);
         self.servers.insert(transaction.key, transaction);
     }
 
-    pub(crate) fn insert_client(&self, client: u64, server: u64, index: u8) {
+    /// A branch of `server` was sent by `flow`.
+    pub(crate) fn insert_client(&self, client: u64, server: u64, index: u8, flow: &Flow) {
+        self.watch(flow.connection, server);
         self.clients.insert(client, (server, index));
     }
 
-    pub(crate) fn remove(&self, transaction: &Transaction, clients: impl IntoIterator<Item = u64>) {
+    fn watch(&self, connection: Option<ConnectionId>, server: u64) {
+        if let Some(connection) = connection {
+            self.by_connection.entry(connection).or_default().push(server);
+        }
+    }
+
+    fn unwatch(&self, connection: Option<ConnectionId>, server: u64) {
+        let Some(connection) = connection else { return };
+        if let Some(mut watched) = self.by_connection.get_mut(&connection) {
+            watched.retain(|key| *key != server);
+        }
+        self.by_connection.remove_if(&connection, |_, watched| watched.is_empty());
+    }
+
+    /// Forgets a transaction and its branches.
+    pub(crate) fn remove<'a>(&self, transaction: &Transaction, branches: impl IntoIterator<Item = (u64, &'a Flow)>) {
         self.servers.remove_if(&transaction.key, |_, kept| std::ptr::eq(&**kept, transaction));
-        for client in clients {
+        self.unwatch(transaction.source.connection, transaction.key);
+        for (client, flow) in branches {
             self.clients.remove(&client);
+            self.unwatch(flow.connection, transaction.key);
         }
     }
 
@@ -93,8 +117,19 @@ impl Table {
         self.servers.len()
     }
 
-    /// Every transaction, for what concerns all (a connection that closed).
-    pub(crate) fn all(&self) -> Vec<Arc<Transaction>> {
-        self.servers.iter().map(|entry| entry.value().clone()).collect()
+    /// The transactions that came or went by a connection.
+    pub(crate) fn of_connection(&self, flow: &Flow) -> Vec<Arc<Transaction>> {
+        let Some(connection) = flow.connection else { return Vec::new() };
+        let keys = self.by_connection.get(&connection).map(|keys| keys.clone()).unwrap_or_default();
+        keys.into_iter().filter_map(|key| self.get(key)).collect()
+    }
+
+    /// The INVITE of this Call-ID and CSeq number that is pending, for what belongs to it without its branch (PRACK, ACK).
+    pub(crate) fn invite(&self, call_id: &[u8], number: u32) -> Option<Arc<Transaction>> {
+        self.servers.iter().map(|entry| entry.value().clone()).find(|transaction| {
+            transaction.is_invite()
+                && transaction.request.call_id() == call_id
+                && transaction.request.cseq().is_some_and(|cseq| cseq.number == number)
+        })
     }
 }

@@ -217,7 +217,7 @@ async fn sessions(config: &Config) -> Result<Option<Arc<Sessions>>, StartError> 
 }
 
 fn limits(config: &Config) -> sip::Limits {
-    sip::Limits { message_bytes: config.limits.message_size.0 as usize, headers: config.limits.headers }
+    sip::Limits { message_bytes: config.limits.message_size.0, headers: config.limits.headers }
 }
 
 fn timers(config: &Config) -> sip::transaction::Timers {
@@ -259,7 +259,7 @@ fn listeners(config: &Config, page: Option<Page>) -> Result<Vec<(String, transpo
         for (transport, bind) in site::sockets(section) {
             let id = ListenerId(u8::try_from(all.len()).unwrap_or(u8::MAX));
             let mut listener = transport::Listener::new(id, transport, bind);
-            listener.outbox.bytes = config.limits.outbox.0 as usize;
+            listener.outbox.bytes = config.limits.outbox.0;
             listener.origins = section.origins.iter().map(|origin| origin.0.clone()).collect();
             if transport.is_secure() {
                 listener.tls = tls.clone();
