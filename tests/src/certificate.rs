@@ -50,8 +50,8 @@ impl Certificate {
     }
 }
 
-/// Causeway refuses a key that others can read.
-fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes what its owner alone may read: Causeway refuses keys and passwords that others can read.
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = File::options()
         .create(true)
         .write(true)

@@ -1,6 +1,5 @@
 //! Causeway itself, as a process: configured by TOML, killed, started again, measured.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, write_secret};
 use crate::process::Process;
 
 /// The line that `causeway run` prints when every listener is open.
@@ -39,7 +38,10 @@ impl Gateway {
         let folder = Arc::new(Process::folder("causeway")?);
         Certificate::write(folder.path(), &["127.0.0.1", "::1", "localhost"])?;
         let file = folder.path().join("causeway.toml");
-        fs::write(&file, config.replace("@FOLDER@", text(folder.path())?))?;
+        write_secret(
+            &file,
+            config.replace("@FOLDER@", text(folder.path())?).as_bytes(),
+        )?;
         let process = run(&folder, &file, &under).await?;
         Ok(Gateway {
             process,
@@ -73,10 +75,8 @@ impl Gateway {
 
     /// Starts it again with another configuration.
     pub async fn restart_with(&mut self, config: &str) -> Result<()> {
-        fs::write(
-            &self.config,
-            config.replace("@FOLDER@", text(self.folder.path())?),
-        )?;
+        let config = config.replace("@FOLDER@", text(self.folder.path())?);
+        write_secret(&self.config, config.as_bytes())?;
         self.restart().await
     }
 }

@@ -13,6 +13,7 @@ pub mod kamailio;
 pub mod ports;
 pub mod process;
 pub mod rtpengine;
+pub mod scene;
 pub mod sipp;
 pub mod usage;
 pub mod wait;
