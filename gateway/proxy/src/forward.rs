@@ -1,19 +1,19 @@
 //! Makes the copy that is passed on: RFC 3261 §16.6, with the tokens of SIGNALLING §1 and §2.
 
 use std::hash::Hasher;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use sip::{Edited, Header, Message, Method, NameAddr, Transport, Uri, via};
 use siphasher::sip::SipHasher13;
 
 use crate::device;
-use crate::decision::{Context, Decision, Device, Facts, Forward, Hop, Question};
+use crate::decision::{Context, Decision, Facts, Forward, Hop, Question};
 use crate::flow::Flow;
 use crate::request::{Step, refuse};
 use crate::site::{Listener, Member, Side};
 use crate::status::Reason;
 use crate::token::{
-    Media, Pass, PathToken, Purpose, RecordRouteCore, RecordRouteDevice, Token, Towards, ViaToken,
+    FlowAddress, Media, Pass, PathToken, Purpose, RecordRouteCore, RecordRouteDevice, Token, Towards, ViaToken,
 };
 
 /// RFC 3261 §8.1.1.7: what a branch of this RFC begins with.
@@ -36,7 +36,7 @@ pub(crate) fn prepare(
     source: &Flow,
     context: &Context<'_>,
 ) -> Step<Forward> {
-    let identity = identity(&request, &hop, context);
+    let identity = identity(&request, &hop);
     // Step 3. A request without Max-Forwards gets RFC 3261's own 70.
     let left = request.max_forwards().map_or(70, |hops| hops.saturating_sub(1).min(255));
     request.set(Header::MaxForwards, left.to_string().as_bytes());
@@ -96,18 +96,41 @@ fn records_route(request: &Edited) -> bool {
 }
 
 /// What the branch is a function of (RFC 3261 §16.11): the received top branch, the request-URI and the target, never
-/// the method; five bytes. The other three are the hash that finds loops (RFC 5393 §4.2.2).
-fn identity(request: &Edited, hop: &Hop, context: &Context<'_>) -> [u8; 8] {
-    let branch = request.values(Header::Via).next().unwrap_or_default();
-    let target = match hop {
-        Hop::Flow(flow) => format!("{:?}{:?}", flow.listener, flow.address()),
-        Hop::Server { transport, address } => format!("{transport:?}{address}"),
-    };
-    let top = sip::Via::parse(branch).and_then(|via| via.branch.map(<[u8]>::to_vec)).unwrap_or(branch.to_vec());
-    let parts: [&[u8]; 4] = [&top, request.uri(), target.as_bytes(), request.from_tag().unwrap_or_default()];
-    let mut identity = context.sealer.transaction(&parts, context.now_unix);
+/// the method; five bytes. The other three are the hash that finds loops (RFC 5393 §4.2.2). A fast hash will do: the token
+/// around it has a MAC over it and the Call-ID.
+fn identity(request: &Edited, hop: &Hop) -> [u8; 8] {
+    let top = request.values(Header::Via).next().unwrap_or_default();
+    let branch = sip::Via::parse(top).and_then(|via| via.branch).unwrap_or(top);
+    let mut hasher = SipHasher13::new_with_keys(0x6272_616e, 0x6368_2121);
+    for part in [branch, request.uri(), request.from_tag().unwrap_or_default()] {
+        hasher.write_u64(part.len() as u64);
+        hasher.write(part);
+    }
+    match hop {
+        Hop::Flow(flow) => {
+            hasher.write_u8(flow.listener.0);
+            match flow.address() {
+                FlowAddress::Udp(address) => hash_address(&mut hasher, address),
+                FlowAddress::Connection(number) => hasher.write_u64(number),
+            }
+        }
+        Hop::Server { transport, address } => {
+            hasher.write(transport.via_name().as_bytes());
+            hash_address(&mut hasher, *address);
+        }
+    }
+    let mut identity = hasher.finish().to_be_bytes();
     identity[5..].copy_from_slice(&loop_hash(request.original()));
     identity
+}
+
+/// The same on every node, whatever it was built by.
+fn hash_address(hasher: &mut SipHasher13, address: SocketAddr) {
+    match address.ip() {
+        IpAddr::V4(ip) => hasher.write(&ip.octets()),
+        IpAddr::V6(ip) => hasher.write(&ip.octets()),
+    }
+    hasher.write_u16(address.port());
 }
 
 /// Of what decides the way of a request: if it comes back with the same values, it goes round in a circle.
@@ -198,15 +221,12 @@ pub(crate) fn member_for(request: &Edited, group: usize, context: &Context<'_>) 
     let group_of = context.site.groups.get(group)?;
     let from = request.from()?;
     let uri = Uri::parse(from.uri)?;
-    let mut ranked: Vec<(u64, usize, &Member)> = group_of
+    let living = group_of
         .members
         .iter()
         .enumerate()
-        .filter(|(index, member)| context.alive.is_alive(group, *index) && !member.addresses.is_empty())
-        .map(|(index, member)| (score(&uri, member), index, member))
-        .collect();
-    ranked.sort_unstable_by_key(|(score, ..)| std::cmp::Reverse(*score));
-    let (_, _, member) = ranked.first()?;
+        .filter(|(index, member)| context.alive.is_alive(group, *index) && !member.addresses.is_empty());
+    let (_, member) = living.max_by_key(|(_, member)| score(&uri, member))?;
     Some(Hop::Server { transport: member.transport, address: *member.addresses.first()? })
 }
 
@@ -319,7 +339,7 @@ pub(crate) fn towards(flow: &Flow, context: &Context<'_>) -> Towards {
         listener: flow.listener.0,
         node: context.site.node,
         flow: flow.address(),
-        device: context.flows.device(flow).unwrap_or_else(Device::default).0,
+        device: context.flows.device(flow).unwrap_or_default().0,
     }
 }
 
