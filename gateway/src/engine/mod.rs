@@ -270,7 +270,6 @@ impl Handler for Engine {
                 return;
             }
         };
-        let key = self.table.call_key(&message, flow);
         // What belongs to a transaction that exists needs no turn: a CANCEL or a retransmission may not wait for what it
         // is about.
         let at_once = message.is_request()
@@ -279,7 +278,7 @@ impl Handler for Engine {
         let message = if at_once {
             message
         } else {
-            match self.waiting.queue(|| key, flow, message) {
+            match self.waiting.queue(|message| self.table.call_key(message, flow), flow, message) {
                 Queued::Free(message) => message,
                 Queued::Behind => return,
                 Queued::Full(message) => {
@@ -290,8 +289,10 @@ impl Handler for Engine {
                 }
             }
         };
+        // A clone is a counter; the key is made for the few that wait.
+        let waiting = message.clone();
         if let Outcome::Wait(rest) = self.process(flow, message) {
-            self.spawn(key, rest);
+            self.spawn(self.table.call_key(&waiting, flow), rest);
         }
     }
 

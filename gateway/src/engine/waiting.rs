@@ -36,11 +36,11 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     /// Queues a message if one of its call waits.
-    pub(crate) fn queue(&self, key: impl FnOnce() -> Key, flow: &Flow, message: Message) -> Queued {
+    pub(crate) fn queue(&self, key: impl FnOnce(&Message) -> Key, flow: &Flow, message: Message) -> Queued {
         if self.count.load(Ordering::Acquire) == 0 {
             return Queued::Free(message);
         }
-        let Some(mut queue) = self.calls.get_mut(&key()) else { return Queued::Free(message) };
+        let Some(mut queue) = self.calls.get_mut(&key(&message)) else { return Queued::Free(message) };
         if queue.len() >= MESSAGES_A_CALL || self.messages.load(Ordering::Relaxed) >= MESSAGES_IN_ALL {
             return Queued::Full(message);
         }
