@@ -70,11 +70,9 @@ pub(super) async fn serve(
         Ok(Ok(parts)) if upgraded.load(Ordering::Relaxed) => {
             let limit = listening.outbox;
             let session = Session::open(shared, flow, id, limit, true, slot);
-            tokio::spawn(connection::serve(
-                session,
-                parts.io.into_inner(),
-                parts.read_buf,
-            ));
+            // Copied, although nearly always empty: hyper's 8 KiB would live as long as the connection.
+            let first = Bytes::copy_from_slice(&parts.read_buf);
+            tokio::spawn(connection::serve(session, parts.io.into_inner(), first));
         }
         Ok(Ok(parts)) => {
             let mut link = parts.io.into_inner();

@@ -26,8 +26,8 @@ use super::stream::closed_by;
 
 /// The library zeroes its buffer at every read: 2 KiB costs 0.27 µs a message, its default of 128 KiB 1.83.
 const READ_BYTES: usize = 2 * 1024;
-/// A message above this makes the library's buffers grow, which are then given back.
-const LONG_MESSAGE: usize = 4 * 1024;
+/// A message above this makes the library's buffers grow, which are then given back. A browser's INVITE does.
+const LONG_MESSAGE: usize = READ_BYTES;
 /// Messages before others get their turn.
 const MESSAGES_A_TURN: usize = 32;
 
