@@ -17,6 +17,8 @@ section! {
         pub headers: usize = 256, within(32, 4096);
         /// Connections of all peers together. 0 is as many as open files allow.
         pub connections: u32 = 0, within(0, 4_000_000);
+        /// Connections of one source address (IPv6: of one /64) that is not trusted; 0 is no limit. Everybody behind a NAT or an HTTP proxy is one source.
+        pub connections_per_source: u32 = 4096, within(0, 4_000_000);
         /// TLS handshakes at once on each listener; who comes when all are taken waits in the kernel. They have a thread of their own, so that they hold up no call.
         pub handshakes: u32 = 1024, within(1, 65_536);
         /// How long a connection may take to be ready: TLS, and the head of an HTTP request. Too short, and phones on bad mobile links cannot connect.
@@ -39,7 +41,7 @@ section! {
         pub outbox_messages: u32 = 1024, within(16, 1_000_000);
         /// What is asked of the kernel for each UDP socket's receive buffer. Its own default holds 5 ms of a busy edge's datagrams.
         pub receive_buffer: ByteSize = ByteSize(4 << 20), within(ByteSize(64 << 10), ByteSize(1 << 30));
-        /// Messages a second from one source address that is not trusted; 0 is no limit.
+        /// Messages a second from one source address (IPv6: from one /64) that is not trusted; 0 is no limit. What is beyond is dropped. Everybody behind a NAT or an HTTP proxy is one source.
         pub messages_per_second: u32 = 200, within(0, 1_000_000);
         /// How many may come at once before `messages_per_second` counts: a page that reloads, an office that wakes up.
         pub burst: u32 = 1000, within(1, 10_000_000);

@@ -20,22 +20,24 @@ mod transaction;
 mod waiting;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use proxy::site::Side;
+use proxy::flow::ListenerId;
 use proxy::token::Sealer;
 use proxy::{Alive, Context, Flow, Hop, Reason, Site};
 use sip::transaction::Timers;
 use sip::{Limits, Message};
 
+use crate::guard::Guard;
 use crate::media::Sessions;
 use crate::registrar::Registrar;
 use crate::telemetry::Counters;
-use crate::transport::{CloseReason, Handler, SendError, Transports};
+use crate::transport::{CloseReason, Handler, SendError, Ticket, Transports};
 
 pub(crate) use index::DeviceIndex;
 
@@ -59,8 +61,10 @@ pub struct Parts {
     pub timers: Timers,
     /// How long an in-dialog request waits for a device that is not there (SIGNALLING §5).
     pub device_wait: Duration,
-    /// Peers that may speak to a core listener, by listener; empty for devices' listeners.
-    pub trust: Vec<Vec<ipnet::IpNet>>,
+    /// Who is admitted.
+    pub guard: Guard,
+    /// Messages of one call that may wait; see [`waiting`].
+    pub waiting_per_call: usize,
     /// Random keys of the transaction table.
     pub table_keys: (u64, u64),
 }
@@ -75,7 +79,8 @@ pub struct Engine {
     limits: Limits,
     times: Timers,
     device_wait: Duration,
-    trust: Vec<Vec<ipnet::IpNet>>,
+    guard: Guard,
+    started: Instant,
     transports: Arc<OnceLock<Transports>>,
     index: DeviceIndex,
     table: Table,
@@ -116,9 +121,10 @@ impl Engine {
             limits: parts.limits,
             times: parts.timers,
             device_wait: parts.device_wait,
-            trust: parts.trust,
+            guard: parts.guard,
+            started: Instant::now(),
             table: Table::new(parts.table_keys),
-            waiting: Waiting::default(),
+            waiting: Waiting::new(parts.waiting_per_call),
             timers: TimerQueue::default(),
             serial: AtomicU32::new(0),
             counters: Counters::default(),
@@ -241,12 +247,9 @@ impl Engine {
         self.transports.get()?.connect(listener, *transport, *address, None).await.ok()
     }
 
-    /// A core listener speaks only with whom its access list names (DESIGN §9).
-    fn is_trusted(&self, flow: &Flow) -> bool {
-        self.site.side(flow.listener) == Side::Device
-            || self.trust.get(usize::from(flow.listener.0)).is_some_and(|nets| {
-                nets.iter().any(|net| net.contains(&flow.peer.ip()))
-            })
+    /// Whom the guard refused, and why.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// Answers without a transaction.
@@ -258,8 +261,9 @@ impl Engine {
 
 impl Handler for Engine {
     fn message(&self, flow: &Flow, bytes: Bytes) {
-        if !self.is_trusted(flow) {
-            self.counters.untrusted();
+        // A datagram was admitted before it came here, a connection when it was opened: what it brings counts, too.
+        let admitted = flow.connection.is_none() || self.admit(flow.listener, flow.peer.ip());
+        if !admitted {
             return;
         }
         let message = match Message::parse(bytes, &self.limits) {
@@ -294,6 +298,15 @@ impl Handler for Engine {
         if let Outcome::Wait(rest) = self.process(flow, message) {
             self.spawn(self.table.call_key(&waiting, flow), rest);
         }
+    }
+
+    fn admit(&self, listener: ListenerId, peer: IpAddr) -> bool {
+        self.guard.message(listener, peer, self.started.elapsed()).is_ok()
+    }
+
+    fn admit_connection(&self, listener: ListenerId, peer: IpAddr) -> Option<Ticket> {
+        let place = self.guard.connection(listener, peer, self.started.elapsed()).ok()?;
+        Some(Ticket(place.map(|place| Box::new(place) as _)))
     }
 
     fn closed(&self, flow: &Flow, _why: &CloseReason) {

@@ -8,8 +8,6 @@ use dashmap::DashMap;
 use proxy::Flow;
 use sip::Message;
 
-/// How many messages may queue behind one; a request that finds it full is answered 503, a response is dropped.
-const MESSAGES_A_CALL: usize = 32;
 /// How many messages may queue in all.
 const MESSAGES_IN_ALL: usize = 65_536;
 
@@ -27,21 +25,27 @@ pub(crate) enum Queued {
 }
 
 /// The queues of a node. Looked into only while anything waits at all.
-#[derive(Default)]
 pub(crate) struct Waiting {
+    /// How many messages may queue behind one; a request that finds it full is answered 503, a response is dropped.
+    per_call: usize,
     calls: DashMap<Key, VecDeque<(Flow, Message)>>,
     count: AtomicUsize,
     messages: AtomicUsize,
 }
 
 impl Waiting {
+    /// Queues of at most `per_call` messages.
+    pub(crate) fn new(per_call: usize) -> Self {
+        Self { per_call, calls: DashMap::new(), count: AtomicUsize::new(0), messages: AtomicUsize::new(0) }
+    }
+
     /// Queues a message if one of its call waits.
     pub(crate) fn queue(&self, key: impl FnOnce(&Message) -> Key, flow: &Flow, message: Message) -> Queued {
         if self.count.load(Ordering::Acquire) == 0 {
             return Queued::Free(message);
         }
         let Some(mut queue) = self.calls.get_mut(&key(&message)) else { return Queued::Free(message) };
-        if queue.len() >= MESSAGES_A_CALL || self.messages.load(Ordering::Relaxed) >= MESSAGES_IN_ALL {
+        if queue.len() >= self.per_call || self.messages.load(Ordering::Relaxed) >= MESSAGES_IN_ALL {
             return Queued::Full(message);
         }
         self.messages.fetch_add(1, Ordering::Relaxed);

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{self, Config};
 use crate::engine::{Engine, Parts};
+use crate::guard::{self, Guard};
 use crate::media::Sessions;
 use crate::registrar::{self, Registrar};
 use crate::transport::{self, OpenFiles, Timeouts, Transports, tls};
@@ -110,6 +111,12 @@ impl Node {
             false => Some(Arc::new(open_registrar(config, &keys, data)?)),
         };
         let listeners = listeners(config, page)?;
+        let guard = guard::Settings {
+            messages_per_second: config.limits.messages_per_second,
+            burst: config.limits.burst,
+            connections_per_source: config.limits.connections_per_source,
+            trust: site.trust,
+        };
         let parts = Parts {
             site: site.site,
             sealer: Sealer::new(keys),
@@ -118,7 +125,8 @@ impl Node {
             limits: limits(config),
             timers: timers(config),
             device_wait: config.timers.device_wait,
-            trust: site.trust,
+            guard: Guard::new(guard, (random_u64()?, random_u64()?)),
+            waiting_per_call: usize::from(config.limits.waiting_per_call),
             table_keys: (random_u64()?, random_u64()?),
         };
         let engine = Engine::new(parts);
@@ -128,6 +136,11 @@ impl Node {
         let kinds: Vec<sip::Transport> = only.iter().map(|listener| listener.transport).collect();
         let transports = Transports::start(only, settings, engine.clone())?;
         engine.attach(transports.clone());
+        let open_files = transports.stats().open_files;
+        if open_files.now < u64::from(config.node.open_files) {
+            let wanted = config.node.open_files;
+            tracing::warn!(wanted, limit = open_files.now, "too few open files: phones will be refused when they are used up");
+        }
         let bound = (0..).map(ListenerId).map_while(|id| transports.bound(id));
         let listeners = names.into_iter().zip(kinds).zip(bound).map(|((name, kind), at)| (name, kind, at)).collect();
         let mut tasks = vec![tokio::spawn(engine.clone().run())];
@@ -139,7 +152,7 @@ impl Node {
                 .map_err(|source| StartError::Admin { address, source })?;
             tasks.push(tokio::spawn(admin));
         }
-        Ok(Self { engine, open_files: transports.stats().open_files, transports, listeners, tasks })
+        Ok(Self { engine, open_files, transports, listeners, tasks })
     }
 
     /// The listeners: section, transport, and the address with its port resolved.
@@ -186,7 +199,7 @@ fn open_registrar(config: &Config, keys: &proxy::key::Keys, data: &Path) -> Resu
             max_expires: seconds(config.registrar.max_expires),
             default_expires: seconds(config.registrar.default_expires),
             max_bindings: usize::from(config.registrar.bindings),
-            ..registrar::Rules::default()
+            flow_timer: seconds(config.registrar.flow_timer),
         },
         nonce_lifetime: config.registrar.nonce_lifetime,
         ..registrar::Settings::default()
@@ -208,7 +221,11 @@ async fn sessions(config: &Config) -> Result<Option<Arc<Sessions>>, StartError> 
     for (index, engine) in config.media.rtpengine.iter().enumerate() {
         let address = site::resolve("RTPEngine", &engine.address.host, engine.address.port).await?;
         let id = NodeId(u16::try_from(index).unwrap_or(u16::MAX));
-        let client = ClientConfig { in_flight: usize::from(config.media.in_flight), ..ClientConfig::new(address) };
+        let client = ClientConfig {
+            in_flight: usize::from(config.media.in_flight),
+            first_wait: config.media.retransmit,
+            ..ClientConfig::new(address)
+        };
         let name = format!("{}:{}", engine.address.host, engine.address.port);
         pool.nodes.push(NodeConfig { id, name, weight: u32::from(engine.weight), client });
     }
@@ -232,14 +249,24 @@ fn timers(config: &Config) -> sip::transaction::Timers {
 
 fn transport_settings(config: &Config) -> transport::Settings {
     transport::Settings {
-        workers: usize::from(config.node.workers),
+        workers: match config.node.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => usize::from(workers),
+        },
         limits: limits(config),
         connections: config.limits.connections as usize,
         handshakes: config.limits.handshakes as usize,
+        open_files: u64::from(config.node.open_files),
+        receive_buffer: config.limits.receive_buffer.0,
         timeouts: Timeouts {
             handshake: config.limits.handshake_timeout,
+            http: config.limits.handshake_timeout,
+            connect: config.limits.connect_timeout,
             message: config.limits.message_timeout,
+            first: config.limits.first_timeout,
             idle: config.limits.idle_timeout,
+            ping: config.limits.ping_interval,
+            pong: config.limits.ping_timeout,
             ..Timeouts::default()
         },
         ..transport::Settings::default()
@@ -260,6 +287,7 @@ fn listeners(config: &Config, page: Option<Page>) -> Result<Vec<(String, transpo
             let id = ListenerId(u8::try_from(all.len()).unwrap_or(u8::MAX));
             let mut listener = transport::Listener::new(id, transport, bind);
             listener.outbox.bytes = config.limits.outbox.0;
+            listener.outbox.messages = config.limits.outbox_messages as usize;
             listener.origins = section.origins.iter().map(|origin| origin.0.clone()).collect();
             if transport.is_secure() {
                 listener.tls = tls.clone();

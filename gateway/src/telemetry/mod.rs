@@ -15,7 +15,6 @@ pub use scrape::{scrape, status};
 #[derive(Debug, Default)]
 pub struct Counters {
     unreadable: AtomicU64,
-    untrusted: AtomicU64,
     reasons: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -23,11 +22,6 @@ impl Counters {
     /// Something that is no SIP message came.
     pub(crate) fn unreadable(&self) {
         self.unreadable.fetch_add(1, Relaxed);
-    }
-
-    /// Somebody who may not spoke to a core listener.
-    pub(crate) fn untrusted(&self) {
-        self.untrusted.fetch_add(1, Relaxed);
     }
 
     /// A message was answered or dropped by ourselves.
@@ -39,11 +33,6 @@ impl Counters {
     /// Messages that could not be read.
     pub fn unreadable_messages(&self) -> u64 {
         self.unreadable.load(Relaxed)
-    }
-
-    /// Messages to a core listener from outside its access list.
-    pub fn untrusted_messages(&self) -> u64 {
-        self.untrusted.load(Relaxed)
     }
 
     /// How often each reason was met.

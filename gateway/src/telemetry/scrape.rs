@@ -8,6 +8,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
 use crate::engine::Engine;
+use crate::guard::Refusal;
 use crate::transport::{DropReason, TRANSPORTS, Transports};
 
 /// All figures of a node at one moment.
@@ -16,7 +17,7 @@ struct Figures {
     transactions: i64,
     devices: i64,
     unreadable: u64,
-    untrusted: u64,
+    refused: Vec<(&'static str, u64)>,
     reasons: Vec<(&'static str, u64)>,
     received: Vec<(&'static str, u64)>,
     sent: Vec<(&'static str, u64)>,
@@ -38,7 +39,7 @@ impl Figures {
             transactions: engine.transactions() as i64,
             devices: engine.devices() as i64,
             unreadable: engine.counters.unreadable_messages(),
-            untrusted: engine.counters.untrusted_messages(),
+            refused: Refusal::ALL.iter().map(|why| (why.label(), engine.guard().refused(*why))).collect(),
             reasons: engine.counters.reasons().into_iter().collect(),
             received: each(&|transport| counters.received(transport)),
             sent: each(&|transport| counters.sent(transport)),
@@ -57,12 +58,12 @@ impl Collector for Figures {
         gauge(&mut encoder, "transactions", "Requests that are pending", self.transactions)?;
         gauge(&mut encoder, "devices", "Devices whose flow is known", self.devices)?;
         counter(&mut encoder, "unreadable_messages", "Messages that are no SIP", self.unreadable)?;
-        counter(&mut encoder, "untrusted_messages", "Messages to a core listener from outside its access list", self.untrusted)?;
         counter(&mut encoder, "kernel_dropped_datagrams", "Datagrams that were not read in time", self.kernel_dropped)?;
         counter(&mut encoder, "keepalives", "CRLF, pongs and STUN Binding requests", self.keepalives)?;
         counter(&mut encoder, "tls_handshakes", "TLS handshakes that succeeded", self.handshakes)?;
         counter(&mut encoder, "tls_handshake_failures", "TLS handshakes and upgrades that failed", self.handshake_failures)?;
         counters(&mut encoder, "answered", "Messages answered or dropped by ourselves", "reason", &self.reasons)?;
+        counters(&mut encoder, "refused", "Messages and connections that the guard refused", "reason", &self.refused)?;
         counters(&mut encoder, "received_messages", "Messages received", "transport", &self.received)?;
         counters(&mut encoder, "sent_messages", "Messages sent", "transport", &self.sent)?;
         counters(&mut encoder, "dropped", "Messages and connections dropped", "reason", &self.dropped)?;
@@ -125,7 +126,7 @@ pub fn status(engine: &Engine, transports: &Transports) -> Value {
         "answered": map(&figures.reasons),
         "dropped": map(&figures.dropped),
         "unreadable": figures.unreadable,
-        "untrusted": figures.untrusted,
+        "refused": map(&figures.refused),
         "kernel_dropped": figures.kernel_dropped,
     })
 }

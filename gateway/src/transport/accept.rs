@@ -18,7 +18,7 @@ use super::connection::{self, Session, flow_of, tune};
 use super::counters::DropReason;
 use super::http;
 use super::link::{Link, Socket as Movable};
-use super::shared::{Listening, Phase, Shared};
+use super::shared::{Listening, Phase, Shared, Slot};
 
 /// Connections that wait for us to accept them. The kernel cuts it at net.core.somaxconn.
 const BACKLOG: i32 = 4096;
@@ -80,7 +80,7 @@ struct Arrival {
     listening: Arc<Listening>,
     flow: Flow,
     id: ConnectionId,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
 }
 
 fn begin(
@@ -90,10 +90,12 @@ fn begin(
     peer: SocketAddr,
     permit: OwnedSemaphorePermit,
 ) {
-    if !shared.handler.admit(peer.ip(), listening.transport) {
+    let Some(ticket) = shared.handler.admit_connection(listening.id, peer.ip()) else {
         return shared.drop_because(DropReason::NotAdmitted);
-    }
-    let Some(slot) = shared.slot() else { return };
+    };
+    let Some(slot) = shared.slot(ticket) else {
+        return;
+    };
     tune(&stream);
     let Some((flow, id)) = flow_of(listening.id, listening.transport, &stream) else {
         return;

@@ -9,14 +9,15 @@ use proxy::flow::{Flow, ListenerId};
 use rustls::pki_types::ServerName;
 use sip::Transport;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::Ticket;
 use super::connection::{self, Session, flow_of, tune};
 use super::error::ConnectError;
 use super::link::{Link, Socket};
-use super::shared::{Listening, Phase, PoolKey, Shared};
+use super::shared::{Listening, Phase, PoolKey, Shared, Slot};
 
 type Outcome = Option<Result<Flow, ConnectError>>;
 
@@ -99,7 +100,7 @@ fn begin(
         .listener(key.listener)
         .cloned()
         .ok_or(ConnectError::Unsupported)?;
-    let slot = shared.slot().ok_or(ConnectError::TooMany)?;
+    let slot = shared.slot(Ticket(None)).ok_or(ConnectError::TooMany)?;
     let (tell, outcome) = watch::channel(None);
     // TLS is spoken on the handshake thread; both move to a worker afterwards.
     let runtime = match key.transport {
@@ -130,7 +131,7 @@ async fn open(
     shared: Arc<Shared>,
     listening: &Listening,
     key: &PoolKey,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
 ) -> Result<Flow, ConnectError> {
     let stream = dial(listening.bound, key.peer).await?;
     tune(&stream);

@@ -7,12 +7,11 @@ use bytes::Bytes;
 use proxy::flow::{ConnectionId, Flow, ListenerId};
 use sip::Transport;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::CloseReason;
 use super::link::Link;
 use super::outbox::{Outbox, OutboxLimit};
-use super::shared::{Entry, Phase, Shared};
+use super::shared::{Entry, Phase, Shared, Slot};
 use super::{stream, websocket};
 
 /// A connection that others can find. Dropping it removes it, however its task ends.
@@ -23,7 +22,7 @@ pub(super) struct Session {
     pub(super) accepted: bool,
     reason: CloseReason,
     /// Given back before others hear that the connection is gone.
-    slot: Option<OwnedSemaphorePermit>,
+    slot: Option<Slot>,
 }
 
 impl Session {
@@ -33,7 +32,7 @@ impl Session {
         id: ConnectionId,
         limit: OutboxLimit,
         accepted: bool,
-        slot: OwnedSemaphorePermit,
+        slot: Slot,
     ) -> Self {
         let entry = Arc::new(Entry {
             flow,

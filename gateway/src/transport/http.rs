@@ -20,13 +20,12 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use proxy::flow::{ConnectionId, Flow};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::connection::{self, Session};
 use super::link::Link;
-use super::shared::{Listening, Shared};
+use super::shared::{Listening, Shared, Slot};
 
 /// A request line and headers above this are refused with 431.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -48,7 +47,7 @@ pub(super) async fn serve(
     link: Link,
     flow: Flow,
     id: ConnectionId,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
 ) {
     let upgraded = Arc::new(AtomicBool::new(false));
     let service = service_fn({

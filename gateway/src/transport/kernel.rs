@@ -15,6 +15,11 @@ pub struct OpenFiles {
 
 /// Raises the limit of open files to what is allowed without privileges. Each connection is one.
 pub fn raise_open_files() -> OpenFiles {
+    raise_open_files_to(0)
+}
+
+/// The same, and to `wanted` if that is more and we have the privilege.
+pub(super) fn raise_open_files_to(wanted: u64) -> OpenFiles {
     let Ok((before, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         // Not known to fail; 1024 is what a shell gives.
         return OpenFiles {
@@ -22,10 +27,12 @@ pub fn raise_open_files() -> OpenFiles {
             now: 1024,
         };
     };
-    let raised = before < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
+    let set = |limit: u64| setrlimit(Resource::RLIMIT_NOFILE, limit, limit.max(hard)).is_ok();
+    let steps = [wanted.max(hard), hard];
+    let now = steps.into_iter().find(|&limit| limit > before && set(limit));
     OpenFiles {
         before,
-        now: if raised { hard } else { before },
+        now: now.unwrap_or(before),
     }
 }
 

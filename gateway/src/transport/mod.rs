@@ -28,6 +28,7 @@ mod websocket;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -54,14 +55,22 @@ pub trait Handler: Send + Sync + 'static {
     /// A connection is gone. Called once for each that was opened.
     fn closed(&self, flow: &Flow, why: &CloseReason);
 
-    /// Asked before any work is spent, for each datagram and each connection that comes.
-    fn admit(&self, _peer: IpAddr, _transport: Transport) -> bool {
+    /// Asked for each datagram that comes, before any work is spent on it.
+    fn admit(&self, _listener: ListenerId, _peer: IpAddr) -> bool {
         true
+    }
+
+    /// Asked for each connection that comes, before any work is spent on it; `None` closes it.
+    fn admit_connection(&self, _listener: ListenerId, _peer: IpAddr) -> Option<Ticket> {
+        Some(Ticket(None))
     }
 
     /// A keepalive came: CRLF, a pong, or a STUN Binding request.
     fn keepalive(&self, _flow: &Flow) {}
 }
+
+/// What a handler wants to be dropped when a connection is gone, however far it came: its handshake may have failed.
+pub struct Ticket(pub Option<Box<dyn Any + Send + Sync>>);
 
 /// A place to listen.
 #[derive(Clone)]
@@ -111,6 +120,8 @@ pub struct Settings {
     pub receive_buffer: usize,
     /// TLS handshakes at once, for each listener. Default 1,024. Who comes when all are taken waits in the kernel.
     pub handshakes: usize,
+    /// Open files to ask the system for; where it allows more without asking, that is taken. Default 0.
+    pub open_files: u64,
     /// Connections at once, of all listeners and our own. Default 0: as many as open files allow, less 256.
     pub connections: usize,
     /// How long peers may take.
@@ -126,6 +137,7 @@ impl Default for Settings {
             limits: Limits::default(),
             receive_buffer: 4 * 1024 * 1024,
             handshakes: 1024,
+            open_files: 0,
             connections: 0,
             timeouts: Timeouts::default(),
             client_tls: None,

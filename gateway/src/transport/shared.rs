@@ -18,7 +18,7 @@ use super::counters::{Counters, DropReason};
 use super::error::CloseReason;
 use super::outbox::{Outbox, OutboxLimit};
 use super::udp::Sender;
-use super::{Handler, Http, Settings};
+use super::{Handler, Http, Settings, Ticket};
 
 /// How far the node is on its way to the end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +47,12 @@ pub(super) struct Listening {
 pub(super) struct Entry {
     pub(super) flow: Flow,
     pub(super) outbox: Outbox,
+}
+
+/// The place of a connection, given back when it is dropped.
+pub(super) struct Slot {
+    _place: OwnedSemaphorePermit,
+    _ticket: Ticket,
 }
 
 /// Which connections of ours a caller may share: opened for the same listener, to the same peer, of the same name.
@@ -130,15 +136,18 @@ impl Shared {
     }
 
     /// A place for one more connection.
-    pub(super) fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        let slot = self.slots.clone().try_acquire_owned().ok();
-        if slot.is_none() {
+    pub(super) fn slot(&self, ticket: Ticket) -> Option<Slot> {
+        let Ok(place) = self.slots.clone().try_acquire_owned() else {
             self.drop_because(DropReason::TooManyConnections);
             self.complain(|| {
                 tracing::warn!(most = self.settings.connections, "too many connections")
             });
-        }
-        slot
+            return None;
+        };
+        Some(Slot {
+            _place: place,
+            _ticket: ticket,
+        })
     }
 
     /// Gives a message to the handler, on this thread.

@@ -62,30 +62,13 @@ impl Transports {
         mut settings: Settings,
         handler: Arc<dyn Handler>,
     ) -> Result<Self, StartError> {
-        let open_files = kernel::raise_open_files();
+        let open_files = kernel::raise_open_files_to(settings.open_files);
         if settings.connections == 0 {
             // What is left is for the store, logs, sockets of RTPEngine and a file here and there.
             settings.connections = usize::try_from(open_files.now.saturating_sub(256)).unwrap_or(1);
         }
         let workers = settings.workers.max(1);
-        let mut unread = Vec::new();
-        let mut bound = Vec::new();
-        for listener in listeners {
-            if bound
-                .iter()
-                .any(|other: &Arc<Listening>| other.id == listener.id)
-            {
-                return Err(StartError::SameNumber(listener.id.0));
-            }
-            let place = bound.len();
-            bound.push(Arc::new(bind(
-                listener,
-                place,
-                workers,
-                &settings,
-                &mut unread,
-            )?));
-        }
+        let (bound, unread) = bind_all(listeners, workers, &settings)?;
         let inodes = unread.iter().filter_map(|unread| match unread {
             Unread::Datagrams(_, socket) => kernel::inode(socket),
             Unread::Connections(..) => None,
@@ -257,11 +240,52 @@ impl Transports {
     }
 }
 
+/// Binds all listeners, those on all addresses first: what has the same port on one address joins them (the kernel gives
+/// it that address's datagrams), and a port that another process has on any address is an error already.
+fn bind_all(
+    listeners: Vec<Listener>,
+    workers: usize,
+    settings: &Settings,
+) -> Result<(Vec<Arc<Listening>>, Vec<Unread>), StartError> {
+    let mut numbered: Vec<(usize, Listener)> = listeners.into_iter().enumerate().collect();
+    numbered.sort_by_key(|(_, listener)| !listener.bind.ip().is_unspecified());
+    let mut unread = Vec::new();
+    let mut bound: Vec<(usize, Listening)> = Vec::new();
+    for (place, listener) in numbered {
+        if bound.iter().any(|(_, other)| other.id == listener.id) {
+            return Err(StartError::SameNumber(listener.id.0));
+        }
+        let wildcard = |(_, other): &(usize, Listening)| {
+            let address = other.bound;
+            let same_port = address.port() == listener.bind.port();
+            !other.transport.is_stream()
+                && address.ip().is_unspecified()
+                && address.is_ipv4() == listener.bind.is_ipv4()
+                && same_port
+        };
+        let beside_ours = !listener.bind.ip().is_unspecified() && bound.iter().any(wildcard);
+        let listening = bind(
+            listener,
+            place,
+            (workers, beside_ours),
+            settings,
+            &mut unread,
+        )?;
+        bound.push((place, listening));
+    }
+    bound.sort_by_key(|(place, _)| *place);
+    let bound = bound
+        .into_iter()
+        .map(|(_, listening)| Arc::new(listening))
+        .collect();
+    Ok((bound, unread))
+}
+
 /// Binds one listener; its sockets are put into `unread`.
 fn bind(
     listener: Listener,
     place: usize,
-    workers: usize,
+    (workers, beside_our_wildcard): (usize, bool),
     settings: &Settings,
     unread: &mut Vec<Unread>,
 ) -> Result<Listening, StartError> {
@@ -296,7 +320,13 @@ fn bind(
         unread.push(Unread::Connections(place, listener));
         bound
     } else {
-        let got = udp::bind(address, workers, settings.receive_buffer).map_err(failed)?;
+        let got = udp::bind(
+            address,
+            workers,
+            settings.receive_buffer,
+            beside_our_wildcard,
+        )
+        .map_err(failed)?;
         say_buffer(address, settings.receive_buffer, got.receive_buffer);
         for socket in got.sockets {
             senders.push(Sender::new(&socket, got.address).map_err(failed)?);

@@ -31,9 +31,15 @@ pub(super) struct Bound {
 }
 
 /// Binds `count` sockets to one address. The first without SO_REUSEPORT, so that a port in use by another process (even of
-/// the same user) is an error; then the flag is set and the others join.
-pub(super) fn bind(address: SocketAddr, count: usize, receive_buffer: usize) -> io::Result<Bound> {
-    let first = open(address, false, receive_buffer)?;
+/// the same user) is an error; then the flag is set and the others join. `beside_our_wildcard`: a listener of ours has this
+/// port on all addresses already, so that nobody else has it, and the first joins as well.
+pub(super) fn bind(
+    address: SocketAddr,
+    count: usize,
+    receive_buffer: usize,
+    beside_our_wildcard: bool,
+) -> io::Result<Bound> {
+    let first = open(address, beside_our_wildcard, receive_buffer)?;
     first.set_reuse_port(true)?;
     let address = first.local_addr()?.as_socket().unwrap_or(address);
     let receive_buffer_got = first.recv_buffer_size()?;
@@ -152,7 +158,7 @@ fn take(
     peer: SocketAddr,
     local: SocketAddr,
 ) {
-    if !shared.handler.admit(peer.ip(), Transport::Udp) {
+    if !shared.handler.admit(listening.id, peer.ip()) {
         return shared.drop_because(DropReason::NotAdmitted);
     }
     let transport = Transport::Udp;

@@ -169,6 +169,7 @@ async fn an_address_that_cannot_be_bound_is_named_with_the_reason() {
         Arc::new(Echo {
             transports: OnceLock::new(),
             events,
+            tickets: Arc::default(),
         })
     };
     for transport in TRANSPORTS
@@ -201,6 +202,64 @@ async fn an_address_that_cannot_be_bound_is_named_with_the_reason() {
     let bare = vec![listener(0, Transport::Wss, V4)];
     let error = Transports::start(bare, settings(), echo()).err().unwrap();
     assert!(error.to_string().contains("needs a certificate"), "{error}");
+}
+
+/// Listeners 0 on all addresses and 1 on 127.0.0.7, in this order, of one port.
+fn sharing(port: u16, order: [u8; 2]) -> Vec<Listener> {
+    let binds = [format!("0.0.0.0:{port}"), format!("127.0.0.7:{port}")];
+    let one = |id: u8| listener(id, Transport::Udp, &binds[usize::from(id)]);
+    order.map(one).into()
+}
+
+fn free_port() -> u16 {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn a_listener_on_all_addresses_and_one_on_a_single_address_share_a_port() {
+    for order in [[0, 1], [1, 0]] {
+        let port = free_port();
+        let mut node = Node::start(sharing(port, order), settings());
+        for (asked, want) in [("127.0.0.1", 0), ("127.0.0.7", 1), ("127.0.0.8", 0)] {
+            let to = SocketAddr::new(asked.parse().unwrap(), port);
+            // Many sources: whichever of the listener's sockets the kernel takes.
+            for _ in 0..8 {
+                let socket = UdpSocket::bind(V4).await.unwrap();
+                let sent = message("OPTIONS", 10);
+                assert_eq!(ask(&socket, to, &sent).await, (sent, to));
+                let (flow, _) = node.message().await;
+                assert_eq!((flow.listener, flow.local), (ListenerId(want), to));
+            }
+        }
+        node.transports.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn sharing_a_port_among_ourselves_does_not_hide_who_else_has_it() {
+    let refused = |port, order| {
+        let (events, _) = unbounded_channel();
+        let echo = Arc::new(Echo {
+            transports: OnceLock::new(),
+            events,
+            tickets: Arc::default(),
+        });
+        let error = Transports::start(sharing(port, order), settings(), echo).err();
+        error.is_some_and(|error| error.to_string().contains("another program"))
+    };
+    for order in [[0, 1], [1, 0]] {
+        // On an address that only the wildcard takes in, on the single one, and by listeners like ours.
+        for taken in ["127.0.0.9", "127.0.0.7"] {
+            let port = free_port();
+            let _other = std::net::UdpSocket::bind((taken, port)).unwrap();
+            assert!(refused(port, order), "{taken} {order:?}");
+        }
+        let port = free_port();
+        let node = Node::start(sharing(port, order), settings());
+        assert!(refused(port, order), "{order:?}");
+        node.transports.shutdown().await;
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ mod streams;
 mod websockets;
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use sip::Transport;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use super::{CloseReason, Handler, Listener, Settings, Transports};
+use super::{CloseReason, Handler, Listener, Settings, Ticket, Transports};
 
 const V4: &str = "127.0.0.1:0";
 const V6: &str = "[::1]:0";
@@ -35,6 +35,8 @@ enum Event {
 struct Echo {
     transports: OnceLock<Transports>,
     events: UnboundedSender<Event>,
+    /// Held once for itself and once for each connection.
+    tickets: Arc<()>,
 }
 
 impl Handler for Echo {
@@ -54,8 +56,13 @@ impl Handler for Echo {
         let _ = self.events.send(Event::Closed(*flow, why.clone()));
     }
 
-    fn admit(&self, peer: std::net::IpAddr, _: Transport) -> bool {
-        peer != std::net::IpAddr::from([127, 0, 0, 66])
+    fn admit(&self, _: ListenerId, peer: IpAddr) -> bool {
+        peer != IpAddr::from([127, 0, 0, 66])
+    }
+
+    fn admit_connection(&self, _: ListenerId, peer: IpAddr) -> Option<Ticket> {
+        let ticket = Ticket(Some(Box::new(self.tickets.clone())));
+        (peer != IpAddr::from([127, 0, 0, 66])).then_some(ticket)
     }
 
     fn keepalive(&self, flow: &Flow) {
@@ -66,19 +73,26 @@ impl Handler for Echo {
 /// Running transports.
 struct Node {
     transports: Transports,
+    tickets: Arc<()>,
     events: UnboundedReceiver<Event>,
 }
 
 impl Node {
     fn start(listeners: Vec<Listener>, settings: Settings) -> Self {
         let (sender, events) = unbounded_channel();
+        let tickets = Arc::new(());
         let echo = Arc::new(Echo {
             transports: OnceLock::new(),
             events: sender,
+            tickets: tickets.clone(),
         });
         let transports = Transports::start(listeners, settings, echo.clone()).unwrap();
         assert!(echo.transports.set(transports.clone()).is_ok());
-        Self { transports, events }
+        Self {
+            transports,
+            tickets,
+            events,
+        }
     }
 
     /// One listener, number 0, two workers.

@@ -54,6 +54,32 @@ async fn messages_are_framed_however_the_bytes_are_cut_and_answered_in_order() {
 }
 
 #[tokio::test]
+async fn a_ticket_is_held_as_long_as_the_connection_lives_and_who_gets_none_is_closed() {
+    let mut node = Node::one(Transport::Tcp, V4);
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.66:0".parse().unwrap()).unwrap();
+    let mut stranger = soon(socket.connect(node.address(0))).await.unwrap();
+    ends(&mut stranger).await;
+    let dropped = node.transports.counters().dropped(DropReason::NotAdmitted);
+    assert_eq!(dropped, 1);
+    let held = || Arc::strong_count(&node.tickets);
+    let before = held();
+    let streams = [dial(&node).await, dial(&node).await];
+    soon(async {
+        while held() != before + 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(streams);
+    for _ in 0..2 {
+        assert_eq!(node.closed().await, CloseReason::ByPeer);
+    }
+    assert_eq!(Arc::strong_count(&node.tickets), before);
+    node.transports.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_double_crlf_is_answered_with_one() {
     let mut node = Node::one(Transport::Tcp, V4);
     let mut stream = dial(&node).await;
