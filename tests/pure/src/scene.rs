@@ -1,0 +1,141 @@
+//! A site that never changes: keys, time and flows are fixed, so that the same bytes in always are the same bytes out.
+
+use std::net::SocketAddr;
+
+use proxy::decision::{Alive, Device, Flows};
+use proxy::flow::ConnectionId;
+use proxy::key::Keys;
+use proxy::site::{Group, Listener, Match, Member, Route, Side, To};
+use proxy::token::{FlowAddress, Sealer};
+use proxy::{Context, Flow, ListenerId, Site};
+use sip::Transport;
+
+/// Seconds since 1970 of everything that happens here.
+pub const NOW: u64 = 1_785_542_400;
+
+/// A site with three peers.
+#[derive(Debug)]
+pub struct Scene {
+    site: Site,
+    sealer: Sealer,
+    /// A desk phone over UDP, registered.
+    pub phone: Flow,
+    /// A browser over WSS.
+    pub browser: Flow,
+    /// The registrar over UDP.
+    pub core: Flow,
+}
+
+impl Scene {
+    /// An edge in front of one registrar, without RTPEngine: what is UDP on both sides passes without a transaction.
+    pub fn edge() -> Self {
+        let listeners = [
+            (Side::Device, Transport::Udp, "203.0.113.10:5060"),
+            (Side::Device, Transport::Wss, "203.0.113.10:443"),
+            (Side::Core, Transport::Udp, "198.51.100.10:5060"),
+        ];
+        let listeners: Vec<Listener> = (0..)
+            .zip(listeners)
+            .map(|(id, (side, transport, bind))| listener(id, side, transport, bind))
+            .collect();
+        let registrar = Member {
+            host: "198.51.100.20".into(),
+            port: 5060,
+            transport: Transport::Udp,
+            addresses: vec![([198, 51, 100, 20], 5060).into()],
+        };
+        let group = Group {
+            name: "registrars".into(),
+            members: vec![registrar],
+        };
+        let route = Route {
+            when: Match::default(),
+            to: To::Group(0),
+        };
+        let site = Site {
+            node: 1,
+            listeners,
+            groups: vec![group],
+            routes: vec![route],
+            ..Site::default()
+        };
+        let flow = |id: u8, transport, peer: &str, connection| Flow {
+            listener: ListenerId(id),
+            transport,
+            local: site.listeners[usize::from(id)].bind,
+            peer: address(peer),
+            connection,
+        };
+        Scene {
+            phone: flow(0, Transport::Udp, "192.0.2.7:40000", None),
+            browser: flow(
+                1,
+                Transport::Wss,
+                "192.0.2.8:50000",
+                Some(ConnectionId::from_bits(0x1234_5678_9abc)),
+            ),
+            core: flow(2, Transport::Udp, "198.51.100.20:5060", None),
+            site,
+            sealer: Sealer::new(Keys::single([7; 32])),
+        }
+    }
+
+    /// The same with a registrar of our own, which authenticates, and with RTPEngine.
+    pub fn with_registrar() -> Self {
+        let mut scene = Scene::edge();
+        scene.site.domains = ["example.test".to_owned(), "h".to_owned()].into();
+        scene.site.routes.clear();
+        scene.site.media = true;
+        scene.site.authenticate = true;
+        scene
+    }
+
+    /// What the proxy is given of it.
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            now_unix: NOW,
+            site: &self.site,
+            sealer: &self.sealer,
+            flows: self,
+            alive: self,
+        }
+    }
+}
+
+impl Flows for Scene {
+    fn flow(&self, listener: ListenerId, address: FlowAddress) -> Option<Flow> {
+        [self.phone, self.browser]
+            .into_iter()
+            .find(|flow| flow.listener == listener && flow.address() == address)
+    }
+
+    fn newest(&self, device: Device) -> Option<Flow> {
+        (device == Device(*b"bob1")).then_some(self.browser)
+    }
+
+    fn device(&self, flow: &Flow) -> Option<Device> {
+        (*flow == self.phone).then_some(Device(*b"ann1"))
+    }
+}
+
+impl Alive for Scene {
+    fn is_alive(&self, _group: usize, _member: usize) -> bool {
+        true
+    }
+}
+
+fn listener(id: u8, side: Side, transport: Transport, bind: &str) -> Listener {
+    let bind = address(bind);
+    Listener {
+        id: ListenerId(id),
+        side,
+        transport,
+        bind,
+        host: bind.ip().to_string(),
+        port: bind.port(),
+    }
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("written in this file")
+}
