@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::address::is_host_name;
 use super::check::Checks;
 use super::diagnostic::File;
-use super::media::Profile;
 use super::reader::Reader;
 use super::schema::section;
 use super::secret::Secret;
@@ -25,8 +24,6 @@ section! {
         pub users_file: Option<PathBuf> = None;
         /// How users prove who they are.
         pub auth: Auth = Auth::default();
-        /// What media the domain's devices speak, where a device has not said it itself. Left out: WebRTC over WS and WSS, else plain RTP.
-        pub media: Option<Profile> = None;
     }
 }
 

@@ -1,72 +1,22 @@
 //! `[group.NAME]`: servers that can stand in for each other: registrars, FreeSWITCHes, carriers.
 use std::net::IpAddr;
-use std::time::Duration;
 
 use sip::Transport;
 
 use super::address::split_host_port;
 use super::check::Checks;
 use super::listen::key_of;
-use super::media::Profile;
 use super::reader::{Item, Reader};
 use super::schema::{Setting, section};
-use super::value::{text, words};
+use super::value::text;
 
 section! {
     /// Servers that can stand in for each other.
     pub struct Group {
-        /// The servers: SIP URIs, or tables with weight and priority.
-        pub members: Vec<Member> = Vec::new(), required();
-        /// How requests travel to members whose URI does not say it. Left out: UDP, and TLS for `sips:`. A browser's INVITE is larger than most networks' datagrams, so say `"tcp"` where the members speak it.
+        /// Their SIP URIs, with `;transport=` where one takes only that. The same user's requests go to the same living one, so that a registrar that challenged gets the answer.
+        pub members: Vec<MemberUri> = Vec::new(), required();
+        /// How requests travel to members whose URI does not say it: `"udp"` or `"tcp"`. Left out: UDP. A browser's INVITE is larger than most networks' datagrams, so say `"tcp"` where the members speak it.
         pub transport: Option<Transport> = None;
-        /// Which member a request goes to.
-        pub algorithm: Choice = Choice::Aor;
-        /// How members are asked with OPTIONS whether they live: an interval, or a table.
-        pub probe: Probe = Probe::default();
-        /// What media the members speak, where they have not said it themselves. Left out: plain RTP.
-        pub media: Option<Profile> = None;
-    }
-}
-
-section! {
-    /// One server.
-    pub struct Member shorthand uri {
-        /// Its SIP URI, with `;transport=` if it takes only one.
-        pub uri: MemberUri = MemberUri::default(), required();
-        /// Its share beside others of the same priority. 0 gives it no new call: it is being drained.
-        pub weight: u16 = 1, within(0, 1000);
-        /// Members with a larger number serve only while all with a smaller one are dead.
-        pub priority: u16 = 0;
-    }
-}
-
-section! {
-    /// How members are asked whether they live.
-    pub struct Probe shorthand interval {
-        /// How often each member is asked. Shorter notices a death sooner and costs a message each time.
-        pub interval: Duration = Duration::from_secs(10), within(Duration::from_millis(500), Duration::from_secs(600));
-        /// How long an answer may take.
-        pub timeout: Duration = Duration::from_secs(2), within(Duration::from_millis(100), Duration::from_secs(32));
-        /// Answers in a row after which a dead member lives.
-        pub rise: u16 = 2, within(1, 100);
-        /// Failures in a row after which a member is dead. 1 lets one lost datagram kill it.
-        pub fall: u16 = 2, within(1, 100);
-    }
-}
-
-words! {
-    /// Which member a request goes to.
-    pub enum Choice {
-        /// The same for the same user, without memory: a registrar that challenged gets the answer.
-        Aor = "aor",
-        /// The same for the same call.
-        CallId = "call-id",
-        /// The same for the same source address.
-        Source = "source",
-        /// One after the other.
-        RoundRobin = "round-robin",
-        /// The one with the fewest calls.
-        LeastCalls = "least-calls",
     }
 }
 
@@ -169,38 +119,25 @@ impl Group {
         for (index, member) in self.members.iter().enumerate() {
             self.check_member(&format!("{members}[{index}]"), index, member, checks);
         }
-        if !self.members.is_empty() && self.members.iter().all(|member| member.weight == 0) {
-            let found = checks
-                .source
-                .error(&members, format!("every member of `{at}` has weight 0"));
-            checks.push(found.help("give at least one a weight of 1"));
-        }
-        if self.probe.timeout > self.probe.interval {
-            let place = format!("{at}.probe");
-            let found = checks
-                .source
-                .error(&place, "a probe would wait longer than until the next one");
-            checks.push(found.help("`timeout` at most `interval`, for example { interval = \"10s\", timeout = \"2s\" }"));
-        }
     }
 
-    fn check_member(&self, at: &str, index: usize, member: &Member, checks: &mut Checks<'_>) {
-        let uri = &member.uri;
-        if self.members[..index].iter().any(|other| other.uri == *uri) {
+    fn check_member(&self, at: &str, index: usize, uri: &MemberUri, checks: &mut Checks<'_>) {
+        if self.members[..index].contains(uri) {
             let found = checks
                 .source
                 .error(at, format!("`{}` is given twice", uri.uri));
-            checks.push(
-                found.help("remove one; for a larger share use `{ uri = \"…\", weight = 2 }`"),
-            );
+            checks.push(found.help("remove one"));
         }
-        let transport = uri.transport.or(self.transport);
-        if uri.secure && transport.is_some_and(|transport| !transport.is_secure()) {
-            let word = transport.map_or("", key_of);
-            let found = checks
-                .source
-                .error(at, format!("`sips:` means TLS, which {word} is not"));
-            checks.push(found.help("write `sip:`, or `transport = \"tls\"`"));
+        let transport = uri.transport.or(self.transport).unwrap_or(Transport::Udp);
+        if uri.secure || !matches!(transport, Transport::Udp | Transport::Tcp) {
+            let word = if uri.secure {
+                "sips:"
+            } else {
+                key_of(transport)
+            };
+            let message = format!("`{word}`: servers are spoken to over UDP and TCP only");
+            let found = checks.source.error(at, message);
+            checks.push(found.help("write `sip:`, with `transport = \"tcp\"` for large messages"));
         }
         if uri
             .host

@@ -4,7 +4,6 @@ use std::time::Duration;
 use super::address::HostPort;
 use super::check::Checks;
 use super::schema::section;
-use super::value::words;
 
 section! {
     /// Which RTPEngines carry the media. Without any, media goes past the gateway and a browser cannot talk to a phone.
@@ -31,18 +30,6 @@ section! {
         pub address: HostPort = HostPort::default(), required();
         /// Its share of the calls beside the others'. 0 gives it no new call: it is being drained.
         pub weight: u16 = 1, within(0, 1000);
-    }
-}
-
-words! {
-    /// What media a leg speaks.
-    pub enum Profile {
-        /// ICE, DTLS-SRTP, rtcp-mux: browsers.
-        Webrtc = "webrtc",
-        /// Plain RTP: desk phones.
-        Rtp = "rtp",
-        /// SRTP with keys in the SDP: desk phones over TLS.
-        SrtpSdes = "srtp-sdes",
     }
 }
 

@@ -238,7 +238,6 @@ impl Route {
                 "the rule at line {line} takes everything from there: move it below"
             )));
         }
-        self.check_affinity(&at, config, checks);
     }
 
     fn check_methods(&self, at: &str, checks: &mut Checks<'_>) {
@@ -301,35 +300,6 @@ impl Route {
             checks.push(
                 found.help("the host of the request-URI, without user and port: \"example.com\""),
             );
-        }
-    }
-
-    /// SIGNALLING §6: a nonce is known only to the registrar that made it, so whoever challenges needs the answer back.
-    fn check_affinity(&self, at: &str, config: &Config, checks: &mut Checks<'_>) {
-        use super::group::Choice;
-        let RouteTo::Group(name) = &self.to else {
-            return;
-        };
-        let registers =
-            self.method.is_empty() || self.method.iter().any(|method| method == "REGISTER");
-        let Some(group) = config
-            .group
-            .get(name)
-            .filter(|_| self.from == RouteFrom::Devices && registers)
-        else {
-            return;
-        };
-        if matches!(group.algorithm, Choice::RoundRobin | Choice::LeastCalls)
-            && group.members.len() > 1
-        {
-            let message = format!(
-                "`{}` sends the answer to a challenge to another registrar, which refuses it ({at} brings REGISTER)",
-                group.algorithm.word()
-            );
-            let found = checks
-                .source
-                .error(&format!("group.{name}.algorithm"), message);
-            checks.push(found.help("`algorithm = \"aor\"`"));
         }
     }
 }

@@ -3,7 +3,6 @@ use std::path::PathBuf;
 
 use super::check::Checks;
 use super::domain::{Algorithm, Credential};
-use super::media::Profile;
 use super::schema::section;
 use super::secret::Secret;
 use super::source::Surroundings;
@@ -23,10 +22,6 @@ section! {
         pub ha1: Option<Secret> = None;
         /// The algorithm of `ha1`.
         pub algorithm: Algorithm = Algorithm::Md5;
-        /// The name that people see.
-        pub display: Option<String> = None;
-        /// What media this user's devices speak, where a device has not said it itself; before the domain's.
-        pub media: Option<Profile> = None;
     }
 }
 

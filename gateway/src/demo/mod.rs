@@ -115,7 +115,6 @@ fn configuration(
     let user = |account: &Account| User {
         name: account.user.clone(),
         password: Some(Secret::new(account.password.clone())),
-        display: Some(account.display.clone()),
         ..User::default()
     };
     let domain = Domain {

@@ -69,13 +69,13 @@ fn advertised(section: &Listen, bind: SocketAddr) -> (String, u16) {
 async fn group(name: &str, group: &config::Group) -> Result<Group, StartError> {
     let mut members = Vec::new();
     for member in &group.members {
-        let transport = match (member.uri.secure, member.uri.transport.or(group.transport)) {
+        let transport = match (member.secure, member.transport.or(group.transport)) {
             (true, _) => Transport::Tls,
             (false, chosen) => chosen.unwrap_or(Transport::Udp),
         };
-        let port = member.uri.port.unwrap_or(transport.default_port());
-        let address = resolve("the member", &member.uri.host, port).await?;
-        members.push(Member { host: member.uri.host.clone(), port, transport, addresses: vec![address] });
+        let port = member.port.unwrap_or(transport.default_port());
+        let address = resolve("the member", &member.host, port).await?;
+        members.push(Member { host: member.host.clone(), port, transport, addresses: vec![address] });
     }
     Ok(Group { name: name.to_owned(), members })
 }

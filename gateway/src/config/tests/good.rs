@@ -61,7 +61,7 @@ to = "group:registrars"
     let members: Vec<&str> = config.group["registrars"]
         .members
         .iter()
-        .map(|m| m.uri.host.as_str())
+        .map(|m| m.host.as_str())
         .collect();
     assert_eq!(members, ["10.33.69.152", "10.33.69.153"]);
     assert_eq!(
@@ -123,8 +123,7 @@ max_expires = "45m"
 message_size = 16384
 outbox = "1MiB"
 [group.core]
-members = [{ uri = "sip:core.example.com:5080;transport=tcp", weight = 3, priority = 1 }, "sips:[2001:db8::5]"]
-probe = "5s"
+members = ["sip:core.example.com:5080;transport=tcp", "sip:[2001:db8::5]"]
 [[route]]
 from = "group:core"
 method = ["INVITE"]
@@ -152,20 +151,13 @@ to = "reject 404"
         panic!("two members")
     };
     assert_eq!(
-        (
-            first.uri.port,
-            first.uri.transport,
-            first.weight,
-            first.priority
-        ),
-        (Some(5080), Some(Transport::Tcp), 3, 1)
+        (first.port, first.transport),
+        (Some(5080), Some(Transport::Tcp))
     );
     assert_eq!(
-        (second.uri.host.as_str(), second.uri.secure, second.weight),
-        ("2001:db8::5", true, 1)
+        (second.host.as_str(), second.port, second.transport),
+        ("2001:db8::5", None, None)
     );
-    let probe = &config.group["core"].probe;
-    assert_eq!((probe.interval, probe.rise), (Duration::from_secs(5), 2));
     let route = &config.route[0];
     assert!(route.regex.as_ref().unwrap().0.is_match("4930") && route.to == RouteTo::Reject(404));
 }
