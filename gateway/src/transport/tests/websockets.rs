@@ -217,6 +217,23 @@ async fn buffers_given_back_after_a_long_message_lose_nothing_of_what_follows() 
 }
 
 #[tokio::test]
+async fn what_a_client_sends_right_behind_the_upgrade_is_not_lost() {
+    let mut node = Node::one(Transport::Ws, V4);
+    let mut stream = TcpStream::connect(node.address(0)).await.unwrap();
+    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: /HBgxG4QKNjrA+sXGh+y+A==\r\n\
+        Sec-WebSocket-Protocol: sip\r\n\r\n";
+    let sent = [message("QUIET", 5), message("QUIET", 3000)];
+    let frames = sent.iter().flat_map(|message| wire(message));
+    let all: Vec<u8> = upgrade.bytes().chain(frames).collect();
+    stream.write_all(&all).await.unwrap();
+    for want in sent {
+        assert_eq!(node.message().await.1, want);
+    }
+    node.transports.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_page_that_never_reads_is_reset_and_another_is_served_meanwhile() {
     let mut one = listener(0, Transport::Ws, V4);
     one.outbox = OutboxLimit {
