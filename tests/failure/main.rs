@@ -6,10 +6,21 @@
 )]
 
 mod refused;
+mod stage;
 
-use std::time::Duration;
+use causeway_tests::browser::Page;
 
-/// The times of RFC 3261, a fifth as long: what a vanished peer leaves behind is gone after 64·T1, and no test waits for 32 s.
+/// The times of RFC 3261, a fifth as long: what a vanished peer leaves behind is gone after 64·T1, and no test waits for
+/// 32 s. A phone that rings is given up after 10 s.
 const FAST: &str = "[timers]\nt1 = \"100ms\"\nt4 = \"1s\"\ntimer_c = \"10s\"\n";
-/// 64·T1 and what lingers after it, with a machine that is busy.
-const GONE: Duration = Duration::from_secs(15);
+
+/// Waits until the page's call has ended: the SIP status, the machine word, and what a person reads.
+async fn ended(page: &Page) -> (String, String, String) {
+    let state = page.state(&["ended"]).await.unwrap();
+    let field = |name: &str| state[name].as_str().unwrap_or_default().to_owned();
+    (
+        field("status"),
+        field("reason"),
+        page.text("call-status").await.unwrap(),
+    )
+}

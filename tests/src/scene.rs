@@ -44,7 +44,8 @@ impl Scene {
 
     /// Starts both, with more users and more configuration (whole sections of TOML).
     pub async fn start_with(more_users: &[String], more: &str) -> Result<Self> {
-        let engine = RtpEngine::start().await?;
+        // RTPEngine tidies nothing up by itself meanwhile: what the gateway forgets stays to be seen.
+        let engine = RtpEngine::start_with(&["--timeout=3600", "--silent-timeout=3600"]).await?;
         let (sip, web, admin) = (
             ports::free_address(),
             ports::free_address(),

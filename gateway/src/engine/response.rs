@@ -12,6 +12,9 @@ use super::{Engine, Outcome};
 
 impl Engine {
     pub(super) fn response(&self, flow: &Flow, response: &Message) -> Outcome {
+        if response.method() == Method::Cancel && self.of_our_cancel(response) {
+            return Outcome::Done;
+        }
         let onward = match pass_on(response, flow, &self.context()) {
             Ok(onward) => onward,
             Err(reason) => {
@@ -36,12 +39,6 @@ impl Engine {
         index: usize,
     ) -> Outcome {
         let mut state = transaction.lock();
-        if response.method() == Method::Cancel {
-            let input = NonInviteClientInput::Response(response.status());
-            self.cancel_input(&transaction, &mut state, index, input);
-            self.forget_if_over(&transaction, &state);
-            return Outcome::Done;
-        }
         let input = ClientInput::Response(response.status());
         let is_new = self.client_input(&transaction, &mut state, index, input, Some(response));
         let repeated = (200..300).contains(&response.status())
@@ -62,6 +59,19 @@ impl Engine {
             me.session_in_response(&mut onward, &flow, had_offer).await;
             me.deliver(&transaction, index, onward.response);
         })
+    }
+
+    /// RFC 3261 §9.1: a CANCEL is hop by hop, so its answer has no Via but ours, and goes no further. False if the
+    /// CANCEL was not of our making.
+    fn of_our_cancel(&self, response: &Message) -> bool {
+        let via = response.top_via();
+        let branch = via.as_ref().and_then(|via| via.branch).unwrap_or_default();
+        let Some((transaction, index)) = self.table.client(branch) else { return false };
+        let mut state = transaction.lock();
+        let input = NonInviteClientInput::Response(response.status());
+        self.cancel_input(&transaction, &mut state, usize::from(index), input);
+        self.forget_if_over(&transaction, &state);
+        true
     }
 
     /// A response to a request that was relayed without being remembered, or whose transaction died with its node.
