@@ -2,6 +2,7 @@
 // out for each: {"id":1,"ok":true,"value":…} or {"id":1,"ok":false,"error":"…"}. Commands of one page run in order, pages run side by side.
 // README.md lists the commands. The browser ends when stdin closes.
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 
 const BROWSER = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -104,8 +105,15 @@ const commands = {
   },
   /** Waits until an expression of the page is true; answers its value. */
   async waitFor({ page, expression, timeout = PATIENCE }) {
-    const handle = await pageOf(page).page.waitForFunction(expression, undefined, { timeout, polling: 50 });
-    return handle.jsonValue();
+    // Not waitForFunction: it evaluates a string by the page's own eval, which the page's Content-Security-Policy forbids.
+    const { page: tab } = pageOf(page);
+    const end = Date.now() + timeout;
+    for (;;) {
+      const value = await tab.evaluate(expression);
+      if (value) return value;
+      if (Date.now() > end) throw new Error(`still ${JSON.stringify(value)} after ${timeout} ms: ${expression}`);
+      await sleep(50);
+    }
   },
   async text({ page, target, timeout }) {
     return locate(page, target).innerText({ timeout: timeout ?? PATIENCE });

@@ -1,6 +1,6 @@
 //! Debian's RTPEngine in user space, on loopback, with ports of its own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -32,9 +32,25 @@ impl RtpEngine {
 
     /// Starts one with more arguments of its command line.
     pub async fn start_with(more: &[&str]) -> Result<Self> {
+        Self::launch(
+            &[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            more,
+        )
+        .await
+    }
+
+    /// Starts one whose media is at these addresses alone.
+    pub async fn start_at(addresses: &[IpAddr]) -> Result<Self> {
+        Self::launch(addresses, &[]).await
+    }
+
+    async fn launch(addresses: &[IpAddr], more: &[&str]) -> Result<Self> {
         let folder = Process::folder("rtpengine")?;
         let ng = ports::free_address();
         let first = ports::block(RTP_PORTS);
+        let interfaces = addresses
+            .iter()
+            .map(|address| format!("--interface={address}"));
         let settings = [
             "--config-file=none".to_owned(),
             "--table=-1".to_owned(),
@@ -42,13 +58,12 @@ impl RtpEngine {
             "--foreground".to_owned(),
             "--log-stderr".to_owned(),
             "--log-level=6".to_owned(),
-            "--interface=127.0.0.1".to_owned(),
-            "--interface=::1".to_owned(),
             format!("--listen-ng={ng}"),
             format!("--port-min={first}"),
             format!("--port-max={}", first + RTP_PORTS - 1),
             "--num-threads=2".to_owned(),
         ];
+        let settings: Vec<String> = settings.into_iter().chain(interfaces).collect();
         let arguments: Vec<&str> = settings
             .iter()
             .map(String::as_str)

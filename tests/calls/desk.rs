@@ -1,0 +1,147 @@
+//! A browser over WSS and a desk phone: calls in both directions, ended by either side, and what is done in a call.
+
+use anyhow::{Result, ensure};
+use causeway_tests::baresip::{Phone, Transport};
+use causeway_tests::browser::Page;
+use causeway_tests::scene::{DOMAIN, dial};
+
+use crate::place::Place;
+use crate::sound::{self, beeps, page_and_phone_talk, talks};
+
+pub(crate) async fn a_browser_and_a_phone_call_each_other_over_udp(place: &Place) -> Result<()> {
+    call_each_other(place, Transport::Udp).await
+}
+
+pub(crate) async fn a_browser_and_a_phone_call_each_other_over_tcp(place: &Place) -> Result<()> {
+    call_each_other(place, Transport::Tcp).await
+}
+
+pub(crate) async fn a_browser_and_a_phone_call_each_other_over_tls(place: &Place) -> Result<()> {
+    call_each_other(place, Transport::Tls).await
+}
+
+/// The browser calls and hangs up, then the phone does.
+async fn call_each_other(place: &Place, transport: Transport) -> Result<()> {
+    let (page, mut phone) = both(place, transport).await?;
+    browser_calls(&page, &mut phone).await?;
+    page_and_phone_talk(&page, &phone, 0).await?;
+    page.click("call-hangup").await?;
+    phone.event("CALL_CLOSED").await?;
+    page.state(&["ended"]).await?;
+    place.engine_is_empty().await?;
+
+    let before = beeps(&phone);
+    phone.dial(&format!("sip:alice@{DOMAIN}")).await?;
+    page.state(&["ringing"]).await?;
+    page.click("call-answer").await?;
+    phone.event("CALL_ESTABLISHED").await?;
+    page.state(&["up"]).await?;
+    page_and_phone_talk(&page, &phone, before).await?;
+    phone.hang_up().await?;
+    page.state(&["ended"]).await?;
+    place.engine_is_empty().await
+}
+
+pub(crate) async fn the_called_side_hangs_up(place: &Place) -> Result<()> {
+    let (page, mut phone) = both(place, Transport::Udp).await?;
+    browser_calls(&page, &mut phone).await?;
+    talks(&page, 1).await?;
+    phone.hang_up().await?;
+    page.state(&["ended"]).await?;
+    place.engine_is_empty().await?;
+
+    phone.dial(&format!("sip:alice@{DOMAIN}")).await?;
+    page.state(&["ringing"]).await?;
+    page.click("call-answer").await?;
+    phone.event("CALL_ESTABLISHED").await?;
+    talks(&page, 1).await?;
+    page.click("call-hangup").await?;
+    phone.event("CALL_CLOSED").await?;
+    place.engine_is_empty().await
+}
+
+pub(crate) async fn keys_mute_and_hold_work_over_udp(place: &Place) -> Result<()> {
+    keys_mute_and_hold(place, Transport::Udp).await
+}
+
+pub(crate) async fn keys_mute_and_hold_work_over_tcp(place: &Place) -> Result<()> {
+    keys_mute_and_hold(place, Transport::Tcp).await
+}
+
+pub(crate) async fn keys_mute_and_hold_work_over_tls(place: &Place) -> Result<()> {
+    keys_mute_and_hold(place, Transport::Tls).await
+}
+
+/// Hold comes last: with the first re-INVITE the phone's recording ends.
+async fn keys_mute_and_hold(place: &Place, transport: Transport) -> Result<()> {
+    let (page, mut phone) = both(place, transport).await?;
+    browser_calls(&page, &mut phone).await?;
+    sound::phone_hears_browser(&phone, 0).await?;
+    keys_reach_the_phone(&page, &mut phone).await?;
+    a_muted_browser_is_silent(&page, &phone).await?;
+    the_browser_holds(&page, &mut phone).await?;
+    the_phone_holds(&page, &mut phone).await?;
+    page.click("call-hangup").await?;
+    phone.event("CALL_CLOSED").await?;
+    place.engine_is_empty().await
+}
+
+async fn keys_reach_the_phone(page: &Page, phone: &mut Phone) -> Result<()> {
+    page.click("call-keypad").await?;
+    for key in ["dtmf-1", "dtmf-9", "dtmf-hash", "dtmf-star", "dtmf-0"] {
+        page.click(key).await?;
+    }
+    // RFC 4733: baresip tells of telephone events in RTP; what comes in INFO it does not show as an event.
+    let keys = phone.keys(5).await?;
+    ensure!(keys == "19#*0", "the phone received {keys:?}");
+    page.click("call-keypad").await
+}
+
+async fn a_muted_browser_is_silent(page: &Page, phone: &Phone) -> Result<()> {
+    page.click("call-mute").await?;
+    page.wait_for("document.querySelector('[data-testid=call]').dataset.muted === 'true'")
+        .await?;
+    sound::phone_hears_no_beep(phone).await?;
+    sound::hears(page, 1).await?;
+    let before = beeps(phone);
+    page.click("call-mute").await?;
+    sound::phone_hears_browser(phone, before).await
+}
+
+async fn the_browser_holds(page: &Page, phone: &mut Phone) -> Result<()> {
+    page.click("call-hold").await?;
+    hold_is(page, "local").await?;
+    sound::receives_no_more(page).await?;
+    page.click("call-hold").await?;
+    hold_is(page, "none").await?;
+    phone.receives_more(50).await?;
+    talks(page, 1).await
+}
+
+async fn the_phone_holds(page: &Page, phone: &mut Phone) -> Result<()> {
+    phone.hold().await?;
+    hold_is(page, "remote").await?;
+    phone.receives_no_more().await?;
+    phone.resume().await?;
+    hold_is(page, "none").await?;
+    phone.receives_more(50).await?;
+    talks(page, 1).await
+}
+
+/// Waits until the page says who holds.
+pub(crate) async fn hold_is(page: &Page, who: &str) -> Result<()> {
+    let expression =
+        format!("document.querySelector('[data-testid=call]').dataset.hold === '{who}'");
+    page.wait_for(&expression).await.map(drop)
+}
+
+async fn both(place: &Place, transport: Transport) -> Result<(Page, Phone)> {
+    let (page, phone) = tokio::join!(place.page("alice"), place.phone("desk1", transport));
+    Ok((page?, phone?))
+}
+
+async fn browser_calls(page: &Page, phone: &mut Phone) -> Result<()> {
+    dial(page, "desk1").await?;
+    phone.event("CALL_ESTABLISHED").await?;
+    page.state(&["up"]).await.map(drop)
+}

@@ -1,0 +1,132 @@
+//! Calls between real peers, with audio proven at both ends: browsers over WSS, desk phones over UDP, TCP and TLS, SIPp.
+//!
+//! Each test has a gateway and an RTPEngine of its own ([`place`]) and so runs beside the others; all share one Chromium. When
+//! all have ended, one check says that no gateway holds a transaction any more: 40 s once, not for each test.
+
+mod browsers;
+mod desk;
+mod place;
+mod sound;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use causeway_tests::wait;
+use libtest_mimic::{Arguments, Trial};
+use place::{Place, SharedBrowser};
+use tokio::runtime::{Handle, Runtime};
+
+/// Tests at once unless `--test-threads` says otherwise: they wait more than they work.
+const AT_ONCE: usize = 4;
+/// RFC 3261's longest timer that may be running is 64*T1, 32 s, plus what a sweep may take.
+const TRANSACTIONS_END: Duration = Duration::from_secs(40);
+
+/// What the tests share.
+struct Stage {
+    runtime: Handle,
+    browser: Arc<SharedBrowser>,
+    /// Every place where calls were made.
+    places: Mutex<Vec<Arc<Place>>>,
+}
+
+impl Stage {
+    /// A test in a place of its own on this address.
+    fn trial<T>(self: &Arc<Self>, name: &str, host: IpAddr, test: T) -> Trial
+    where
+        T: AsyncFn(&Place) -> Result<()> + Send + 'static,
+    {
+        let stage = self.clone();
+        let run = async move || {
+            let place = Arc::new(Place::start(host, stage.browser.clone()).await?);
+            stage.places().push(place.clone());
+            test(&place).await.with_context(|| place.logs())
+        };
+        let runtime = self.runtime.clone();
+        Trial::test(name, move || Ok(runtime.block_on(run()).map_err(said)?))
+    }
+
+    fn places(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Place>>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The check after all tests.
+    async fn nothing_is_left(&self) -> Result<()> {
+        let places = self.places().clone();
+        let left = async || {
+            let mut left = 0;
+            for place in &places {
+                left += place.transactions().await?;
+            }
+            anyhow::Ok(left)
+        };
+        wait::until_async(TRANSACTIONS_END, async || {
+            left().await.is_ok_and(|left| left == 0)
+        })
+        .await;
+        match left().await? {
+            0 => Ok(()),
+            left => bail!("{left} transactions are left {TRANSACTIONS_END:?} after the last test"),
+        }
+    }
+}
+
+/// Every cause, without a backtrace: it would show the runner.
+fn said(error: anyhow::Error) -> String {
+    error.chain().map(|cause| format!("{cause}\n")).collect()
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    let Ok(runtime) = Runtime::new() else {
+        return ExitCode::FAILURE;
+    };
+    let stage = Arc::new(Stage {
+        runtime: runtime.handle().clone(),
+        browser: Arc::default(),
+        places: Mutex::default(),
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials(&stage));
+    if conclusion.has_failed() || arguments.list || stage.places().is_empty() {
+        return conclusion.exit_code();
+    }
+    let checked = stage.clone();
+    let check = Trial::test(
+        "no_transaction_is_left_40_s_after_the_last_test",
+        move || {
+            Ok(checked
+                .runtime
+                .block_on(checked.nothing_is_left())
+                .map_err(said)?)
+        },
+    );
+    // Whatever was filtered, this follows what ran.
+    libtest_mimic::run(&Arguments::default(), vec![check]).exit_code()
+}
+
+/// Names each test by module and function, and says where it takes place.
+macro_rules! trials {
+    ($stage:expr, $host:expr, $($module:ident::$test:ident),+ $(,)?) => {
+        [$($stage.trial(concat!(stringify!($module), "::", stringify!($test)), $host.into(), $module::$test)),+]
+    };
+}
+
+fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
+    let v4 = trials![
+        stage,
+        Ipv4Addr::LOCALHOST,
+        desk::a_browser_and_a_phone_call_each_other_over_udp,
+        desk::a_browser_and_a_phone_call_each_other_over_tcp,
+        desk::a_browser_and_a_phone_call_each_other_over_tls,
+        desk::the_called_side_hangs_up,
+        desk::keys_mute_and_hold_work_over_udp,
+        desk::keys_mute_and_hold_work_over_tcp,
+        desk::keys_mute_and_hold_work_over_tls,
+        browsers::two_browsers_call_each_other,
+        browsers::two_browsers_mute_and_hold_each_other,
+    ];
+    v4.into_iter().collect()
+}

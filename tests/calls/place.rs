@@ -1,0 +1,162 @@
+//! Where a test's calls take place: a gateway that is edge and registrar at once with listeners of every kind, beside an
+//! RTPEngine of its own. Both stay after the test, for the check that comes after all of them.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use causeway_tests::baresip::{Account, Encryption, Phone, Transport};
+use causeway_tests::browser::{Browser, Page};
+use causeway_tests::gateway::Gateway;
+use causeway_tests::rtpengine::RtpEngine;
+use causeway_tests::scene::{DOMAIN, PASSWORD, registered};
+use causeway_tests::{http, ports};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+/// Who may register: pages, desk phones, and what SIPp plays.
+const USERS: [&str; 6] = ["alice", "bob", "desk1", "desk2", "echo", "sipp"];
+/// How long RTPEngine may take to forget a call after the call has ended for both sides.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// Of RTPEngine's log, when a test has failed.
+const LINES: usize = 30;
+
+/// One Chromium for all tests; each page has a context of its own in it.
+#[derive(Debug, Default)]
+pub(crate) struct SharedBrowser(OnceCell<Browser>);
+
+impl SharedBrowser {
+    pub(crate) async fn get(&self) -> Result<&Browser> {
+        self.0.get_or_try_init(Browser::start).await
+    }
+}
+
+/// A gateway and its RTPEngine.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) gateway: Gateway,
+    pub(crate) engine: RtpEngine,
+    /// UDP and TCP.
+    pub(crate) sip: SocketAddr,
+    tls: SocketAddr,
+    wss: SocketAddr,
+    admin: SocketAddr,
+    browser: Arc<SharedBrowser>,
+}
+
+impl Place {
+    /// Starts both on one loopback address.
+    pub(crate) async fn start(host: IpAddr, browser: Arc<SharedBrowser>) -> Result<Self> {
+        let engine = RtpEngine::start_at(&[host]).await?;
+        let [sip, tls, wss, admin] = [(); 4].map(|()| SocketAddr::new(host, ports::free()));
+        let mut config = format!(
+            "[node]\ndata_dir = \"@FOLDER@/data\"\nworkers = 1\n\
+             [admin]\nlisten = \"{admin}\"\n\
+             [media]\nrtpengine = \"{}\"\n\
+             [listen.phones]\nudp = \"{sip}\"\ntcp = \"{sip}\"\ntls = \"{tls}\"\n\
+             [listen.browsers]\nwss = \"{wss}\"\npage = true\n",
+            engine.ng
+        );
+        for listener in ["phones", "browsers"] {
+            write!(
+                config,
+                "[listen.{listener}.certificate]\nchain = \"@FOLDER@/certificate.pem\"\nkey = \"@FOLDER@/key.pem\"\n"
+            )?;
+        }
+        for user in USERS {
+            write!(
+                config,
+                "[[domain.\"{DOMAIN}\".users]]\nname = \"{user}\"\npassword = \"{PASSWORD}\"\n"
+            )?;
+        }
+        let gateway = Gateway::start(&config).await?;
+        Ok(Place {
+            gateway,
+            engine,
+            sip,
+            tls,
+            wss,
+            admin,
+            browser,
+        })
+    }
+
+    /// A user's desk phone over UDP, which answers at once and speaks 440 Hz.
+    pub(crate) fn account<'a>(&self, user: &'a str) -> Account<'a> {
+        Account::new(user, DOMAIN, PASSWORD, self.sip)
+    }
+
+    /// A user's desk phone over this transport, registered.
+    pub(crate) async fn phone(&self, user: &str, transport: Transport) -> Result<Phone> {
+        let account = match transport {
+            Transport::Udp | Transport::Tcp => Account {
+                transport,
+                ..self.account(user)
+            },
+            Transport::Tls => Account {
+                transport,
+                server: self.tls,
+                trust: Some(self.gateway.certificate()),
+                encryption: Encryption::None,
+                ..self.account(user)
+            },
+        };
+        Phone::start_registered(&account).await
+    }
+
+    /// The page over HTTPS, its user signed in over WSS and registered.
+    pub(crate) async fn page(&self, user: &str) -> Result<Page> {
+        // The port tells this test's page from one of the same user in another test.
+        let name = format!("{user}-{}", self.wss.port());
+        let browser = self.browser.get().await?;
+        let page = browser
+            .open(&name, &format!("https://{}/", self.wss))
+            .await?;
+        page.wait_for("document.querySelector('#account').open")
+            .await?;
+        for (field, value) in [
+            ("account-user", user),
+            ("account-password", PASSWORD),
+            ("account-domain", DOMAIN),
+        ] {
+            page.fill(field, value).await?;
+        }
+        page.click("account-submit").await?;
+        registered(&page).await?;
+        Ok(page)
+    }
+
+    /// No call is left at RTPEngine.
+    pub(crate) async fn engine_is_empty(&self) -> Result<()> {
+        self.engine.empty_within(AT_ONCE).await
+    }
+
+    /// How many transactions the gateway holds.
+    pub(crate) async fn transactions(&self) -> Result<u64> {
+        let (status, body) = http::get(self.admin, "/status").await?;
+        if status != 200 {
+            bail!("/status answers {status}");
+        }
+        let figures: Value = serde_json::from_str(&body).context("/status is not JSON")?;
+        figures["transactions"]
+            .as_u64()
+            .context("/status does not count transactions")
+    }
+
+    /// The ends of the logs of both.
+    pub(crate) fn logs(&self) -> String {
+        let engine = self.engine.process.log();
+        // A ping a second would leave no room for anything else.
+        let engine: Vec<&str> = engine
+            .lines()
+            .filter(|line| !line.contains("'ping'"))
+            .collect();
+        format!(
+            "--- the end of the gateway's log\n{}\n--- the end of RTPEngine's log\n{}\n---",
+            self.gateway.process.log_tail(),
+            engine[engine.len().saturating_sub(LINES)..].join("\n")
+        )
+    }
+}
