@@ -11,7 +11,9 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use causeway::transport::{CloseReason, Handler, Listener, Settings, Transports, raise_open_files, tls};
+use causeway::transport::{
+    CloseReason, Handler, Listener, Settings, Transports, raise_open_files, tls,
+};
 use futures_util::{SinkExt, StreamExt};
 use proxy::flow::{Flow, ListenerId};
 use rustls::pki_types::ServerName;
@@ -44,7 +46,9 @@ impl Handler for Echo {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let count = arguments.get(1).map_or(Ok(2000), |count| count.parse())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     match (arguments.get(2), arguments.get(3)) {
         (Some(to), Some(root)) => runtime.block_on(clients(count, to.parse()?, Path::new(root))),
         _ => measure(count, &runtime),
@@ -72,7 +76,12 @@ fn measure(count: usize, runtime: &tokio::runtime::Runtime) -> Result<()> {
     let mut words = BufReader::new(child.stdout.take().context("it is piped")?).lines();
     let mut input = child.stdin.take().context("it is piped")?;
     let mut before = 0;
-    for step in ["a few, to warm up", "all connected", "a short message each", "60 KB each"] {
+    for step in [
+        "a few, to warm up",
+        "all connected",
+        "a short message each",
+        "60 KB each",
+    ] {
         words.next().context("the clients ended early")??;
         let rss = resident()?;
         if before == 0 {
@@ -80,7 +89,10 @@ fn measure(count: usize, runtime: &tokio::runtime::Runtime) -> Result<()> {
         }
         let each = rss.saturating_sub(before) as f64 / 1024.0 / count as f64;
         let open = transports.counters().open(Transport::Wss);
-        println!("{step:22} open {open:5}  RSS {:7} KiB  {each:5.1} KiB a connection", rss / 1024);
+        println!(
+            "{step:22} open {open:5}  RSS {:7} KiB  {each:5.1} KiB a connection",
+            rss / 1024
+        );
         writeln!(input, "go on")?;
     }
     child.wait()?;
@@ -93,7 +105,10 @@ fn resident() -> Result<u64> {
     // What the allocator holds back for a second is not the connections'.
     std::thread::sleep(std::time::Duration::from_secs(3));
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("VmRSS")?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib * 1024)
 }
@@ -116,8 +131,12 @@ async fn clients(count: usize, to: SocketAddr, root: &Path) -> Result<()> {
         let name = ServerName::try_from("127.0.0.1")?;
         let stream = connector.connect(name, stream).await?;
         let mut request = "wss://127.0.0.1/".into_client_request()?;
-        request.headers_mut().insert("Sec-WebSocket-Protocol", "sip".parse()?);
-        let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
+        request
+            .headers_mut()
+            .insert("Sec-WebSocket-Protocol", "sip".parse()?);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(4096)
+            .write_buffer_size(0);
         let (page, _) = client_async_with_config(request, stream, Some(config)).await?;
         pages.push(page);
     }

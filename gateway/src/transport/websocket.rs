@@ -92,7 +92,7 @@ impl Page<'_> {
                 Poll::Ready(Err(error)) => return Poll::Ready(reason_of(&error)),
             };
             if !blocked && self.give_back() {
-                // The new wrap has not looked at the socket yet, so nothing would wake it.
+                // So that the socket wakes the new wrap, and not what is left of the old one.
                 if let Poll::Ready(reason) = self.poll_read(cx) {
                     return Poll::Ready(reason);
                 }
