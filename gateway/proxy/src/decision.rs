@@ -50,8 +50,8 @@ pub struct Facts {
     pub sender: Option<Sender>,
     /// Where the called user can be reached, if it was asked.
     pub bindings: Option<Bindings>,
-    /// Where the host of a URI is, if it was asked.
-    pub addresses: Option<Vec<SocketAddr>>,
+    /// Where the hosts are that were asked about; an empty list for one that has no address.
+    pub addresses: Vec<(String, Vec<SocketAddr>)>,
 }
 
 /// The answer to [`Question::Sender`].

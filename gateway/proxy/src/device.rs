@@ -8,6 +8,7 @@ use sip::{Edited, Header, Method, NameAddr, Uri};
 use siphasher::sip::SipHasher13;
 
 use crate::decision::Device;
+use crate::site::Site;
 
 /// The device of `user@host` that registered this instance-id, or this Contact URI.
 pub fn of(address_of_record: &[u8], instance: Option<&[u8]>, contact: &[u8]) -> Device {
@@ -25,19 +26,41 @@ fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
 }
 
-/// The device that a REGISTER with one Contact registers; `None` for `*` and for no Contact.
-pub fn of_register(request: &Edited) -> Option<Device> {
+/// The devices that a REGISTER speaks of, one for each Contact; none for `*`.
+pub fn all_of_register(request: &Edited, site: &Site) -> Vec<Device> {
+    contacts(request, site).map_or_else(Vec::new, |contacts| contacts.map(|(device, _)| device).collect())
+}
+
+/// The device that a REGISTER registers: of several Contacts the first that is not removed, for a phone that changed its
+/// address removes the old one in the same request. `None` for `*` and for no Contact.
+pub fn of_register(request: &Edited, site: &Site) -> Option<Device> {
     if request.method() != Method::Register {
         return None;
     }
-    let to = request.to()?;
-    let uri = Uri::parse(to.uri)?;
-    let mut aor = uri.user_decoded().into_owned();
-    aor.push(b'@');
-    aor.extend(uri.host.to_ascii_lowercase());
-    let contact = NameAddr::parse(request.values(Header::Contact).next()?)?;
-    if contact.uri == b"*" {
-        return None;
-    }
-    Some(of(&aor, contact.param(b"+sip.instance").flatten(), contact.uri))
+    let mut found = contacts(request, site)?.peekable();
+    let (first, _) = *found.peek()?;
+    let stays = found.find(|(_, expires)| *expires != Some(0));
+    Some(stays.map_or(first, |(device, _)| device))
+}
+
+/// For how many seconds the answer to a REGISTER says that `device` is registered: it lists the user's other devices too.
+/// `None` when it is not.
+pub fn expires(response: &Edited, device: Device, site: &Site) -> Option<u64> {
+    let by_header = response.header(Header::Expires).and_then(number);
+    let mine = contacts(response, site)?.filter(|(other, _)| *other == device);
+    mine.filter_map(|(_, expires)| expires.or(by_header)).max()
+}
+
+/// The device of each Contact, and its `expires`.
+fn contacts<'m>(message: &'m Edited, site: &Site) -> Option<impl Iterator<Item = (Device, Option<u64>)> + 'm> {
+    let aor = site.address_of_record(&Uri::parse(message.to()?.uri)?);
+    let contacts = message.values(Header::Contact).filter_map(NameAddr::parse).filter(|contact| contact.uri != b"*");
+    Some(contacts.map(move |contact| {
+        let device = of(&aor, contact.param(b"+sip.instance").flatten(), contact.uri);
+        (device, contact.param(b"expires").flatten().and_then(number))
+    }))
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.trim().parse().ok()
 }

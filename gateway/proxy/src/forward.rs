@@ -197,13 +197,11 @@ pub(crate) fn hop_of_uri(value: &[u8], context: &Context<'_>, facts: &Facts) -> 
     if let Some(ip) = uri.ip() {
         return Ok(Hop::Server { transport, address: SocketAddr::new(ip, port) });
     }
-    match &facts.addresses {
-        None => Err(Box::new(Decision::Ask(Question::Address {
-            host: String::from_utf8_lossy(uri.host).into_owned(),
-            port,
-        }))),
-        Some(addresses) => match addresses.first() {
-            Some(address) => Ok(Hop::Server { transport, address: *address }),
+    let host = String::from_utf8_lossy(uri.host).to_ascii_lowercase();
+    match facts.addresses.iter().find(|(asked, _)| *asked == host) {
+        None => Err(Box::new(Decision::Ask(Question::Address { host, port }))),
+        Some((_, addresses)) => match addresses.first() {
+            Some(address) => Ok(Hop::Server { transport, address: SocketAddr::new(address.ip(), port) }),
             None => refuse(Reason::Unresolvable),
         },
     }
@@ -297,7 +295,7 @@ pub fn seal(forward: &Forward, media: Media, context: &Context<'_>) -> Option<Se
         transaction: forward.identity,
         listener: forward.source.listener.0,
         source: forward.source.address(),
-        device: device::of_register(&forward.request).map(|device| device.0),
+        device: device::of_register(&forward.request, context.site).map(|device| device.0),
     });
     let branch = format!("{MAGIC_COOKIE}{}", context.sealer.seal(&token, Some(&call_id), context.now_unix));
     let transport = match &forward.hop {

@@ -162,8 +162,7 @@ fn initial(
         let pass = if side == Side::Device { Pass::Up } else { Pass::Down };
         return Ok(decide_state(vec![forward::prepare(routed.request, hop, pass, flow, context)?], context));
     }
-    let route = context.site.routes.iter().find(|route| route.matches(side, request.method().as_bytes(), &uri));
-    match route.map(|route| &route.to) {
+    match context.site.route(flow, request.method().as_bytes(), &uri) {
         Some(To::Reject(status)) => refuse(Reason::Configured(*status)),
         Some(To::Group(group)) => to_group(routed, *group, side, flow, context),
         Some(To::Lookup) | None => lookup(routed, request, &uri, flow, context, facts),
@@ -183,8 +182,7 @@ fn register(mut routed: Routed, uri: &Uri<'_>, flow: &Flow, context: &Context<'_
     if serves {
         return Ok(Decision::Register(Box::new(routed.request)));
     }
-    let route = context.site.routes.iter().find(|route| route.matches(side, b"REGISTER", uri));
-    match route.map(|route| &route.to) {
+    match context.site.route(flow, b"REGISTER", uri) {
         Some(To::Group(group)) => to_group(routed, *group, side, flow, context),
         Some(To::Reject(status)) => refuse(Reason::Configured(*status)),
         Some(To::Lookup) | None => refuse(Reason::NotServed),
@@ -218,7 +216,7 @@ fn lookup(
     let site = context.site;
     let by_name = site.serves(uri) || !site.domains.is_empty() && site.names_us(uri);
     let question = match (by_name, uri.user) {
-        (true, Some(_)) => Question::Bindings(address_of_record(uri, site)),
+        (true, Some(_)) => Question::Bindings(site.address_of_record(uri)),
         (true, None) => return refuse(Reason::NoUser),
         // SIGNALLING §5: a Contact is quoted by others.
         (false, _) if !site.domains.is_empty() => Question::Contact(request.uri().to_vec()),
@@ -239,18 +237,6 @@ fn lookup(
         }
     }
     if forwards.is_empty() { refuse(Reason::NotRegistered) } else { Ok(decide_state(forwards, context)) }
-}
-
-/// `user@host` as the location service keeps it: escapes undone, host in lower case; a name of ours counts as the
-/// domain when there is only one.
-fn address_of_record(uri: &Uri<'_>, site: &crate::site::Site) -> Vec<u8> {
-    let mut key = uri.user_decoded().into_owned();
-    key.push(b'@');
-    match site.domains.iter().next() {
-        Some(only) if !site.serves(uri) && site.domains.len() == 1 => key.extend_from_slice(only.as_bytes()),
-        _ => key.extend(uri.host.to_ascii_lowercase()),
-    }
-    key
 }
 
 /// A copy for one device, or `None` when its flow is gone.

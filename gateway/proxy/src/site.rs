@@ -1,12 +1,13 @@
 //! What this node is and whom it knows, as far as a decision needs it: built from the configuration, fixed until a
 //! reload.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use sip::{Transport, Uri};
 
-use crate::flow::ListenerId;
+use crate::flow::{Flow, ListenerId};
 
 /// Towards whom a listener faces. Trust follows the listener and its access list, never a header (DESIGN §9).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,6 +86,10 @@ pub struct Group {
 pub struct Match {
     /// From devices (`Some(Device)`), from the core, or either.
     pub side: Option<Side>,
+    /// Only by these listeners; empty for all.
+    pub listeners: Vec<ListenerId>,
+    /// Only from the addresses of this group's members. Their ports do not count: a stream is opened from any.
+    pub group: Option<usize>,
     /// Only these methods, if any are named.
     pub methods: Vec<String>,
     /// Only request-URIs of these domains, if any are named.
@@ -117,19 +122,17 @@ pub struct Route {
     pub to: To,
 }
 
-impl Route {
-    /// True when the rule is for this request.
-    pub fn matches(&self, side: Side, method: &[u8], uri: &Uri<'_>) -> bool {
-        let when = &self.when;
-        when.side.is_none_or(|wanted| wanted == side)
-            && (when.methods.is_empty() || when.methods.iter().any(|name| name.as_bytes() == method))
-            && (when.domains.is_empty()
-                || when.domains.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(uri.host)))
-            && when.takes_user(&uri.user_decoded())
-    }
-}
-
 impl Match {
+    fn takes_source(&self, flow: &Flow, site: &Site) -> bool {
+        let is_member = |group: usize| {
+            let members = site.groups.get(group).map_or(&[][..], |group| &group.members);
+            members.iter().flat_map(|member| &member.addresses).any(|at| at.ip() == flow.peer.ip().to_canonical())
+        };
+        self.side.is_none_or(|wanted| wanted == site.side(flow.listener))
+            && (self.listeners.is_empty() || self.listeners.contains(&flow.listener))
+            && self.group.is_none_or(is_member)
+    }
+
     fn takes_user(&self, user: &[u8]) -> bool {
         self.user.as_ref().is_none_or(|wanted| wanted.as_bytes() == user)
             && self.prefix.as_ref().is_none_or(|prefix| user.starts_with(prefix.as_bytes()))
@@ -144,8 +147,8 @@ pub struct Site {
     pub node: u16,
     /// Where we receive; a `ListenerId` is an index here.
     pub listeners: Vec<Listener>,
-    /// Further names that mean us (hosts, lower case).
-    pub aliases: HashSet<String>,
+    /// Other names of our domains: from the alias to the domain, both in lower case.
+    pub aliases: HashMap<String, String>,
     /// Domains that our own registrar serves (lower case); empty in the edge role.
     pub domains: HashSet<String>,
     /// Gateway groups.
@@ -177,12 +180,13 @@ impl Site {
         let port_is_ours = |listener: &Listener| {
             uri.port.is_none_or(|port| port == listener.port || port == listener.bind.port())
         };
-        if self.aliases.contains(bare) || self.domains.contains(bare) {
+        if self.domain_of(bare.as_bytes()).is_some() {
             return uri.port.is_none() || self.listeners.iter().any(port_is_ours);
         }
         let address = bare.parse::<IpAddr>().ok();
         self.listeners.iter().any(|listener| {
             let host_is_ours = listener.host.eq_ignore_ascii_case(bare)
+                || address.is_some_and(|address| listener.host.parse() == Ok(address))
                 || address.is_some_and(|address| listener.bind.ip() == address)
                 || address.is_some_and(|a| listener.bind.ip().is_unspecified() && a.is_loopback());
             host_is_ours && port_is_ours(listener)
@@ -191,8 +195,39 @@ impl Site {
 
     /// True when our registrar serves the host of this URI.
     pub fn serves(&self, uri: &Uri<'_>) -> bool {
-        let host = String::from_utf8_lossy(uri.host).to_ascii_lowercase();
-        self.domains.contains(host.as_str())
+        self.domain_of(uri.host).is_some()
+    }
+
+    /// The domain of ours that a host means, by its own name or an alias.
+    pub fn domain_of(&self, host: &[u8]) -> Option<&str> {
+        let host = String::from_utf8_lossy(host).to_ascii_lowercase();
+        let name = self.aliases.get(host.as_str()).map_or(host.as_str(), String::as_str);
+        self.domains.get(name).map(String::as_str)
+    }
+
+    /// `user@domain` as the location service keeps it: escapes undone, the domain by its own name in lower case. A name of
+    /// ours that is no domain counts as the domain when there is only one.
+    pub fn address_of_record(&self, uri: &Uri<'_>) -> Vec<u8> {
+        let mut key = uri.user_decoded().into_owned();
+        key.push(b'@');
+        let only = || self.domains.iter().next().filter(|_| self.domains.len() == 1 && self.names_us(uri));
+        match self.domain_of(uri.host).or_else(|| only().map(String::as_str)) {
+            Some(domain) => key.extend_from_slice(domain.as_bytes()),
+            None => key.extend(uri.host.to_ascii_lowercase()),
+        }
+        key
+    }
+
+    /// The rule for what is in no dialog: the first that matches.
+    pub fn route(&self, flow: &Flow, method: &[u8], uri: &Uri<'_>) -> Option<&To> {
+        let takes = |when: &Match| {
+            when.takes_source(flow, self)
+                && (when.methods.is_empty() || when.methods.iter().any(|name| name.as_bytes() == method))
+                && (when.domains.is_empty()
+                    || when.domains.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(uri.host)))
+                && when.takes_user(&dialled(uri))
+        };
+        self.routes.iter().find(|route| takes(&route.when)).map(|route| &route.to)
     }
 
     /// The group and member that a URI names, by host or address and port.
@@ -216,5 +251,17 @@ impl Site {
         self.listeners.iter().find(|listener| {
             listener.side == side && listener.transport == transport && listener.bind.is_ipv4() == to.is_ipv4()
         })
+    }
+}
+
+/// Whom a request-URI calls: its user, or the number of a `tel` URI (RFC 3966 §3).
+fn dialled<'u>(uri: &Uri<'u>) -> Cow<'u, [u8]> {
+    if uri.scheme.eq_ignore_ascii_case(b"tel") {
+        let number = uri.opaque.split(|byte| *byte == b';').next();
+        return Cow::Borrowed(number.unwrap_or_default());
+    }
+    match uri.user {
+        Some(user) => sip::uri::decode(user),
+        None => Cow::Borrowed(b""),
     }
 }

@@ -33,17 +33,13 @@ impl Engine {
         }
         let transaction = self.begin(&flow, request);
         Outcome::wait(async move {
-            let device = device::of_register(&edited);
+            let devices = device::all_of_register(&edited, &me.site);
             let Ok(with_path) = Message::parse(edited.to_bytes(), &me.limits) else { return };
             let registered = registrar.register(&with_path, tag.as_bytes(), super::now()).await;
-            if let (200, Some(device)) = (registered.status, device) {
-                match registered.expires {
-                    Some(expires) if !expires.is_zero() => me.index.learn(device, flow, expires),
-                    Some(_) => me.index.forget(device),
-                    None => {}
-                }
-            }
             let bytes = registered.response.to_bytes();
+            if let (200, Ok(response)) = (registered.status, Message::parse(bytes.clone(), &me.limits)) {
+                me.learn(&devices, &Edited::new(response), &flow);
+            }
             me.server_input(&transaction, ServerInput::Respond { status: registered.status, bytes });
         })
     }

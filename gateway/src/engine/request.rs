@@ -105,7 +105,8 @@ impl Engine {
         Outcome::wait(async move {
             if let Question::Address { host, port } = question {
                 let found = tokio::net::lookup_host((host.as_str(), port)).await;
-                facts.addresses = Some(found.map(Iterator::collect).unwrap_or_default());
+                let found = found.map(Iterator::collect).unwrap_or_default();
+                facts.addresses.push((host, found));
             }
             if let Outcome::Wait(rest) = me.decide(&flow, request, Some(transaction), facts) {
                 rest.await;

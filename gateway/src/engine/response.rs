@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use proxy::response::{Onward, pass_on};
-use proxy::{Device, Flow, Flows, Reason};
+use proxy::{Device, Flow, Flows, Reason, device};
 use sip::transaction::NonInviteClientInput;
-use sip::{Header, Message, Method, NameAddr};
+use sip::{Edited, Message, Method};
 
 use super::transaction::ClientInput;
 use super::{Engine, Outcome};
@@ -107,19 +107,18 @@ impl Engine {
         else {
             return;
         };
-        let device = Device(device);
-        let expires = response.values(Header::Contact).filter_map(expires_of).max();
-        let by_header = response.header(Header::Expires).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-        match (expires.or(by_header), self.index.flow(onward.listener, onward.source)) {
-            (Some(seconds), Some(flow)) if seconds > 0 => {
-                self.index.learn(device, flow, Duration::from_secs(seconds));
-            }
-            _ => self.index.forget(device),
+        if let Some(flow) = self.index.flow(onward.listener, onward.source) {
+            self.learn(&[Device(device)], response, &flow);
         }
     }
-}
 
-fn expires_of(contact: &[u8]) -> Option<u64> {
-    let value = NameAddr::parse(contact)?.param(b"expires").flatten()?.to_vec();
-    std::str::from_utf8(&value).ok()?.parse().ok()
+    /// These devices registered by this flow, or removed themselves: the answer says which.
+    pub(super) fn learn(&self, devices: &[Device], response: &Edited, flow: &Flow) {
+        for device in devices {
+            match device::expires(response, *device, &self.site) {
+                Some(seconds) if seconds > 0 => self.index.learn(*device, *flow, Duration::from_secs(seconds)),
+                _ => self.index.forget(*device),
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! From the configuration to what decisions need to know of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use proxy::flow::ListenerId;
@@ -21,11 +21,13 @@ pub(super) struct Described {
 pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartError> {
     let mut trust = Vec::new();
     let mut listeners = Vec::new();
-    for section in config.listen.values() {
+    let mut sections: HashMap<&str, Vec<ListenerId>> = HashMap::new();
+    for (name, section) in &config.listen {
         let side = if section.trust.is_empty() { Side::Device } else { Side::Core };
         for (transport, bind) in sockets(section) {
             let id = ListenerId(u8::try_from(listeners.len()).unwrap_or(u8::MAX));
             let (host, port) = advertised(section, bind);
+            sections.entry(name).or_default().push(id);
             listeners.push(Listener { id, side, transport, bind, host, port });
             trust.push(section.trust.clone());
         }
@@ -38,9 +40,9 @@ pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartE
     let site = Site {
         node: config.node.id,
         listeners,
-        aliases: config.domain.values().flat_map(|domain| domain.aliases.iter().map(lower)).collect(),
+        aliases: config.domain.iter().flat_map(|(name, domain)| domain.aliases.iter().map(move |alias| (lower(alias), lower(name)))).collect(),
         domains: config.domain.keys().map(lower).collect::<HashSet<_>>(),
-        routes: config.route.iter().map(|route| self::route(route, &groups)).collect(),
+        routes: config.route.iter().map(|route| self::route(route, &sections, &groups)).collect(),
         groups,
         media,
         authenticate: true,
@@ -80,19 +82,23 @@ async fn group(name: &str, group: &config::Group) -> Result<Group, StartError> {
     Ok(Group { name: name.to_owned(), members })
 }
 
-fn route(route: &config::Route, groups: &[Group]) -> Route {
-    let side = match route.from {
-        RouteFrom::Devices => Some(Side::Device),
-        RouteFrom::Listener(_) | RouteFrom::Group(_) => Some(Side::Core),
+/// `check` has seen to it that listeners and groups are there.
+fn route(route: &config::Route, sections: &HashMap<&str, Vec<ListenerId>>, groups: &[Group]) -> Route {
+    let group_of = |name: &String| groups.iter().position(|group| group.name == *name);
+    let (side, listeners, group) = match &route.from {
+        RouteFrom::Devices => (Some(Side::Device), Vec::new(), None),
+        RouteFrom::Listener(name) => (None, sections.get(name.as_str()).cloned().unwrap_or_default(), None),
+        RouteFrom::Group(name) => (Some(Side::Core), Vec::new(), group_of(name)),
     };
     let to = match &route.to {
         RouteTo::Lookup => To::Lookup,
         RouteTo::Reject(status) => To::Reject(*status),
-        // `check` has seen to it that the group is there.
-        RouteTo::Group(name) => groups.iter().position(|group| group.name == *name).map_or(To::Lookup, To::Group),
+        RouteTo::Group(name) => group_of(name).map_or(To::Lookup, To::Group),
     };
     let when = Match {
         side,
+        listeners,
+        group,
         methods: route.method.clone(),
         domains: route.domain.iter().cloned().collect(),
         user: route.user.clone(),
