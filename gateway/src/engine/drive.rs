@@ -160,6 +160,7 @@ impl Engine {
         let Some(fork) = &mut state.fork else { return };
         let actions = fork.response(index, reason.status());
         self.run_fork(transaction, state, actions, None);
+        self.session_ended_by(transaction, state, index, None);
     }
 
     /// A response of a branch is ready to go on.
@@ -176,7 +177,7 @@ impl Engine {
         }
         self.run_fork(transaction, &mut state, actions, Some(&response));
         if status >= 200 {
-            self.session_ended_by(transaction, &state, index, status);
+            self.session_ended_by(transaction, &state, index, Some(status));
         }
         self.forget_if_over(transaction, &state);
     }

@@ -192,19 +192,19 @@ impl Engine {
         self.end(&forward.request, &forward.hop, media, forward.from_called, None);
     }
 
-    /// The final response of a branch passed.
-    pub(super) fn session_ended_by(&self, transaction: &Transaction, state: &State, index: usize, status: u16) {
+    /// The final response of a branch passed, or none came and none will.
+    pub(super) fn session_ended_by(&self, transaction: &Transaction, state: &State, index: usize, status: Option<u16>) {
         let over = state.fork.as_ref().is_some_and(|fork| fork.is_answered());
         match transaction.request.method() {
             Method::Bye if over => {
                 if let Some(branch) = state.branches.get(index) {
-                    self.end(&branch.forward.request, &branch.forward.hop, branch.media, branch.forward.from_called, Some(status));
+                    self.end(&branch.forward.request, &branch.forward.hop, branch.media, branch.forward.from_called, status);
                 }
             }
-            Method::Invite if status >= 300 => {
+            Method::Invite if status.is_none_or(|status| status >= 300) => {
                 if let Some(branch) = state.branches.get(index) {
                     let hop = Hop::Flow(branch.flow);
-                    self.end(&branch.forward.request, &hop, branch.media, branch.forward.from_called, Some(status));
+                    self.end(&branch.forward.request, &hop, branch.media, branch.forward.from_called, status);
                 }
             }
             _ => {}
