@@ -7,6 +7,7 @@
 
 mod refused;
 mod stage;
+mod vanished;
 
 use causeway_tests::browser::Page;
 

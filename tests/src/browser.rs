@@ -188,6 +188,21 @@ impl Page {
             .await
     }
 
+    /// As [`wait_for`](Self::wait_for), for what takes longer than the usual 15 s.
+    pub async fn wait_for_longer(&self, expression: &str, limit: Duration) -> Result<Value> {
+        let limit = limit.as_millis() as u64;
+        self.command(
+            "waitFor",
+            json!({ "expression": expression, "timeout": limit }),
+        )
+        .await
+    }
+
+    /// Loads the page again, as its user would.
+    pub async fn reload(&self) -> Result<()> {
+        self.command("reload", json!({})).await.map(drop)
+    }
+
     /// The value of an expression.
     pub async fn eval(&self, expression: &str) -> Result<Value> {
         self.command("eval", json!({ "expression": expression }))
