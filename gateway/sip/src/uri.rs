@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::lws::{number, take_while};
+use crate::lws::{is_host, number, take_while};
 use crate::param::Params;
+use crate::word::{find, find2, has};
 
 /// A URI. For schemes other than `sip` and `sips` only `scheme` and `opaque` are filled.
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +32,10 @@ impl Uri<'_> {
     /// Reads a URI; `None` if it has no scheme, has blanks or brackets in it, or is `sip:` or `sips:` with an unreadable host or
     /// port.
     pub fn parse(text: &[u8]) -> Option<Uri<'_>> {
-        let colon = memchr::memchr(b':', text)?;
+        let colon = find(text, b':')?;
         let (scheme, opaque) = (&text[..colon], &text[colon + 1..]);
-        if !is_scheme(scheme)
-            || opaque.is_empty()
-            || opaque.iter().any(|byte| stands_in_no_uri(*byte))
-        {
+        let is_sip = is_sip(scheme);
+        if !(is_sip || is_scheme(scheme)) || opaque.is_empty() || has(opaque, stands_in_no_uri) {
             return None;
         }
         let mut uri = Uri {
@@ -49,15 +48,15 @@ impl Uri<'_> {
             headers: b"",
             opaque,
         };
-        if !uri.is_sip() {
+        if !is_sip {
             return Some(uri);
         }
         // The user may hold `?`, `;` and `/` unescaped, but no `@` (RFC 4475 §3.1.1.2, §3.1.1.9): the first one ends it.
         let mut rest = opaque;
-        if let Some(at) = memchr::memchr(b'@', opaque) {
+        if let Some(at) = find(opaque, b'@') {
             let userinfo = &opaque[..at];
             rest = &opaque[at + 1..];
-            match memchr::memchr(b':', userinfo) {
+            match find(userinfo, b':') {
                 Some(colon) => {
                     uri.user = Some(&userinfo[..colon]);
                     uri.password = Some(&userinfo[colon + 1..]);
@@ -68,9 +67,9 @@ impl Uri<'_> {
                 return None;
             }
         }
-        let (hostport, rest) = take_while(rest, |byte| byte != b';' && byte != b'?');
+        let (hostport, rest) = rest.split_at(find2(rest, b';', b'?').unwrap_or(rest.len()));
         (uri.host, uri.port) = host_and_port(hostport)?;
-        let (params, headers) = take_while(rest, |byte| byte != b'?');
+        let (params, headers) = rest.split_at(find(rest, b'?').unwrap_or(rest.len()));
         uri.params = params;
         uri.headers = headers.get(1..).unwrap_or_default();
         Some(uri)
@@ -78,7 +77,7 @@ impl Uri<'_> {
 
     /// Whether the scheme is `sip` or `sips`.
     pub fn is_sip(&self) -> bool {
-        self.scheme.eq_ignore_ascii_case(b"sip") || self.is_sips()
+        is_sip(self.scheme)
     }
 
     /// Whether the scheme is `sips`.
@@ -128,11 +127,19 @@ impl Uri<'_> {
 /// Whether each parameter of `a` has its equal in `b`. Most may be missing there; these five may not.
 fn params_agree(a: &[u8], b: &[u8]) -> bool {
     const DECISIVE: [&[u8]; 5] = [b"transport", b"user", b"ttl", b"method", b"maddr"];
-    Params::new(a).all(|(name, value)| match Params::new(b).get(name) {
-        None => !DECISIVE
-            .iter()
-            .any(|decisive| decisive.eq_ignore_ascii_case(name)),
-        Some(other) => same_without_case(value.unwrap_or_default(), other.unwrap_or_default()),
+    Params::new(a).all(|(name, value)| {
+        // One name twice is forbidden, and yet such a URI has to equal itself: a device that registers it anew is the same.
+        let mut named = Params::new(b)
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name))
+            .peekable();
+        if named.peek().is_none() {
+            return !DECISIVE
+                .iter()
+                .any(|decisive| decisive.eq_ignore_ascii_case(name));
+        }
+        named.any(|(_, other)| {
+            same_without_case(value.unwrap_or_default(), other.unwrap_or_default())
+        })
     })
 }
 
@@ -204,8 +211,8 @@ pub fn without_headers(text: &[u8]) -> &[u8] {
 
 /// Whether each `%` is followed by two hexadecimal digits.
 pub fn escapes_are_whole(text: &[u8]) -> bool {
-    memchr::memchr_iter(b'%', text)
-        .all(|at| unescape(&text[at..]).is_some_and(|(_, length)| length == 3))
+    let whole = |at: usize| unescape(&text[at..]).is_some_and(|(_, length)| length == 3);
+    !has(text, |byte| byte == b'%') || memchr::memchr_iter(b'%', text).all(whole)
 }
 
 /// Takes `host:port` apart: the host is checked for its characters, an IPv6 address (in brackets) for its form.
@@ -215,10 +222,7 @@ pub(crate) fn host_and_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
         host_ip(&text[..end])?;
         text.split_at(end)
     } else {
-        // The underscore is not in the RFC's host, and is in too many real ones.
-        take_while(text, |byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
-        })
+        take_while(text, is_host)
     };
     if host.is_empty() {
         return None;
@@ -249,6 +253,10 @@ fn ipv6(text: &str) -> Option<Ipv6Addr> {
     }
 }
 
+fn is_sip(scheme: &[u8]) -> bool {
+    scheme.eq_ignore_ascii_case(b"sip") || scheme.eq_ignore_ascii_case(b"sips")
+}
+
 fn is_scheme(text: &[u8]) -> bool {
     text.first().is_some_and(u8::is_ascii_alphabetic)
         && text
@@ -256,8 +264,9 @@ fn is_scheme(text: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
+#[inline]
 fn stands_in_no_uri(byte: u8) -> bool {
-    byte <= b' ' || matches!(byte, b'<' | b'>' | b'"' | 0x7f)
+    byte <= b' ' || byte == b'<' || byte == b'>' || byte == b'"' || byte == 0x7f
 }
 
 #[cfg(test)]
@@ -392,6 +401,8 @@ mod tests {
                 "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
                 true,
             ),
+            ("sip:a@h;x=1;x=2", "sip:a@h;x=1;x=2", true),
+            ("sip:a@h;x=1;x=2", "sip:a@h;x=1;x=3", false),
             (
                 "SIP:ALICE@AtLanTa.CoM;Transport=udp",
                 "sip:alice@AtLanTa.CoM;Transport=UDP",
