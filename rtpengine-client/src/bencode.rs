@@ -32,7 +32,8 @@ impl Default for Limits {
     }
 }
 
-/// Walks `data` once and says whether it is exactly one well-formed bencode dictionary within the limits.
+/// Walks `data` once and says whether it is exactly one bencode dictionary within the limits, every value in it complete.
+/// Whether its keys are strings, each with a value, is left to [`decode`].
 ///
 /// # Errors
 /// [`Error::TooLarge`], [`Error::TooDeep`], or [`Error::Undecodable`] for anything that is not bencode: a string that
