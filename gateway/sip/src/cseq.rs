@@ -17,16 +17,14 @@ impl CSeq<'_> {
     pub fn parse(value: &[u8]) -> Option<CSeq<'_>> {
         let (digits, rest) = take_while(trim(value), |byte| byte.is_ascii_digit());
         let method = trim_start(rest);
-        if method.len() == rest.len()
-            || method.is_empty()
-            || method.iter().any(u8::is_ascii_whitespace)
-        {
+        if method.len() == rest.len() || method.is_empty() {
             return None;
         }
-        Some(CSeq {
-            number: number(digits)?,
-            method: Method::from(method),
-        })
+        let number = number(digits)?;
+        match Method::from(method) {
+            Method::Other(name) if name.iter().any(u8::is_ascii_whitespace) => None,
+            method => Some(CSeq { number, method }),
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::hash::{Hash, Hasher};
 
+use crate::word::prefix;
+
 struct Row {
     name: &'static str,
     compact: &'static str,
@@ -26,6 +28,7 @@ macro_rules! headers {
         const HEADERS: &[Header<'static>] = &[$(Header::$variant),*];
 
         impl Header<'_> {
+            #[inline]
             pub(crate) fn id(self) -> Id {
                 match self {
                     $(Self::$variant => Id(Row8::$variant as u8),)*
@@ -113,36 +116,102 @@ pub(crate) struct Id(u8);
 
 /// Where a name may be found in the table: hash, then on to the next slot while another name is there. Made at compile time.
 const SLOTS: [u8; 256] = slots();
+/// The rows of the compact forms, by letter.
+const LETTERS: [u8; 32] = letters();
+/// The long names as numbers: comparing those is several times faster than comparing bytes.
+const WORDS: [Words; TABLE.len()] = words();
 const FREE: u8 = 0xff;
 
-const fn hash(name: &[u8]) -> u8 {
-    // Setting 0x20 makes letters lower case, and does no harm to others as long as both sides do it. With these factors no two
+/// Hashes a name by its length and its first eight bytes, given as [`prefix`] does.
+const fn hash(first: u64, length: usize) -> usize {
+    // Setting 0x20 makes letters lower case, and does no harm to others as long as both sides do it. With this factor no two
     // names of the table share a slot; a new one that does costs a step, not correctness.
-    let first = (name[0] | 0x20) as usize * 9;
-    let middle = (name[name.len() / 2] | 0x20) as usize * 17;
-    let last = (name[name.len() - 1] | 0x20) as usize * 67;
-    (name.len().wrapping_mul(213) ^ first ^ middle ^ last) as u8
+    let lower = first | (0x2020_2020_2020_2020 & mask(length));
+    (lower
+        .wrapping_add(length as u64)
+        .wrapping_mul(0xa265_6613_10b8_9bd5)
+        >> 56) as usize
+}
+
+const fn mask(length: usize) -> u64 {
+    if length < 8 {
+        (1 << (8 * length)) - 1
+    } else {
+        u64::MAX
+    }
 }
 
 const fn slots() -> [u8; 256] {
     let mut slots = [FREE; 256];
     let mut row = 0;
     while row < TABLE.len() {
-        insert(&mut slots, TABLE[row].name.as_bytes(), row as u8);
-        if !TABLE[row].compact.is_empty() {
-            insert(&mut slots, TABLE[row].compact.as_bytes(), row as u8);
+        let name = TABLE[row].name.as_bytes();
+        let mut at = hash(prefix(name, name.len()), name.len());
+        while slots[at] != FREE {
+            at = (at + 1) % slots.len();
         }
+        slots[at] = row as u8;
         row += 1;
     }
     slots
 }
 
-const fn insert(slots: &mut [u8; 256], name: &[u8], row: u8) {
-    let mut at = hash(name);
-    while slots[at as usize] != FREE {
-        at = at.wrapping_add(1);
+const fn letters() -> [u8; 32] {
+    let mut letters = [FREE; 32];
+    let mut row = 0;
+    while row < TABLE.len() {
+        if let [letter] = TABLE[row].compact.as_bytes() {
+            letters[(*letter & 0x1f) as usize] = row as u8;
+        }
+        row += 1;
     }
-    slots[at as usize] = row;
+    letters
+}
+
+/// A name of 8 to 24 bytes: the first eight, the second eight, the last eight, which overlap in most. What is shorter is in
+/// the first.
+struct Words {
+    length: usize,
+    first: u64,
+    middle: u64,
+    last: u64,
+}
+
+const fn words() -> [Words; TABLE.len()] {
+    let mut words = [const {
+        Words {
+            length: 0,
+            first: 0,
+            middle: 0,
+            last: 0,
+        }
+    }; TABLE.len()];
+    let mut row = 0;
+    while row < TABLE.len() {
+        let name = TABLE[row].name.as_bytes();
+        words[row].length = name.len();
+        words[row].first = prefix(name, name.len());
+        if name.len() > 8 {
+            words[row].last = prefix(name.split_at(name.len() - 8).1, 8);
+        }
+        if name.len() > 16 {
+            words[row].middle = prefix(name.split_at(8).1, 8);
+        }
+        row += 1;
+    }
+    words
+}
+
+impl Words {
+    /// Whether this is the name, whose first eight bytes are known.
+    #[inline]
+    fn are(&self, first: u64, name: &[u8]) -> bool {
+        let length = name.len();
+        self.first == first
+            && self.length == length
+            && (length <= 8 || self.last == prefix(&name[length - 8..], 8))
+            && (length <= 16 || self.middle == prefix(&name[8..], 8))
+    }
 }
 
 impl Id {
@@ -151,32 +220,53 @@ impl Id {
 
     /// Looks a name up, long or compact.
     pub(crate) fn of(name: &[u8]) -> Id {
-        if name.is_empty() {
+        Self::of_start(name, name.len())
+    }
+
+    /// Looks up the name that the first `length` bytes are. What stands behind them saves copying a short name to compare it.
+    #[inline]
+    pub(crate) fn of_start(text: &[u8], length: usize) -> Id {
+        if length <= 1 {
+            return match text {
+                [letter, ..] if length == 1 && letter.is_ascii_alphabetic() => {
+                    Id(LETTERS[usize::from(letter & 0x1f)])
+                }
+                _ => Id::OTHER,
+            };
+        }
+        let first = prefix(text, length);
+        let at = hash(first, length);
+        let row = SLOTS[at];
+        let (Some(words), Some(name)) = (WORDS.get(usize::from(row)), text.get(..length)) else {
             return Id::OTHER;
+        };
+        // Most senders write the name as the RFC does.
+        if words.are(first, name) {
+            return Id(row);
         }
-        let mut at = hash(name);
-        loop {
-            let row = SLOTS[usize::from(at)];
-            if row == FREE {
-                return Id::OTHER;
+        Self::spelt_otherwise(name, at)
+    }
+
+    /// Looks a long name up from this slot on, in any case.
+    #[cold]
+    fn spelt_otherwise(name: &[u8], hash: usize) -> Id {
+        let mut at = hash;
+        while let Some(known) = TABLE.get(usize::from(SLOTS[at])) {
+            if name.eq_ignore_ascii_case(known.name.as_bytes()) {
+                return Id(SLOTS[at]);
             }
-            let Row {
-                name: long,
-                compact,
-                ..
-            } = TABLE[usize::from(row)];
-            // Most senders write the name as the RFC does: comparing words first is several times faster.
-            if name == long.as_bytes()
-                || name.eq_ignore_ascii_case(long.as_bytes())
-                || name.eq_ignore_ascii_case(compact.as_bytes())
-            {
-                return Id(row);
-            }
-            at = at.wrapping_add(1);
+            at = (at + 1) % SLOTS.len();
         }
+        Id::OTHER
+    }
+
+    /// The row, for those that keep something for each of the first few.
+    pub(crate) fn row(self) -> usize {
+        usize::from(self.0)
     }
 
     /// One bit for a header in the table, none for others.
+    #[inline]
     pub(crate) fn bit(self) -> u64 {
         1u64.checked_shl(u32::from(self.0)).unwrap_or(0)
     }
@@ -197,8 +287,16 @@ impl Id {
     }
 }
 
-// A bit for each row has to fit, and a row must not be taken for a free slot.
-const _: () = assert!(TABLE.len() <= 64);
+// A bit for each row has to fit, a row must not be taken for a free slot, and a name has to fit three words.
+const _: () = {
+    assert!(TABLE.len() <= 64);
+    let mut row = 0;
+    while row < TABLE.len() {
+        assert!(TABLE[row].name.len() > 1 && TABLE[row].name.len() <= 24);
+        assert!(TABLE[row].compact.len() <= 1);
+        row += 1;
+    }
+};
 
 impl<'a> Header<'a> {
     /// Its name as its RFC writes it, or as the sender did if it is not in the table.

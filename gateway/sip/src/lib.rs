@@ -29,6 +29,7 @@ pub mod uri;
 pub mod values;
 pub mod via;
 pub mod view;
+mod word;
 
 pub use cseq::CSeq;
 pub use edit::Edited;

@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use memchr::memchr;
 use smallvec::SmallVec;
 
 use crate::header::Id;
-use crate::lws::{is_lws, number};
+use crate::lws::{is_lws, is_token_text, number};
 use crate::start_line::StartLine;
+use crate::word::{find, find2_far};
 use crate::{Header, Method, Start};
 
 /// What a message may at most have.
@@ -63,6 +63,8 @@ pub struct Message {
     present: u64,
     /// The same for each that is there more than once.
     repeated: u64,
+    /// For the first rows of the table, the index of the first line of that header: they are asked for in every message.
+    first: First,
     start: StartLine,
     /// Where the first header line starts.
     head_start: u32,
@@ -71,6 +73,10 @@ pub struct Message {
     body_start: u32,
     defects: Defects,
 }
+
+/// The index of the first line of each of the headers that head the table; [`UNKNOWN`] if there is none, or beyond what fits.
+type First = [u8; 16];
+const UNKNOWN: u8 = u8::MAX;
 
 /// One header line.
 #[derive(Clone, Copy, Debug)]
@@ -81,8 +87,6 @@ pub(crate) struct Entry {
     value_end: u32,
     name_length: u16,
     pub(crate) id: Id,
-    /// No colon, no name, or white space where the first header should be.
-    pub(crate) malformed: bool,
 }
 
 /// What the pass over the bytes saw and [`Message::check`] judges.
@@ -90,11 +94,9 @@ pub(crate) struct Entry {
 pub(crate) struct Defects {
     /// There is no empty line behind the headers.
     pub(crate) unterminated: bool,
-    /// Lines up to and with the empty one.
-    pub(crate) lines: u32,
-    /// A line ends in LF alone.
-    pub(crate) bare_lf: bool,
-    /// A line is no header.
+    /// Up to and with the empty line, a CR or LF stands alone.
+    pub(crate) bare_line_end: bool,
+    /// A line is no header: no colon, no name, no token for a name, or white space where the first header should be.
     pub(crate) malformed_line: bool,
     /// Content-Length says more than there is.
     pub(crate) body_missing: bool,
@@ -163,7 +165,7 @@ impl Message {
         if bytes.is_empty() {
             return Err(ParseError::Empty);
         }
-        let mut scan = Scan::default();
+        let mut scan = Scan::new();
         let head_start = scan.next_line(&bytes).map_or(0, |line| line.end);
         let start = StartLine::parse(&bytes[..head_start]).ok_or(ParseError::StartLine)?;
         let first_line = scan.at;
@@ -172,7 +174,7 @@ impl Message {
         let rest = bytes.len() - body_start;
         let length = scan
             .content_length
-            .and_then(|at| number(scan.entries[at].value(&bytes)))
+            .and_then(|value| number(&bytes[value]))
             .map_or(rest, |n| n as usize);
         scan.defects.body_missing = length > rest;
         bytes.truncate(body_start + length.min(rest));
@@ -181,6 +183,7 @@ impl Message {
             bytes,
             present: scan.present,
             repeated: scan.repeated,
+            first: scan.first,
             start,
             head_start: first_line as u32,
             head_end: head_end as u32,
@@ -216,28 +219,43 @@ impl Message {
 
     /// The value of the first line of that name, without white space at its ends; folds inside it stay as they are.
     pub fn header<'s>(&'s self, header: Header<'_>) -> Option<&'s [u8]> {
-        let wanted = Wanted::from(header);
-        if wanted.id != Id::OTHER && !self.has(wanted.id) {
-            return None;
-        }
-        self.entries
-            .iter()
-            .find(|entry| entry.is(wanted, &self.bytes))
+        self.entries_of(Wanted::from(header))
+            .next()
             .map(|entry| entry.value(&self.bytes))
     }
 
     /// The value of each line of that name, without white space at its ends.
     pub fn lines<'s>(&'s self, header: Header<'s>) -> impl Iterator<Item = &'s [u8]> {
-        let wanted = Wanted::from(header);
-        let entries = if wanted.id != Id::OTHER && !self.has(wanted.id) {
-            &[]
-        } else {
-            &self.entries[..]
-        };
-        entries
+        self.entries_of(Wanted::from(header))
+            .map(|entry| entry.value(&self.bytes))
+    }
+
+    #[inline]
+    fn entries_of<'s>(&'s self, wanted: Wanted<'s>) -> impl Iterator<Item = &'s Entry> {
+        self.entries[self.candidates(wanted.id)]
             .iter()
             .filter(move |entry| entry.is(wanted, &self.bytes))
-            .map(|entry| entry.value(&self.bytes))
+    }
+
+    /// Which lines may be of this header; nearly always just those that are.
+    #[inline]
+    pub(crate) fn candidates(&self, id: Id) -> Range<usize> {
+        if id == Id::OTHER {
+            return 0..self.entries.len();
+        }
+        if !self.has(id) {
+            return 0..0;
+        }
+        let first = match self.first.get(id.row()) {
+            Some(&first) if first != UNKNOWN => usize::from(first),
+            _ => return 0..self.entries.len(),
+        };
+        let end = if self.repeats(id.bit()) {
+            self.entries.len()
+        } else {
+            first + 1
+        };
+        first..end
     }
 
     /// All header lines in their order: name and value.
@@ -280,10 +298,6 @@ impl Message {
         self.head_end as usize
     }
 
-    pub(crate) fn body_start(&self) -> usize {
-        self.body_start as usize
-    }
-
     pub(crate) fn start_line(&self) -> &StartLine {
         &self.start
     }
@@ -300,37 +314,56 @@ impl Message {
 }
 
 /// The pass over the bytes.
-#[derive(Default)]
 struct Scan {
     at: usize,
     entries: SmallVec<[Entry; 32]>,
     present: u64,
     repeated: u64,
-    content_length: Option<usize>,
+    first: First,
+    /// The value of the first Content-Length.
+    content_length: Option<Range<usize>>,
     defects: Defects,
 }
 
 impl Scan {
+    fn new() -> Self {
+        Self {
+            at: 0,
+            entries: SmallVec::new(),
+            present: 0,
+            repeated: 0,
+            first: [UNKNOWN; 16],
+            content_length: None,
+            defects: Defects::default(),
+        }
+    }
+
     /// Goes over one line and gives its range without the line end. LF alone ends a line too: if it did not, the next element
     /// might see a header where we saw a value.
+    #[inline(always)]
     fn next_line(&mut self, bytes: &[u8]) -> Option<Range<usize>> {
         let start = self.at;
         if start >= bytes.len() {
             return None;
         }
-        let Some(length) = memchr(b'\n', &bytes[start..]) else {
-            self.at = bytes.len();
-            return Some(start..self.at);
-        };
-        let mut end = start + length;
-        self.at = end + 1;
-        self.defects.lines += 1;
-        if end > start && bytes[end - 1] == b'\r' {
-            end -= 1;
-        } else {
-            self.defects.bare_lf = true;
+        let mut from = start;
+        while let Some(length) = find2_far(&bytes[from..], b'\r', b'\n') {
+            let end = from + length;
+            if bytes[end] == b'\r' {
+                if bytes.get(end + 1) == Some(&b'\n') {
+                    self.at = end + 2;
+                    return Some(start..end);
+                }
+                self.defects.bare_line_end = true;
+                from = end + 1;
+            } else {
+                self.defects.bare_line_end = true;
+                self.at = end + 1;
+                return Some(start..end);
+            }
         }
-        Some(start..end)
+        self.at = bytes.len();
+        Some(start..self.at)
     }
 
     /// Indexes the header lines up to the empty line and gives its offset; `at` is then where the body starts.
@@ -344,54 +377,66 @@ impl Scan {
             if line.is_empty() {
                 return Ok(start);
             }
-            if matches!(bytes[line.start], b' ' | b'\t') && self.unfold(bytes, line.clone()) {
+            if matches!(bytes[start], b' ' | b'\t') && self.unfold(bytes, line.clone()) {
                 continue;
             }
             if self.entries.len() >= limit {
                 return Err(ParseError::TooManyHeaders { limit });
             }
-            let entry = entry(bytes, line);
-            self.defects.malformed_line |= entry.malformed;
-            if entry.id == Header::ContentLength.id() && self.present & entry.id.bit() == 0 {
-                self.content_length = Some(self.entries.len());
-            }
-            self.repeated |= self.present & entry.id.bit();
-            self.present |= entry.id.bit();
-            self.entries.push(entry);
+            self.entry(bytes, line);
         }
     }
 
     /// Adds a continuation line to the header before it, if there is one.
     fn unfold(&mut self, bytes: &[u8], line: Range<usize>) -> bool {
+        let repeated = self.repeated;
         let Some(entry) = self.entries.last_mut() else {
             return false;
         };
         let value = trimmed(bytes, entry.value_start as usize..line.end);
+        if entry.id == Header::ContentLength.id() && repeated & entry.id.bit() == 0 {
+            self.content_length = Some(value.clone());
+        }
         (entry.value_start, entry.value_end) = (value.start as u32, value.end as u32);
         true
     }
-}
 
-/// Indexes one line, given without its line end.
-fn entry(bytes: &[u8], line: Range<usize>) -> Entry {
-    let text = &bytes[line.clone()];
-    let colon = text.iter().position(|byte| *byte == b':');
-    let mut name = &text[..colon.unwrap_or(0)];
-    while let [shorter @ .., b' ' | b'\t'] = name {
-        name = shorter;
-    }
-    let value = trimmed(
-        bytes,
-        line.start + colon.map_or(0, |colon| colon + 1)..line.end,
-    );
-    let name_length = u16::try_from(name.len()).unwrap_or(0);
-    Entry {
-        line: line.start as u32,
-        value_start: value.start as u32,
-        value_end: value.end as u32,
-        name_length,
-        id: Id::of(name),
-        malformed: name_length == 0 || is_lws(text[0]),
+    /// Indexes one line, given without its line end.
+    #[inline(always)]
+    fn entry(&mut self, bytes: &[u8], line: Range<usize>) {
+        let colon = find(&bytes[line.clone()], b':');
+        let mut name_length = colon.unwrap_or(0);
+        while name_length > 0 && matches!(bytes[line.start + name_length - 1], b' ' | b'\t') {
+            name_length -= 1;
+        }
+        let value_start = colon.map_or(line.start, |colon| line.start + colon + 1);
+        let value = trimmed(bytes, value_start..line.end);
+        // A name that is longer is none.
+        let short_length = u16::try_from(name_length).unwrap_or(0);
+        let id = Id::of_start(&bytes[line.start..], name_length);
+        let entry = Entry {
+            line: line.start as u32,
+            value_start: value.start as u32,
+            value_end: value.end as u32,
+            name_length: short_length,
+            id,
+        };
+        let bit = id.bit();
+        if bit == 0 {
+            self.defects.malformed_line |= !is_token_text(entry.name(bytes));
+        } else if self.present & bit != 0 {
+            self.repeated |= bit;
+        } else {
+            self.present |= bit;
+            if let Some(first) = self.first.get_mut(id.row()) {
+                // 255 is UNKNOWN, and what is beyond it is looked for.
+                *first = u8::try_from(self.entries.len()).unwrap_or(UNKNOWN);
+            }
+            if id == Header::ContentLength.id() {
+                self.content_length = Some(value);
+            }
+        }
+        self.entries.push(entry);
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::Uri;
 use crate::lws::{trim, trim_start};
 use crate::param::{Params, closed_quote};
+use crate::word::{find, has};
 
 /// A name-addr or addr-spec with its header parameters.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +28,7 @@ impl<'a> NameAddr<'a> {
         } else {
             0
         };
-        match memchr::memchr(b'<', &value[name_length..]) {
+        match find(&value[name_length..], b'<') {
             Some(at) => Self::bracketed(value, name_length, name_length + at),
             None if name_length == 0 => Self::bare(value),
             None => None,
@@ -46,13 +47,10 @@ impl<'a> NameAddr<'a> {
         {
             return None;
         }
-        let close = open + memchr::memchr(b'>', &value[open..])?;
+        let close = open + find(&value[open..], b'>')?;
         let uri = &value[open + 1..close];
         let params = trim_start(&value[close + 1..]);
-        if uri.is_empty()
-            || uri.iter().any(u8::is_ascii_whitespace)
-            || !(params.is_empty() || params[0] == b';')
-        {
+        if uri.is_empty() || has_white_space(uri) || !(params.is_empty() || params[0] == b';') {
             return None;
         }
         Some(NameAddr {
@@ -64,12 +62,11 @@ impl<'a> NameAddr<'a> {
     }
 
     fn bare(value: &'a [u8]) -> Option<NameAddr<'a>> {
-        let end = memchr::memchr(b';', value).unwrap_or(value.len());
+        let end = find(value, b';').unwrap_or(value.len());
         let uri = trim(&value[..end]);
         if uri.is_empty()
-            || uri
-                .iter()
-                .any(|byte| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'>' | b','))
+            || has_white_space(uri)
+            || has(uri, |byte| byte == b'"' || byte == b'>' || byte == b',')
         {
             return None;
         }
@@ -79,6 +76,11 @@ impl<'a> NameAddr<'a> {
             params: &value[end..],
             bracketed: false,
         })
+    }
+
+    /// Whether the URI has a colon.
+    pub(crate) fn has_scheme(&self) -> bool {
+        find(self.uri, b':').is_some()
     }
 
     /// A header parameter by name, without case: `None` if absent, `Some(None)` if it has no value.
@@ -95,6 +97,12 @@ impl<'a> NameAddr<'a> {
     pub fn parsed_uri(&self) -> Option<Uri<'a>> {
         Uri::parse(self.uri)
     }
+}
+
+/// A blank, a tab or a part of a line end.
+fn has_white_space(text: &[u8]) -> bool {
+    // One comparison finds nearly all texts innocent.
+    has(text, |byte| byte <= b' ') && text.iter().any(u8::is_ascii_whitespace)
 }
 
 #[cfg(test)]

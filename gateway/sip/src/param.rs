@@ -1,6 +1,7 @@
 //! Parameters: `;name=value;flag`, behind URIs, name-addrs and Vias (RFC 3261 §25.1, generic-param), white space anywhere.
 
 use crate::lws::trim;
+use crate::word::{find, find2};
 
 /// Walks over parameters. Names and values come without white space at their ends; a quoted value keeps its quotes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +21,20 @@ impl<'a> Params<'a> {
         params.find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value))
     }
 
+    /// The next parameter that is not empty, as written but without white space at its ends.
+    #[inline]
+    pub(crate) fn next_text(&mut self) -> Option<&'a [u8]> {
+        while !self.rest.is_empty() {
+            let end = segment(self.rest);
+            let text = trim(&self.rest[..end]);
+            self.rest = self.rest.get(end + 1..).unwrap_or_default();
+            if !text.is_empty() {
+                return Some(text);
+            }
+        }
+        None
+    }
+
     /// What has not been walked over yet.
     pub fn rest(self) -> &'a [u8] {
         self.rest
@@ -29,28 +44,27 @@ impl<'a> Params<'a> {
 impl<'a> Iterator for Params<'a> {
     type Item = (&'a [u8], Option<&'a [u8]>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.rest.is_empty() {
-            let end = segment(self.rest);
-            let text = trim(&self.rest[..end]);
-            self.rest = self.rest.get(end + 1..).unwrap_or_default();
-            if text.is_empty() {
-                continue;
-            }
-            return Some(match memchr::memchr(b'=', text) {
-                Some(at) => (trim(&text[..at]), Some(trim(&text[at + 1..]))),
-                None => (text, None),
-            });
-        }
-        None
+        self.next_text().map(name_and_value)
+    }
+}
+
+/// Takes one parameter apart.
+#[inline]
+pub(crate) fn name_and_value(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match find(text, b'=') {
+        Some(at) => (trim(&text[..at]), Some(trim(&text[at + 1..]))),
+        None => (text, None),
     }
 }
 
 /// How far the semicolon is that ends the first parameter; those in a quoted string do not count.
+#[inline]
 fn segment(text: &[u8]) -> usize {
     let mut at = 0;
     loop {
-        match memchr::memchr2(b';', b'"', &text[at..]) {
+        match find2(&text[at..], b';', b'"') {
             None => return text.len(),
             Some(found) if text[at + found] == b';' => return at + found,
             Some(found) => at += found + quoted_length(&text[at + found..]),
@@ -66,14 +80,13 @@ fn quoted_length(text: &[u8]) -> usize {
 /// The length of a quoted string that starts the text, both quotes included; `None` if it is never closed.
 pub(crate) fn closed_quote(text: &[u8]) -> Option<usize> {
     let mut at = 1;
-    while at < text.len() {
-        match text[at] {
-            b'\\' => at += 2,
-            b'"' => return Some(at + 1),
-            _ => at += 1,
+    loop {
+        at += find2(text.get(at..)?, b'"', b'\\')?;
+        if text[at] == b'"' {
+            return Some(at + 1);
         }
+        at += 2;
     }
-    None
 }
 
 #[cfg(test)]

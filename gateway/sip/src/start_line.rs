@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::Method;
 use crate::lws::{is_token_text, number, trim};
+use crate::word::find;
 
 /// The start line of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,9 +70,13 @@ impl StartLine {
     }
 
     fn request(line: &[u8]) -> Option<Self> {
-        let blank = memchr::memchr(b' ', line)?;
-        let end = trim(line).len();
-        let version = memchr::memrchr(b' ', &line[..end])? + 1;
+        let blank = find(line, b' ')?;
+        let (end, version) = if line.ends_with(b" SIP/2.0") {
+            (line.len(), line.len() - 7)
+        } else {
+            let end = trim(line).len();
+            (end, memchr::memrchr(b' ', &line[..end])? + 1)
+        };
         if !is_token_text(&line[..blank])
             || !line[version..end].get(..4)?.eq_ignore_ascii_case(b"SIP/")
             || version <= blank + 1

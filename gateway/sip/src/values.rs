@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::lws::is_lws;
+use crate::word::has;
 
 /// The values of one line, each without white space at its ends. Empty ones, as `Supported:` may have, are passed over.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ impl<'a> Iterator for Values<'a> {
 /// How far the comma is that ends the first value.
 fn value_length(text: &[u8]) -> usize {
     // Most lines have one value, and then there is nothing to walk through.
-    if memchr::memchr(b',', text).is_none() {
+    if !has(text, |byte| byte == b',') {
         return text.len();
     }
     let (mut quoted, mut bracketed) = (false, false);

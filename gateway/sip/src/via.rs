@@ -2,11 +2,12 @@
 //! (§18.2.1, RFC 3581 §4).
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::lws::{is_token, is_token_text, number, take_while, trim, trim_start};
-use crate::param::Params;
+use crate::lws::{is_token, is_token_text, number, push_number, take_while, trim, trim_start};
+use crate::param::{Params, name_and_value};
 use crate::uri::{host_and_port, host_ip};
+use crate::word::find;
 
 /// One Via value.
 #[derive(Clone, Copy, Debug)]
@@ -56,24 +57,28 @@ impl Via<'_> {
         }
         Some(via)
     }
+
+    /// Whether [`Via::parse`] could read the value.
+    pub(crate) fn is_readable(value: &[u8]) -> bool {
+        split(value).is_some()
+    }
 }
 
 /// Transport, host, port and the text of the parameters, with their first semicolon.
 type Parts<'a> = (&'a [u8], &'a [u8], Option<u16>, &'a [u8]);
 
 fn split(value: &[u8]) -> Option<Parts<'_>> {
-    let (protocol, rest) = take_while(trim(value), is_token);
-    let (version, rest) = take_while(trim_start(slash(rest)?), is_token);
-    let (transport, rest) = take_while(trim_start(slash(rest)?), is_token);
+    let value = trim(value);
+    let rest = match value.strip_prefix(b"SIP/2.0/") {
+        Some(rest) => rest,
+        None => behind_protocol(value)?,
+    };
+    let (transport, rest) = take_while(trim_start(rest), is_token);
     let sent_by = trim_start(rest);
-    if protocol.is_empty()
-        || version.is_empty()
-        || transport.is_empty()
-        || sent_by.len() == rest.len()
-    {
+    if transport.is_empty() || sent_by.len() == rest.len() {
         return None;
     }
-    let (sent_by, params) = take_while(sent_by, |byte| byte != b';');
+    let (sent_by, params) = sent_by.split_at(find(sent_by, b';').unwrap_or(sent_by.len()));
     let sent_by = trim(sent_by);
     if let Some(parts) = host_and_port(sent_by) {
         return Some((transport, parts.0, parts.1, params));
@@ -86,6 +91,14 @@ fn split(value: &[u8]) -> Option<Parts<'_>> {
         .then_some((transport, host, Some(port), params))
 }
 
+/// What stands behind the second slash.
+fn behind_protocol(value: &[u8]) -> Option<&[u8]> {
+    let (protocol, rest) = take_while(value, is_token);
+    let (version, rest) = take_while(trim_start(slash(rest)?), is_token);
+    let rest = slash(rest)?;
+    (!protocol.is_empty() && !version.is_empty()).then_some(rest)
+}
+
 fn slash(text: &[u8]) -> Option<&[u8]> {
     trim_start(text).strip_prefix(b"/")
 }
@@ -94,32 +107,66 @@ fn slash(text: &[u8]) -> Option<&[u8]> {
 /// with `rport` filled in then (RFC 3261 §18.2.1, RFC 3581 §4). What the sender put there itself goes: it would send the
 /// response to somebody else. `None` if the value is no Via.
 pub fn stamp_received(via_value: &[u8], peer: SocketAddr) -> Option<Vec<u8>> {
-    let via = Via::parse(via_value)?;
-    let address = peer.ip().to_canonical();
     let value = trim(via_value);
-    let params = split(value)?.3;
+    let (_, host, _, params) = split(value)?;
+    // The longest address and port, and what stands before them, take no more.
     let mut out = Vec::with_capacity(value.len() + 64);
-    let before = trim(&value[..value.len() - params.len()]);
-    out.extend_from_slice(before);
-    for (name, value) in via.params {
-        if name.eq_ignore_ascii_case(b"received") || name.eq_ignore_ascii_case(b"rport") {
-            continue;
-        }
-        out.push(b';');
-        out.extend_from_slice(name);
-        if let Some(value) = value {
-            out.push(b'=');
-            out.extend_from_slice(value);
+    out.extend_from_slice(trim(&value[..value.len() - params.len()]));
+    let mut asks_for_rport = false;
+    let mut params = Params::new(params);
+    while let Some(text) = params.next_text() {
+        let (name, value) = name_and_value(text);
+        if name.eq_ignore_ascii_case(b"rport") {
+            asks_for_rport = true;
+        } else if !name.eq_ignore_ascii_case(b"received") {
+            out.push(b';');
+            match value {
+                Some(value) if name.len() + 1 + value.len() < text.len() => {
+                    out.extend_from_slice(name);
+                    out.push(b'=');
+                    out.extend_from_slice(value);
+                }
+                _ => out.extend_from_slice(text),
+            }
         }
     }
-    // Writing into a Vec cannot fail.
-    if via.rport.is_some() {
-        let _ = write!(out, ";rport={}", peer.port());
+    if asks_for_rport {
+        out.extend_from_slice(b";rport=");
+        push_number(&mut out, peer.port().into());
     }
-    if via.rport.is_some() || host_ip(via.host).map(|host| host.to_canonical()) != Some(address) {
-        let _ = write!(out, ";received={address}");
+    let without = out.len();
+    out.extend_from_slice(b";received=");
+    let start = out.len();
+    let address = peer.ip().to_canonical();
+    push_address(&mut out, address);
+    if !asks_for_rport && is_address(host, address, &out[start..]) {
+        out.truncate(without);
     }
     Some(out)
+}
+
+fn push_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    out.push(b'.');
+                }
+                push_number(out, octet.into());
+            }
+        }
+        // Writing into a Vec cannot fail.
+        IpAddr::V6(address) => {
+            let _ = write!(out, "{address}");
+        }
+    }
+}
+
+/// Whether the host is this address, which `text` is too. There is one way to write an IPv4 address, and several for IPv6.
+fn is_address(host: &[u8], address: IpAddr, text: &[u8]) -> bool {
+    host == text
+        || host.first() == Some(&b'[')
+            && host_ip(host).map(|host| host.to_canonical()) == Some(address)
 }
 
 /// Whether a branch was made by an element that knows RFC 3261 (§8.1.1.7), so that it identifies the transaction alone.
