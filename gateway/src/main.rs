@@ -85,11 +85,13 @@ fn run(file: &std::path::Path) -> anyhow::Result<()> {
     let loaded = match config::load(file, &Surroundings { env: &env, now: SystemTime::now() }) {
         Ok(loaded) => loaded,
         Err(found) => {
-            eprint!("{}", found.render(std::io::stderr().is_terminal()));
+            eprintln!("{}", found.render(std::io::stderr().is_terminal()));
             anyhow::bail!("{} cannot be run as it is", file.display());
         }
     };
-    eprint!("{}", loaded.warnings.render(std::io::stderr().is_terminal()));
+    if !loaded.warnings.is_empty() {
+        eprintln!("{}", loaded.warnings.render(std::io::stderr().is_terminal()));
+    }
     start_log(&loaded.config.log);
     block_on(async move {
         let node = Node::start(&loaded.config, None).await.context("could not start")?;
