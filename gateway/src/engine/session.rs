@@ -217,7 +217,7 @@ impl Engine {
         let in_dialog = request.to_tag().is_some();
         let ending = match request.method() {
             Method::Invite => Ending::Invite { in_dialog, status },
-            Method::Bye => Ending::Bye { status: status.filter(|status| *status != 480), from_called },
+            Method::Bye => Ending::Bye { status, from_called },
             Method::Update => Ending::Update { status },
             _ => return,
         };

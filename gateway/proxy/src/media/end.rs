@@ -62,18 +62,20 @@ pub fn end_of_session(ending: Ending) -> End {
         },
         // With any delete the call, which goes on, would be gone (measured).
         Ending::Invite { .. } | Ending::Update { .. } => End::Nothing,
-        // RFC 3261 §15.1.1: over. Challenged or refused otherwise, it may come again, and media flows until then.
+        // Challenged, it comes again, and media flows until then.
         Ending::Bye {
-            status: None | Some(200..=299 | 408 | 481),
-            from_called,
-        } => End::Dialog {
+            status: Some(..=199 | 401 | 407),
+            ..
+        } => End::Nothing,
+        // RFC 3261 §15.1.1: whoever sent it has hung up, whatever the answer is. A page that was reloaded says 404
+        // (JsSIP: the request-URI has the user of its old Contact).
+        Ending::Bye { from_called, .. } => End::Dialog {
             tags: if from_called {
                 Tags::ToFrom
             } else {
                 Tags::FromTo
             },
         },
-        Ending::Bye { .. } => End::Nothing,
     }
 }
 
@@ -134,6 +136,16 @@ mod tests {
                 caller_first,
             ),
             ("and nothing came at all", bye(false, None), caller_first),
+            (
+                "the other side was started anew",
+                bye(false, Some(404)),
+                caller_first,
+            ),
+            (
+                "whoever hung up has gone",
+                bye(false, Some(500)),
+                caller_first,
+            ),
             ("BYE challenged", bye(false, Some(401)), End::Nothing),
             (
                 "BYE challenged by a proxy",
