@@ -165,8 +165,8 @@ async fn a_bye_waits_for_a_page_that_reloads_without_one() {
     let scene = Scene::start_with(&[], crate::FAST).await.unwrap();
     let browser = Browser::start().await.unwrap();
     let (page, mut phone) = in_call(&scene, &browser, "alice", "desk1").await;
-    // As if its BYE had been lost.
-    page.eval("addEventListener('pagehide', (event) => event.stopImmediatePropagation(), { capture: true })")
+    // Its BYE is lost.
+    page.eval("WebSocket.prototype.send = () => {}")
         .await
         .unwrap();
     page.reload().await.unwrap();
