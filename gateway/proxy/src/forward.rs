@@ -3,6 +3,7 @@
 use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
 
+use sip::digest::Credentials;
 use sip::{Edited, Header, Message, Method, NameAddr, Transport, Uri, via};
 use siphasher::sip::SipHasher13;
 
@@ -10,7 +11,7 @@ use crate::device;
 use crate::decision::{Context, Decision, Facts, Forward, Hop, Question};
 use crate::flow::Flow;
 use crate::request::{Step, refuse};
-use crate::site::{Listener, Member, Side};
+use crate::site::{Listener, Member, Side, Site};
 use crate::status::Reason;
 use crate::token::{
     FlowAddress, Media, Pass, PathToken, Purpose, RecordRouteCore, RecordRouteDevice, Token, Towards, ViaToken,
@@ -36,6 +37,14 @@ pub(crate) fn prepare(
     source: &Flow,
     context: &Context<'_>,
 ) -> Step<Forward> {
+    if leaving_by(&hop, context).is_none() {
+        return refuse(Reason::Unreachable);
+    }
+    // RFC 3261 §19.1.1: no headers in a request-URI. baresip sends them after an attended transfer.
+    if memchr::memchr(b'?', request.uri()).is_some() {
+        let uri = sip::uri::without_headers(request.uri()).to_vec();
+        request.set_uri(&uri);
+    }
     let identity = identity(&request, &hop);
     // Step 3. A request without Max-Forwards gets RFC 3261's own 70.
     let left = request.max_forwards().map_or(70, |hops| hops.saturating_sub(1).min(255));
@@ -137,10 +146,11 @@ fn hash_address(hasher: &mut SipHasher13, address: SocketAddr) {
 fn loop_hash(request: &Message) -> [u8; 3] {
     let mut hasher = SipHasher13::new_with_keys(0x4c4f_4f50, 0x5246_4335);
     hasher.write(request.uri());
-    for route in request.lines(Header::Route) {
+    for route in request.values(Header::Route) {
         hasher.write(route);
     }
-    hasher.write(request.header(Header::CSeq).unwrap_or_default());
+    // Its number alone: CANCEL and ACK have the INVITE's.
+    hasher.write_u32(request.cseq().map_or(0, |cseq| cseq.number));
     hasher.write(request.from_tag().unwrap_or_default());
     let [a, b, c, ..] = hasher.finish().to_be_bytes();
     [a, b, c]
@@ -149,7 +159,8 @@ fn loop_hash(request: &Message) -> [u8; 3] {
 /// RFC 5393 §4.2.2: a Via of ours further down carries the hash that this request has now.
 pub(crate) fn is_loop(request: &Message, context: &Context<'_>) -> bool {
     let mut now = None;
-    request.values(Header::Via).any(|value| {
+    // As many as a Max-Forwards of 70 lets there be: each costs a MAC.
+    request.values(Header::Via).take(70).any(|value| {
         let Some(branch) = sip::Via::parse(value).and_then(|via| via.branch) else { return false };
         match open_via(branch, request.call_id(), context) {
             Some(token) => token.transaction[5..] == *now.get_or_insert_with(|| loop_hash(request)),
@@ -174,20 +185,27 @@ pub(crate) fn open_via(branch: &[u8], call_id: &[u8], context: &Context<'_>) -> 
 /// Where the next hop of a request without a flow is: its top Route, or its request-URI (RFC 3261 §16.6 step 7).
 pub(crate) fn next_hop(request: &Edited, context: &Context<'_>, facts: &Facts) -> Step<Hop> {
     match request.values(Header::Route).next() {
-        Some(route) => hop_of_uri(route, context, facts),
+        Some(route) => hop_of_route(route, context, facts),
         None => hop_of_uri(request.uri(), context, facts),
     }
 }
 
-/// The server that a URI, or the URI of a Route value, names.
-pub(crate) fn hop_of_uri(value: &[u8], context: &Context<'_>, facts: &Facts) -> Step<Hop> {
-    let address = if value.starts_with(b"sip") { None } else { NameAddr::parse(value) };
-    let text = address.as_ref().map_or(value, |address| address.uri);
+/// The server that a Route or Path value names.
+pub(crate) fn hop_of_route(value: &[u8], context: &Context<'_>, facts: &Facts) -> Step<Hop> {
+    match NameAddr::parse(value) {
+        Some(route) => hop_of_uri(route.uri, context, facts),
+        None => refuse(Reason::Fault { status: 400, phrase: "Bad Route" }),
+    }
+}
+
+/// The server that a URI names.
+pub(crate) fn hop_of_uri(text: &[u8], context: &Context<'_>, facts: &Facts) -> Step<Hop> {
     let Some(uri) = Uri::parse(text).filter(Uri::is_sip) else {
         return refuse(Reason::Fault { status: 416, phrase: "Unsupported URI Scheme" });
     };
     if let Some((_, member)) = context.site.member(&uri) {
-        return match member.addresses.first() {
+        let named = member.addresses.iter().find(|address| uri.ip() == Some(address.ip()));
+        return match named.or(member.addresses.first()) {
             Some(address) => Ok(Hop::Server { transport: transport_of(&uri, member.transport), address: *address }),
             None => refuse(Reason::Unresolvable),
         };
@@ -276,6 +294,16 @@ pub(crate) fn distrust(request: &mut Edited) {
     }
 }
 
+/// RFC 3261 §22.3: credentials end where they were asked for. Whoever gets them next could only wonder, or keep them.
+pub(crate) fn consume_credentials(request: &mut Edited, site: &Site) {
+    let is_ours = |value: &[u8]| {
+        Credentials::parse(value).is_some_and(|credentials| site.domain_of(credentials.realm).is_some())
+    };
+    if !site.domains.is_empty() && request.lines(Header::ProxyAuthorization).any(is_ours) {
+        request.remove_lines_where(|header, value| header == Header::ProxyAuthorization && is_ours(value));
+    }
+}
+
 /// Adds Record-Route and Via, which name the media node: RFC 3261 §16.6 steps 4 and 8. The same forward and media
 /// always give the same bytes.
 pub fn seal(forward: &Forward, media: Media, context: &Context<'_>) -> Option<Sealed> {
@@ -291,7 +319,8 @@ pub fn seal(forward: &Forward, media: Media, context: &Context<'_>) -> Option<Se
     let token = Token::Via(ViaToken {
         node: context.site.node,
         media,
-        offer: forward.request.original().has_sdp(),
+        // Said only of a call that is anchored: without, nobody needs it, and a CANCEL has to get the INVITE's branch.
+        offer: media.is_some() && forward.request.original().has_sdp(),
         transaction: forward.identity,
         listener: forward.source.listener.0,
         source: forward.source.address(),

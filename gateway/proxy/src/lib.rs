@@ -4,6 +4,7 @@
 //! Start reading at [`decide`], which is RFC 3261 §16.3 to §16.6 a function a section, then [`response::pass_on`]
 //! (§16.7). What an edge would otherwise have to remember of a call is in [`token`]s.
 
+mod breadth;
 pub mod decision;
 pub mod device;
 pub mod flow;

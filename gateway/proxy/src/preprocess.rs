@@ -1,6 +1,6 @@
 //! RFC 3261 §16.4: what our own Routes and tokens in a request say, taken off it.
 
-use sip::{Edited, Header, Message, Method, NameAddr, Uri};
+use sip::{Edited, Header, Message, NameAddr, Uri};
 
 use crate::decision::{Context, Decision};
 use crate::flow::Flow;
@@ -80,7 +80,7 @@ fn strict_route(request: &mut Edited, context: &Context<'_>) {
 fn open(text: &[u8], request: &Message, side: Side, context: &Context<'_>) -> Step<Dialog> {
     let sealer = context.sealer;
     let call_id = Some(request.call_id());
-    let in_dialog = request.to_tag().is_some() || request.method() == Method::Cancel;
+    let in_dialog = request.to_tag().is_some();
     let copy = match side {
         Side::Core => Purpose::RecordRouteCore,
         Side::Device => Purpose::RecordRouteDevice,

@@ -2,6 +2,7 @@
 
 use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 
+use crate::breadth;
 use crate::decision::{Binding, Bindings, Context, Decision, Device, Facts, Forward, Hop, Question, Sender};
 use crate::flow::{Flow, ListenerId};
 use crate::forward;
@@ -9,7 +10,7 @@ use crate::preprocess::{Dialog, Routed, preprocess};
 use crate::reply;
 use crate::site::{Side, To};
 use crate::status::Reason;
-use crate::token::{Pass, PathToken, Purpose, Token};
+use crate::token::{Media, Pass, PathToken, Purpose, Token};
 
 /// What RFC 3261 §16.3 calls a refusal: the decision is made.
 pub(crate) type Step<T> = Result<T, Box<Decision>>;
@@ -38,7 +39,11 @@ fn steps(request: &Message, flow: &Flow, context: &Context<'_>, facts: &Facts) -
     if reply::acknowledges_us(request) {
         return Ok(Decision::Drop(Reason::Ack));
     }
-    let routed = preprocess(request, flow, context)?;
+    let mut routed = preprocess(request, flow, context)?;
+    if context.site.side(flow.listener) == Side::Device {
+        forward::distrust(&mut routed.request);
+        forward::consume_credentials(&mut routed.request, context.site);
+    }
     match &routed.dialog {
         Dialog::Inside(_) => inside(routed, flow, context, facts),
         Dialog::Path(path) => {
@@ -100,6 +105,8 @@ fn inside(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> 
             let current = context.flows.flow(ListenerId(listener), address);
             match current_flow(current, device, context) {
                 Some(flow) => (Hop::Flow(flow), Some(device)),
+                // What it would cancel is not pending here, or it would not have come so far.
+                None if method == Method::Cancel => return refuse(Reason::NoTransaction),
                 // An ACK cannot be held back: its sender would not repeat it, and nobody may answer it.
                 None if method == Method::Ack || device == Device::default() => return refuse(Reason::DeviceGone),
                 None => return Ok(Decision::Await { device, media, from_called }),
@@ -136,7 +143,7 @@ fn to_flow(routed: Routed, path: &PathToken, flow: &Flow, context: &Context<'_>)
 
 /// RFC 3261 §16.5 for a request that no dialog of ours carries.
 fn initial(
-    mut routed: Routed,
+    routed: Routed,
     request: &Message,
     flow: &Flow,
     context: &Context<'_>,
@@ -146,34 +153,62 @@ fn initial(
         return refuse(Reason::Options);
     }
     let side = context.site.side(flow.listener);
-    let Some(uri) = Uri::parse(request.uri()) else {
+    let Some(uri) = Uri::parse(sip::uri::without_headers(request.uri())) else {
         return refuse(Reason::Fault { status: 400, phrase: "Bad Request-URI" });
     };
     if request.method() == Method::Register {
-        return register(routed, &uri, flow, context);
+        return register(routed, &uri, flow, context, facts);
     }
     if side == Side::Device {
         authenticate(request, context, facts)?;
-        forward::distrust(&mut routed.request);
     }
     if routed.request.values(Header::Route).next().is_some() {
-        // A Service-Route (RFC 3608) of a device, checked above, or what a trusted peer wants to be loose-routed.
-        let hop = forward::next_hop(&routed.request, context, facts)?;
-        let pass = if side == Side::Device { Pass::Up } else { Pass::Down };
-        return Ok(decide_state(vec![forward::prepare(routed.request, hop, pass, flow, context)?], context));
+        return by_route(routed, flow, context, facts);
     }
     match context.site.route(flow, request.method().as_bytes(), &uri) {
         Some(To::Reject(status)) => refuse(Reason::Configured(*status)),
-        Some(To::Group(group)) => to_group(routed, *group, side, flow, context),
-        Some(To::Lookup) | None => lookup(routed, request, &uri, flow, context, facts),
+        Some(To::Group(group)) => to_group(routed, *group, flow, context),
+        Some(To::Lookup) | None => lookup(routed, &uri, flow, context, facts),
     }
 }
 
+/// What still has a Route: the Service-Route (RFC 3608) of a device, which names a member, or whatever a trusted peer says.
+fn by_route(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Decision> {
+    let hop = forward::next_hop(&routed.request, context, facts)?;
+    let forward = outside_dialog(routed.request, hop, flow, context)?;
+    Ok(decide_state(vec![forward], context))
+}
+
+/// The copy of a request that no dialog of ours carries.
+fn outside_dialog(request: Edited, hop: Hop, flow: &Flow, context: &Context<'_>) -> Step<Forward> {
+    let (pass, between_servers) = match (context.site.side(flow.listener), &hop) {
+        (Side::Device, Hop::Flow(_)) => (Pass::Local, false),
+        (Side::Device, Hop::Server { .. }) => (Pass::Up, false),
+        (Side::Core, Hop::Flow(_)) => (Pass::Down, false),
+        (Side::Core, Hop::Server { .. }) => (Pass::Down, true),
+    };
+    let mut forward = forward::prepare(request, hop, pass, flow, context)?;
+    if between_servers {
+        // Two servers of the core reach each other without us: no device, no NAT, nothing to anchor or to stay in for.
+        forward.record_route = false;
+        forward.media = Some(Media::none(pass));
+    }
+    Ok(forward)
+}
+
 /// REGISTER: our registrar's, or the group's that a route names. Our Path goes on top (RFC 3327 §5.2).
-fn register(mut routed: Routed, uri: &Uri<'_>, flow: &Flow, context: &Context<'_>) -> Step<Decision> {
-    let side = context.site.side(flow.listener);
-    if side == Side::Device {
+fn register(
+    mut routed: Routed,
+    uri: &Uri<'_>,
+    flow: &Flow,
+    context: &Context<'_>,
+    facts: &Facts,
+) -> Step<Decision> {
+    if context.site.side(flow.listener) == Side::Device {
         forward::add_path(&mut routed.request, flow, context);
+    }
+    if routed.request.values(Header::Route).next().is_some() {
+        return by_route(routed, flow, context, facts);
     }
     let serves = context.site.serves(uri)
         || !context.site.domains.is_empty()
@@ -183,7 +218,7 @@ fn register(mut routed: Routed, uri: &Uri<'_>, flow: &Flow, context: &Context<'_
         return Ok(Decision::Register(Box::new(routed.request)));
     }
     match context.site.route(flow, b"REGISTER", uri) {
-        Some(To::Group(group)) => to_group(routed, *group, side, flow, context),
+        Some(To::Group(group)) => to_group(routed, *group, flow, context),
         Some(To::Reject(status)) => refuse(Reason::Configured(*status)),
         Some(To::Lookup) | None => refuse(Reason::NotServed),
     }
@@ -207,7 +242,6 @@ fn authenticate(request: &Message, context: &Context<'_>, facts: &Facts) -> Step
 /// Our registrar's location service says where the called user is.
 fn lookup(
     routed: Routed,
-    request: &Message,
     uri: &Uri<'_>,
     flow: &Flow,
     context: &Context<'_>,
@@ -219,7 +253,7 @@ fn lookup(
         (true, Some(_)) => Question::Bindings(site.address_of_record(uri)),
         (true, None) => return refuse(Reason::NoUser),
         // SIGNALLING §5: a Contact is quoted by others.
-        (false, _) if !site.domains.is_empty() => Question::Contact(request.uri().to_vec()),
+        (false, _) if !site.domains.is_empty() => Question::Contact(sip::uri::without_headers(routed.request.uri()).to_vec()),
         (false, _) => return refuse(Reason::NotServed),
     };
     let devices = match &facts.bindings {
@@ -229,49 +263,53 @@ fn lookup(
         Some(Bindings::Devices(devices)) if devices.is_empty() => return refuse(Reason::NotRegistered),
         Some(Bindings::Devices(devices)) => devices,
     };
-    let side = site.side(flow.listener);
     let mut forwards = Vec::with_capacity(devices.len());
     for device in devices {
-        if let Some(forward) = to_binding(&routed.request, device, side, flow, context, facts)? {
+        if let Some(forward) = to_binding(&routed.request, device, flow, context, facts)? {
             forwards.push(forward);
         }
     }
-    if forwards.is_empty() { refuse(Reason::NotRegistered) } else { Ok(decide_state(forwards, context)) }
+    if forwards.is_empty() {
+        return refuse(Reason::NotRegistered);
+    }
+    breadth::share(&mut forwards)?;
+    Ok(decide_state(forwards, context))
 }
 
 /// A copy for one device, or `None` when its flow is gone.
 fn to_binding(
     request: &Edited,
     binding: &Binding,
-    side: Side,
     flow: &Flow,
     context: &Context<'_>,
     facts: &Facts,
 ) -> Step<Option<Forward>> {
+    let (hop, routes) = match binding.path.split_first() {
+        Some((top, rest)) if names_us(top, context) => match own_flow(top, binding.device, context) {
+            Some(flow) => (Hop::Flow(flow), rest),
+            None => return Ok(None),
+        },
+        Some((top, _)) => (forward::hop_of_route(top, context, facts)?, &binding.path[..]),
+        None => (forward::hop_of_uri(&binding.contact, context, facts)?, &[][..]),
+    };
     let mut copy = request.clone();
     copy.set_uri(&binding.contact);
-    let pass = if side == Side::Device { Pass::Local } else { Pass::Down };
-    let (top, rest) = match binding.path.split_first() {
-        Some(path) => path,
-        None => (&binding.contact, &[][..]),
-    };
-    let hop = match own_path(top, context) {
-        Some(path) => {
-            let in_token = context.flows.flow(ListenerId(path.listener), path.flow);
-            match current_flow(in_token, binding.device, context) {
-                Some(flow) => Hop::Flow(flow),
-                None => return Ok(None),
-            }
-        }
-        None => forward::hop_of_uri(top, context, facts)?,
-    };
-    let routes = if matches!(hop, Hop::Flow(_)) { rest } else { &binding.path[..] };
     for route in routes.iter().rev() {
         copy.prepend(Header::Route, route);
     }
-    let mut forward = forward::prepare(copy, hop, pass, flow, context)?;
+    let mut forward = outside_dialog(copy, hop, flow, context)?;
     forward.towards = Some(binding.device);
     Ok(Some(forward))
+}
+
+fn names_us(route: &[u8], context: &Context<'_>) -> bool {
+    NameAddr::parse(route).and_then(|route| Uri::parse(route.uri)).is_some_and(|uri| context.site.names_us(&uri))
+}
+
+/// The flow of a device that is registered by our own token in a Path.
+fn own_flow(path: &[u8], device: Device, context: &Context<'_>) -> Option<Flow> {
+    let path = own_path(path, context)?;
+    current_flow(context.flows.flow(ListenerId(path.listener), path.flow), device, context)
 }
 
 /// Our own token in a stored Path.
@@ -287,43 +325,51 @@ fn own_path(value: &[u8], context: &Context<'_>) -> Option<PathToken> {
 
 /// To the member that rendezvous hashing of the From's address-of-record chooses among the living: challenge and
 /// answer meet without memory (SIGNALLING §6).
-fn to_group(routed: Routed, group: usize, side: Side, flow: &Flow, context: &Context<'_>) -> Step<Decision> {
-    let Some(address) = forward::member_for(&routed.request, group, context) else {
+fn to_group(routed: Routed, group: usize, flow: &Flow, context: &Context<'_>) -> Step<Decision> {
+    let Some(hop) = forward::member_for(&routed.request, group, context) else {
         return refuse(Reason::NobodyAlive);
     };
-    let pass = if side == Side::Device { Pass::Up } else { Pass::Down };
-    let mut forward = forward::prepare(routed.request, address, pass, flow, context)?;
-    forward.towards = None;
-    let several = context.site.groups[group].members.len() > 1;
-    Ok(if several { Decision::Start(vec![forward]) } else { decide_state(vec![forward], context) })
+    let forward = outside_dialog(routed.request, hop, flow, context)?;
+    let may_fail_over = context.site.groups[group].members.len() > 1;
+    Ok(with_state(vec![forward], may_fail_over, context))
+}
+
+fn decide_state(forwards: Vec<Forward>, context: &Context<'_>) -> Decision {
+    with_state(forwards, false, context)
 }
 
 /// SIGNALLING §3: what has a transaction, and what is relayed without.
-fn decide_state(mut forwards: Vec<Forward>, context: &Context<'_>) -> Decision {
+fn with_state(mut forwards: Vec<Forward>, may_fail_over: bool, context: &Context<'_>) -> Decision {
     let Some(first) = forwards.first() else { return Decision::Reply(Reason::NotRegistered) };
-    let method = first.request.method();
-    if method == Method::Ack {
-        return Decision::Relay(Box::new(forwards.swap_remove(0)));
-    }
-    let kind = |hop: &Hop| match hop {
-        Hop::Flow(flow) => flow.transport.is_stream(),
-        Hop::Server { transport, .. } => transport.is_stream(),
-    };
-    let same_kind = kind(&first.hop) == first.source.transport.is_stream();
-    let waits_for_media = context.site.media
-        && match method {
-            Method::Invite => true,
-            Method::Bye => first.media.is_some(),
-            Method::Update | Method::Prack => first.request.has_sdp(),
-            _ => false,
-        };
-    let connects = matches!(first.hop, Hop::Server { transport, .. } if transport.is_stream());
-    if forwards.len() == 1 && same_kind && !waits_for_media && !connects {
-        Decision::Relay(Box::new(forwards.swap_remove(0)))
-    } else if method == Method::Cancel {
+    let stateless = match first.request.method() {
         // RFC 3261 §16.10: a CANCEL that matches nothing is relayed statelessly, to the one that it may concern.
-        Decision::Relay(Box::new(forwards.swap_remove(0)))
-    } else {
-        Decision::Start(forwards)
+        Method::Ack | Method::Cancel => true,
+        _ => forwards.len() == 1 && !may_fail_over && same_kind(first) && !waits(first, context),
+    };
+    if stateless { Decision::Relay(Box::new(forwards.swap_remove(0))) } else { Decision::Start(forwards) }
+}
+
+/// UDP to UDP or stream to stream: who sends repeats it, or nobody needs to.
+fn same_kind(forward: &Forward) -> bool {
+    let beyond = match &forward.hop {
+        Hop::Flow(flow) => flow.transport,
+        Hop::Server { transport, .. } => *transport,
+    };
+    beyond.is_stream() == forward.source.transport.is_stream()
+}
+
+/// A stream to a server may have to be opened first; what changes a session has to be seen by RTPEngine.
+fn waits(forward: &Forward, context: &Context<'_>) -> bool {
+    if matches!(forward.hop, Hop::Server { transport, .. } if transport.is_stream()) {
+        return true;
     }
+    // Of a new call nothing is said yet: it will be anchored.
+    let is_anchored = context.site.media && forward.media.is_none_or(|media| media.is_some());
+    is_anchored
+        && match forward.request.method() {
+            Method::Invite => true,
+            Method::Bye => forward.media.is_some(),
+            Method::Update | Method::Prack => forward.request.has_sdp(),
+            _ => false,
+        }
 }

@@ -92,7 +92,8 @@ fn swap_record_route(response: &mut Edited, via: &ViaToken, flow: &Flow, context
 }
 
 /// The Record-Route value that this pass put there, and whether it says that its holder was called: its token
-/// verifies and says the media of our Via. In a spiral there are several of ours.
+/// verifies and says the media of our Via, and the device that the request came from. In a spiral there are several of
+/// ours.
 fn ours(response: &Edited, via: &ViaToken, context: &Context<'_>, direction: Pass) -> Option<(usize, bool)> {
     let purpose = match direction {
         Pass::Up => Purpose::RecordRouteCore,
@@ -101,11 +102,12 @@ fn ours(response: &Edited, via: &ViaToken, context: &Context<'_>, direction: Pas
     response.values(Header::RecordRoute).enumerate().find_map(|(index, value)| {
         let uri = NameAddr::parse(value).and_then(|route| Uri::parse(route.uri))?;
         let call_id = Some(response.call_id());
-        let (media, called) = match context.sealer.open(purpose, uri.user?, call_id, context.now_unix).ok()? {
-            Token::RecordRouteCore(copy) => (copy.media, false),
-            Token::RecordRouteDevice(copy) => (copy.media, copy.called),
+        let source = (via.listener, via.source);
+        let (media, called, came_from) = match context.sealer.open(purpose, uri.user?, call_id, context.now_unix).ok()? {
+            Token::RecordRouteCore(copy) => (copy.media, false, Some((copy.listener, copy.flow))),
+            Token::RecordRouteDevice(copy) => (copy.media, copy.called, copy.towards.map(|to| (to.listener, to.flow))),
             _ => return None,
         };
-        (media == via.media).then_some((index, called))
+        (media == via.media && came_from.is_none_or(|flow| flow == source)).then_some((index, called))
     })
 }

@@ -40,6 +40,8 @@ pub enum Reason {
     Unresolvable,
     /// Nobody of the group is alive.
     NobodyAlive,
+    /// RFC 5393 §5.3: more devices than the request may fork to.
+    TooBroad,
     /// A queue or table is full.
     Overloaded,
     /// RTPEngine refused, or none answers.
@@ -79,6 +81,7 @@ impl Reason {
             Reason::Unresolvable => 502,
             Reason::NobodyAlive | Reason::NoMedia | Reason::StoreFailed => 500,
             Reason::NotAcceptable => 488,
+            Reason::TooBroad => 440,
             Reason::Overloaded => 503,
             Reason::Timeout => 408,
             Reason::Terminated => 487,
@@ -110,6 +113,7 @@ impl Reason {
             Reason::NoMedia => "Server Internal Error: no media engine",
             Reason::StoreFailed => "Server Internal Error: not stored",
             Reason::NotAcceptable => "Not Acceptable Here: offer not understood",
+            Reason::TooBroad => "Max-Breadth Exceeded",
             Reason::Overloaded => "Service Unavailable",
             Reason::Timeout => "Request Timeout",
             Reason::Terminated => "Request Terminated",
@@ -142,6 +146,7 @@ impl Reason {
             Reason::NoMedia => "no_media",
             Reason::StoreFailed => "store_failed",
             Reason::NotAcceptable => "not_acceptable",
+            Reason::TooBroad => "too_broad",
             Reason::Overloaded => "overloaded",
             Reason::Timeout => "timeout",
             Reason::Terminated => "terminated",
