@@ -5,6 +5,7 @@
     reason = "what a test cannot do without, it unwraps: the panic prints the logs of its peers"
 )]
 
+mod killed;
 mod refused;
 mod stage;
 mod vanished;
