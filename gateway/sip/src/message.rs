@@ -107,10 +107,12 @@ impl Entry {
         &bytes[self.line as usize..self.line as usize + usize::from(self.name_length)]
     }
 
+    #[inline]
     pub(crate) fn value_range(&self) -> Range<usize> {
         self.value_start as usize..self.value_end as usize
     }
 
+    #[inline]
     pub(crate) fn value<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         &bytes[self.value_range()]
     }
@@ -134,6 +136,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl<'a> From<Header<'a>> for Wanted<'a> {
+    #[inline]
     fn from(header: Header<'a>) -> Self {
         let id = header.id();
         // A name is needed only where the row does not say it.
@@ -218,8 +221,22 @@ impl Message {
     }
 
     /// The value of the first line of that name, without white space at its ends; folds inside it stay as they are.
+    #[inline]
     pub fn header<'s>(&'s self, header: Header<'_>) -> Option<&'s [u8]> {
-        self.entries_of(Wanted::from(header))
+        let id = header.id();
+        let entry = match self.first.get(id.row()) {
+            Some(first) => self.entries.get(usize::from(*first)),
+            None => None,
+        };
+        match entry {
+            Some(entry) if entry.id == id => Some(entry.value(&self.bytes)),
+            // Not there, or not among those whose place is kept.
+            _ => self.header_further_on(Wanted::from(header)),
+        }
+    }
+
+    fn header_further_on(&self, wanted: Wanted<'_>) -> Option<&[u8]> {
+        self.entries_of(wanted)
             .next()
             .map(|entry| entry.value(&self.bytes))
     }
@@ -270,6 +287,7 @@ impl Message {
         &self.bytes[self.body_start as usize..]
     }
 
+    #[inline]
     pub(crate) fn has(&self, id: Id) -> bool {
         self.present & id.bit() != 0
     }
@@ -288,6 +306,11 @@ impl Message {
         self.entries
             .get(entry)
             .map_or(self.head_end, |entry| entry.line) as usize
+    }
+
+    /// Bytes of a line, its end included.
+    pub(crate) fn line_length(&self, entry: usize) -> isize {
+        (self.line_start(entry + 1) - self.line_start(entry)) as isize
     }
 
     pub(crate) fn head_start(&self) -> usize {

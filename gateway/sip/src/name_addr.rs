@@ -66,7 +66,7 @@ impl<'a> NameAddr<'a> {
         let uri = trim(&value[..end]);
         if uri.is_empty()
             || has_white_space(uri)
-            || has(uri, |byte| byte == b'"' || byte == b'>' || byte == b',')
+            || has(uri, |byte| (byte == b'"') | (byte == b'>') | (byte == b','))
         {
             return None;
         }

@@ -266,7 +266,7 @@ fn is_scheme(text: &[u8]) -> bool {
 
 #[inline]
 fn stands_in_no_uri(byte: u8) -> bool {
-    byte <= b' ' || byte == b'<' || byte == b'>' || byte == b'"' || byte == 0x7f
+    (byte <= b' ') | (byte == b'<') | (byte == b'>') | (byte == b'"') | (byte == 0x7f)
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ pub(crate) fn find2(text: &[u8], a: u8, b: u8) -> Option<usize> {
 pub(crate) fn find2_far(text: &[u8], a: u8, b: u8) -> Option<usize> {
     let mut rest = text;
     while let Some(chunk) = rest.first_chunk::<CHUNK>() {
-        if any(chunk, |byte| byte == a || byte == b) {
+        if any(chunk, |byte| (byte == a) | (byte == b)) {
             break;
         }
         rest = &rest[CHUNK..];
@@ -113,7 +113,8 @@ fn any(chunk: &[u8; CHUNK], test: impl Fn(u8) -> bool) -> bool {
     chunk.iter().fold(false, |found, byte| found | test(*byte))
 }
 
-/// Whether the text has a byte that the test says yes to. Comparisons are cheap in the test, tables and branches are not.
+/// Whether the text has a byte that the test says yes to. Comparisons joined by `|` are cheap in the test;
+/// tables and branches, `||` among them, are not.
 #[inline]
 pub(crate) fn has(text: &[u8], test: impl Fn(u8) -> bool) -> bool {
     let mut rest = text;

@@ -11,6 +11,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use self::lines::Piece;
 use self::serialise::LengthLine;
 use crate::header::Id;
 use crate::lws::{push_number, push_unfolded};
@@ -26,8 +27,10 @@ pub struct Edited {
     removed: SmallVec<[u64; 4]>,
     /// New lines in their order of appearance: `at` never falls.
     added: SmallVec<[Added; 4]>,
-    /// The text of the new lines.
+    /// The text of the new lines, and of such as were new and are gone.
     text: Vec<u8>,
+    /// By how many bytes the lines have become longer in all.
+    growth: isize,
     body: Option<Bytes>,
     compact: bool,
 }
@@ -52,6 +55,13 @@ struct Added {
     id: Id,
 }
 
+impl Added {
+    /// Bytes, line end included.
+    fn length(&self) -> isize {
+        (self.value_end - self.line) as isize + 2
+    }
+}
+
 /// A line of the edited view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Line {
@@ -68,6 +78,7 @@ impl Edited {
             removed: SmallVec::new(),
             added: SmallVec::new(),
             text: Vec::new(),
+            growth: 0,
             body: None,
             compact: false,
         }
@@ -158,9 +169,9 @@ impl Edited {
         let Some(first) = self.find(wanted) else {
             return self.append(header, value);
         };
-        let others: SmallVec<[Line; 16]> = self.lines_of(wanted).skip(1).collect();
+        let others: SmallVec<[Line; 8]> = self.lines_of(wanted).skip(1).collect();
         self.remove_lines(&others);
-        self.rewrite(first, &[value]);
+        self.rewrite(first, &[Piece::New(value)]);
     }
 
     /// Removes all lines of that name.
@@ -175,16 +186,14 @@ impl Edited {
         let Some((line, place)) = self.locate(header, index) else {
             return;
         };
-        let value = self.value(line);
-        let before = value[..place.range.start].to_vec();
-        let after = value[place.range.end..].to_vec();
+        let length = self.value(line).len();
         match (place.previous_end, place.next_start) {
             (None, None) => self.remove_line(line),
             (_, Some(next)) => {
-                let kept = after[next - place.range.end..].to_vec();
-                self.rewrite(line, &[&before, &kept]);
+                let kept = [Piece::Kept(0..place.range.start), Piece::Kept(next..length)];
+                self.rewrite(line, &kept);
             }
-            (Some(previous), None) => self.rewrite(line, &[&before[..previous]]),
+            (Some(previous), None) => self.rewrite(line, &[Piece::Kept(0..previous)]),
         }
     }
 
@@ -193,13 +202,13 @@ impl Edited {
         let Some((line, place)) = self.locate(header, index) else {
             return;
         };
-        let whole = self.value(line).to_vec();
+        let length = self.value(line).len();
         self.rewrite(
             line,
             &[
-                &whole[..place.range.start],
-                value,
-                &whole[place.range.end..],
+                Piece::Kept(0..place.range.start),
+                Piece::New(value),
+                Piece::Kept(place.range.end..length),
             ],
         );
     }
@@ -210,7 +219,7 @@ impl Edited {
             None => (0, 0),
             Some(line) => self.before(line),
         };
-        self.insert(place, at, header.name(), &[value]);
+        self.insert(place, at, header, value);
     }
 
     /// Adds a line behind the last of that name; if there is none, before Content-Length or else at the end.
@@ -223,7 +232,7 @@ impl Edited {
                 None => (self.added.len(), self.message.entries().len()),
             },
         };
-        self.insert(place, at, header.name(), &[value]);
+        self.insert(place, at, header, value);
     }
 
     /// Removes each line of which the test, given name and value, says so.
@@ -251,10 +260,7 @@ impl Edited {
         if self.is_as_received() && length_line == LengthLine::Right {
             return self.message.bytes().clone();
         }
-        // Enough in any case: counting first costs more than the bytes that stay unused.
-        let start = self.start.as_ref().map_or(0, |start| start.line.len());
-        let head = self.message.head_end() + self.text.len();
-        let mut out = Vec::with_capacity(start + head + self.body().len() + 64);
+        let mut out = Vec::with_capacity(self.usual_length());
         self.write(&length_line, &mut |bytes| out.extend_from_slice(bytes));
         Bytes::from(out)
     }

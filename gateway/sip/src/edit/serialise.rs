@@ -42,6 +42,17 @@ impl Edited {
             && self.message.ends_head_regularly()
     }
 
+    /// How long it gets if Content-Length is right, names are as they came, and all lines end. That is worth knowing: [`bytes::Bytes`]
+    /// are made of a full vector without another allocation.
+    pub(super) fn usual_length(&self) -> usize {
+        let start = match &self.start {
+            None => self.message.head_start(),
+            Some(start) => start.line.len() + 2,
+        };
+        let received = self.message.head_end() - self.message.head_start();
+        start + received.saturating_add_signed(self.growth) + 2 + self.body().len()
+    }
+
     pub(super) fn write(&self, length_line: &LengthLine, out: &mut impl FnMut(&[u8])) {
         match &self.start {
             None => self.write_received(0..self.message.head_start(), out),
@@ -73,19 +84,28 @@ impl Edited {
     /// Those of these received lines that are not removed.
     fn write_kept(&self, lines: Range<usize>, out: &mut impl FnMut(&[u8])) {
         let mut run = lines.start;
-        if !self.removed.is_empty() {
-            for line in lines.clone().filter(|line| self.is_removed(*line)) {
-                self.write_received(
-                    self.message.line_start(run)..self.message.line_start(line),
-                    out,
-                );
-                run = line + 1;
-            }
+        while let Some(line) = self.next_removed(run).filter(|line| *line < lines.end) {
+            self.write_received(
+                self.message.line_start(run)..self.message.line_start(line),
+                out,
+            );
+            run = line + 1;
         }
         self.write_received(
             self.message.line_start(run)..self.message.line_start(lines.end),
             out,
         );
+    }
+
+    /// The first removed line from this one on.
+    fn next_removed(&self, from: usize) -> Option<usize> {
+        let mut word = from / 64;
+        let mut bits = self.removed.get(word)? & (u64::MAX << (from % 64));
+        while bits == 0 {
+            word += 1;
+            bits = *self.removed.get(word)?;
+        }
+        Some(word * 64 + bits.trailing_zeros() as usize)
     }
 
     /// Line by line, names compact if they are to be, Content-Length put right.
@@ -108,7 +128,9 @@ impl Edited {
     /// Whole lines as they came. The last one of a message that was cut short has no line end; a header must not run into it.
     fn write_received(&self, range: Range<usize>, out: &mut impl FnMut(&[u8])) {
         let lines = &self.message.bytes()[range];
-        out(lines);
+        if !lines.is_empty() {
+            out(lines);
+        }
         if lines.last().is_some_and(|last| *last != b'\n') {
             out(b"\r\n");
         }
