@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use causeway_tests::baresip::{Account, Answer, Phone};
 use causeway_tests::browser::{Browser, Page};
-use causeway_tests::scene;
+use causeway_tests::sipp::Run;
+use causeway_tests::{ports, scene};
 
 use crate::ended;
 use crate::stage::Part;
@@ -136,5 +137,37 @@ async fn a_call_that_nobody_answers_is_cancelled_at_the_other_end() {
         words.contains(&format!("Missed call from {desk}")),
         "{words}"
     );
+    part.leave().await;
+}
+
+#[tokio::test]
+async fn a_cancel_is_told_once_and_both_its_answers_come_back() {
+    let part = Part::take().await;
+    let (caller, callee) = (part.user("alice"), part.user("desk"));
+    let local = ports::free_address();
+    let register = Run {
+        local: Some(local),
+        keys: vec![("user", &callee), ("domain", scene::DOMAIN)],
+        more: vec!["-au", &callee, "-ap", scene::PASSWORD],
+        ..Run::client("register", part.sip)
+    };
+    register.to_the_end().await.unwrap();
+    let mut rings = Run {
+        local: Some(local),
+        ..Run::server("ring-and-be-cancelled")
+    }
+    .start()
+    .unwrap();
+    let calls = Run {
+        keys: vec![
+            ("user", &caller),
+            ("target", &callee),
+            ("domain", scene::DOMAIN),
+        ],
+        more: vec!["-au", &caller, "-ap", scene::PASSWORD],
+        ..Run::client("call-and-cancel", part.sip)
+    };
+    calls.to_the_end().await.unwrap();
+    rings.succeeds(Duration::from_secs(10)).await.unwrap();
     part.leave().await;
 }
