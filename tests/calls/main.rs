@@ -4,16 +4,20 @@
 //! all have ended, one check says that no gateway holds a transaction any more: 40 s once, not for each test.
 
 mod browsers;
+mod demo;
 mod desk;
+mod echo;
 mod place;
 mod sound;
+mod transfer;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use causeway_tests::browser::Browser;
 use causeway_tests::wait;
 use libtest_mimic::{Arguments, Trial};
 use place::{Place, SharedBrowser};
@@ -45,6 +49,16 @@ impl Stage {
             test(&place).await.with_context(|| place.logs())
         };
         let runtime = self.runtime.clone();
+        Trial::test(name, move || Ok(runtime.block_on(run()).map_err(said)?))
+    }
+
+    /// A test that brings its own gateway.
+    fn alone<T>(&self, name: &str, test: T) -> Trial
+    where
+        T: AsyncFn(&Browser) -> Result<()> + Send + 'static,
+    {
+        let (runtime, browser) = (self.runtime.clone(), self.browser.clone());
+        let run = async move || test(browser.get().await?).await;
         Trial::test(name, move || Ok(runtime.block_on(run()).map_err(said)?))
     }
 
@@ -127,6 +141,23 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         desk::keys_mute_and_hold_work_over_tls,
         browsers::two_browsers_call_each_other,
         browsers::two_browsers_mute_and_hold_each_other,
+        echo::a_phone_calls_sipp_and_hears_itself,
+        echo::a_browser_calls_sipp_and_hears_itself,
+        transfer::a_browser_transfers_a_phone_to_another_phone,
+        transfer::a_browser_transfers_a_phone_to_another_browser,
+        transfer::a_phone_transfers_a_browser_to_another_phone,
     ];
-    v4.into_iter().collect()
+    let v6 = trials![
+        stage,
+        Ipv6Addr::LOCALHOST,
+        desk::a_browser_and_a_phone_call_each_other_over_udp,
+        desk::a_browser_and_a_phone_call_each_other_over_tcp,
+        desk::a_browser_and_a_phone_call_each_other_over_tls,
+    ];
+    let v6 = v6.map(|trial| trial.with_kind("IPv6"));
+    let demo = stage.alone(
+        "demo::a_click_in_the_demo_lets_one_hear_oneself",
+        async |browser: &Browser| demo::a_click_in_the_demo_lets_one_hear_oneself(browser).await,
+    );
+    v4.into_iter().chain(v6).chain([demo]).collect()
 }

@@ -8,10 +8,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+static DRAWN: Mutex<Option<Drawn>> = Mutex::new(None);
+
+/// What this test program has drawn, and where it goes on: one behind the other, or what is left would be pieces too small
+/// for a block.
+struct Drawn {
+    given: HashSet<u16>,
+    next: u16,
+}
 
 const FIRST: u16 = 12_000;
-const LAST: u16 = 32_000;
+/// `causeway demo` takes its RTP ports from 30000 on.
+const LAST: u16 = 30_000;
 
 /// A port free for UDP and for TCP on 127.0.0.1 and, where there is one, ::1.
 pub fn free() -> u16 {
@@ -25,30 +33,38 @@ pub fn free_address() -> SocketAddr {
 
 /// The first of `count` free ports in a row; even, as RTP wants it.
 pub fn block(count: u16) -> u16 {
-    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let given = given.get_or_insert_default();
-    // Where to begin differs from one test program to the next, since several may run at once.
-    let nanoseconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |age| age.subsec_nanos());
-    let span = u32::from(LAST - FIRST - count);
-    let mut start = FIRST
-        + u16::try_from((nanoseconds ^ std::process::id().wrapping_mul(7919)) % span).unwrap_or(0);
+    let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let drawn = drawn.get_or_insert_with(|| Drawn {
+        given: HashSet::new(),
+        next: first(),
+    });
+    let mut start = drawn.next;
     loop {
         start = if start + count >= LAST {
             FIRST
         } else {
             start + start % 2
         };
-        let taken = (start..start + count).find(|port| given.contains(port) || !is_free(*port));
+        let taken =
+            (start..start + count).find(|port| drawn.given.contains(port) || !is_free(*port));
         match taken {
             Some(port) => start = port + 1,
             None => {
-                given.extend(start..start + count);
+                drawn.given.extend(start..start + count);
+                drawn.next = start + count;
                 return start;
             }
         }
     }
+}
+
+/// Where to begin differs from one test program to the next, since several may run at once.
+fn first() -> u16 {
+    let nanoseconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |age| age.subsec_nanos());
+    let offset = (nanoseconds ^ std::process::id().wrapping_mul(7919)) % u32::from(LAST - FIRST);
+    FIRST + u16::try_from(offset).unwrap_or(0)
 }
 
 fn is_free(port: u16) -> bool {
