@@ -21,14 +21,14 @@ const TESTS: usize = 16;
 const LONGEST: Duration = Duration::from_secs(40);
 
 /// A test's part in the shared scene.
-pub struct Part {
+pub(crate) struct Part {
     scene: Arc<Scene>,
     number: usize,
 }
 
 impl Part {
     /// Enters; who comes first starts the scene.
-    pub async fn take() -> Self {
+    pub(crate) async fn take() -> Self {
         let mut shared = SHARED.lock().await;
         let scene = match shared.upgrade() {
             Some(scene) => scene,
@@ -48,12 +48,12 @@ impl Part {
     }
 
     /// A user that no other test has.
-    pub fn user(&self, role: &str) -> String {
+    pub(crate) fn user(&self, role: &str) -> String {
         format!("{role}-{}", self.number)
     }
 
     /// Leaves. Who is the last waits until no transaction and no session is left.
-    pub async fn leave(self) {
+    pub(crate) async fn leave(self) {
         let entrance = SHARED.lock().await;
         if Arc::strong_count(&self.scene) > 1 {
             drop(self);

@@ -157,10 +157,15 @@ pub async fn line(page: &Page, state: &str) -> Result<()> {
     .map(drop)
 }
 
-/// Calls somebody from a page, as a person would. It does not wait.
+/// Calls somebody from a page, as a person would; returns when the page shows that call instead of the one before.
 pub async fn dial(page: &Page, target: &str) -> Result<()> {
+    let newest = "(window.causeway.calls()[0]?.id ?? 0)";
+    let before = page.eval(newest).await?;
     page.fill("dial-input", target).await?;
-    page.click("dial-call").await
+    page.click("dial-call").await?;
+    page.wait_for(&format!("{newest} > {before}"))
+        .await
+        .map(drop)
 }
 
 /// Waits until a page's call has sent and received `packets` of audio more than by now (50 are a second).
