@@ -124,21 +124,13 @@ const FREE: u8 = 0xff;
 
 /// Hashes a name by its length and its first eight bytes, given as [`prefix`] does.
 const fn hash(first: u64, length: usize) -> usize {
-    // Setting 0x20 makes letters lower case, and does no harm to others as long as both sides do it. With this factor no two
+    // Without 0x20 letters are upper case, and others do no harm as long as both sides leave it out. With this factor no two
     // names of the table share a slot; a new one that does costs a step, not correctness.
-    let lower = first | (0x2020_2020_2020_2020 & mask(length));
-    (lower
+    let upper = first & 0xdfdf_dfdf_dfdf_dfdf;
+    (upper
         .wrapping_add(length as u64)
-        .wrapping_mul(0xa265_6613_10b8_9bd5)
+        .wrapping_mul(0x14be_a560_1824_d4bd)
         >> 56) as usize
-}
-
-const fn mask(length: usize) -> u64 {
-    if length < 8 {
-        (1 << (8 * length)) - 1
-    } else {
-        u64::MAX
-    }
 }
 
 const fn slots() -> [u8; 256] {

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::header::Id;
 use crate::lws::{is_lws, is_token_text, number};
 use crate::start_line::StartLine;
-use crate::word::{find, find2_far};
+use crate::word::{find, find_line_end};
 use crate::{Header, Method, Start};
 
 /// What a message may at most have.
@@ -370,7 +370,7 @@ impl Scan {
             return None;
         }
         let mut from = start;
-        while let Some(length) = find2_far(&bytes[from..], b'\r', b'\n') {
+        while let Some(length) = find_line_end(&bytes[from..]) {
             let end = from + length;
             if bytes[end] == b'\r' {
                 if bytes.get(end + 1) == Some(&b'\n') {
@@ -427,13 +427,19 @@ impl Scan {
     /// Indexes one line, given without its line end.
     #[inline(always)]
     fn entry(&mut self, bytes: &[u8], line: Range<usize>) {
-        let colon = find(&bytes[line.clone()], b':');
-        let mut name_length = colon.unwrap_or(0);
-        while name_length > 0 && matches!(bytes[line.start + name_length - 1], b' ' | b'\t') {
-            name_length -= 1;
-        }
-        let value_start = colon.map_or(line.start, |colon| line.start + colon + 1);
-        let value = trimmed(bytes, value_start..line.end);
+        let text = &bytes[line.clone()];
+        let (name_length, value) = match (find(text, b':'), text) {
+            // As nearly all write it: `Name: value`.
+            (Some(colon), [.., last])
+                if *last > b' '
+                    && let [before, b':', b' ', first, ..] = text[colon.max(1) - 1..]
+                    && before > b' '
+                    && first > b' ' =>
+            {
+                (colon, line.start + colon + 2..line.end)
+            }
+            (colon, _) => odd_line(bytes, line.clone(), colon),
+        };
         // A name that is longer is none.
         let short_length = u16::try_from(name_length).unwrap_or(0);
         let id = Id::of_start(&bytes[line.start..], name_length);
@@ -461,6 +467,18 @@ impl Scan {
         }
         self.entries.push(entry);
     }
+}
+
+/// The length of the name and the range of the value, white space anywhere.
+fn odd_line(bytes: &[u8], line: Range<usize>, colon: Option<usize>) -> (usize, Range<usize>) {
+    let Some(colon) = colon.map(|colon| line.start + colon) else {
+        return (0, trimmed(bytes, line));
+    };
+    let mut name_end = colon;
+    while name_end > line.start && matches!(bytes[name_end - 1], b' ' | b'\t') {
+        name_end -= 1;
+    }
+    (name_end - line.start, trimmed(bytes, colon + 1..line.end))
 }
 
 fn trimmed(bytes: &[u8], mut range: Range<usize>) -> Range<usize> {

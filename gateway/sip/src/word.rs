@@ -22,18 +22,6 @@ impl Word {
         let differing = self.0 ^ (ONES * u64::from(byte));
         Flags(differing.wrapping_sub(ONES) & !differing & HIGHS)
     }
-
-    /// A flag for each byte below this one, which is at most 0x80. The lowest flag is exact.
-    #[inline]
-    pub(crate) fn below(self, byte: u8) -> Flags {
-        Flags(self.0.wrapping_sub(ONES * u64::from(byte)) & !self.0 & HIGHS)
-    }
-
-    /// The word with these bits set in each byte: 0x20 makes letters lower case.
-    #[inline]
-    pub(crate) fn with(self, bits: u8) -> Word {
-        Word(self.0 | ONES * u64::from(bits))
-    }
 }
 
 /// Which bytes of a word are meant.
@@ -91,17 +79,20 @@ pub(crate) fn find2(text: &[u8], a: u8, b: u8) -> Option<usize> {
     )
 }
 
-/// Where one of two bytes is first, if that may be some way off.
+/// Where the first CR or LF is, which may be some way off.
 #[inline]
-pub(crate) fn find2_far(text: &[u8], a: u8, b: u8) -> Option<usize> {
+pub(crate) fn find_line_end(text: &[u8]) -> Option<usize> {
     let mut rest = text;
     while let Some(chunk) = rest.first_chunk::<CHUNK>() {
-        if any(chunk, |byte| (byte == a) | (byte == b)) {
-            break;
+        // One comparison for both; what else is that low is rare.
+        if any(chunk, |byte| byte <= b'\r')
+            && let Some(at) = find2(chunk, b'\r', b'\n')
+        {
+            return Some(text.len() - rest.len() + at);
         }
         rest = &rest[CHUNK..];
     }
-    Some(text.len() - rest.len() + find2(rest, a, b)?)
+    Some(text.len() - rest.len() + find2(rest, b'\r', b'\n')?)
 }
 
 /// What the compiler makes a few vector instructions of.
@@ -168,7 +159,6 @@ mod tests {
                 assert!(!has(&text, |byte| byte == b':'));
                 for at in (0..length).rev() {
                     text[at] = b':';
-                    assert_eq!(find2_far(&text, b'x', b':'), Some(at), "{text:?}");
                     assert!(has(&text, |byte| byte == b':'));
                     assert_eq!(find(&text, b':'), Some(at), "{text:?}");
                 }
@@ -177,17 +167,16 @@ mod tests {
     }
 
     #[test]
-    fn bytes_below_a_limit_are_flagged() {
-        for (text, want) in [
-            (b"abcdefgh", None),
-            (b"ab!d\"f\xffh", None),
-            (b"abc\x80 fgh", Some(4)),
-            (b"\0bcdefgh", Some(0)),
-            (b"abcdefg\x20", Some(7)),
-        ] {
-            let word = Word::first(text).unwrap();
-            assert_eq!(word.below(0x21).first(), want, "{}", text.escape_ascii());
-            assert_eq!(word.with(0x20).equal(0x7f).first(), None);
+    fn a_line_end_is_found_wherever_it_stands() {
+        for length in 0..40 {
+            for around in [b'a', b'\t', 0x0e, 0x8d] {
+                let mut text = vec![around; length];
+                assert_eq!(find_line_end(&text), None);
+                for at in (0..length).rev() {
+                    text[at] = if at % 2 == 0 { b'\r' } else { b'\n' };
+                    assert_eq!(find_line_end(&text), Some(at), "{text:?}");
+                }
+            }
         }
     }
 
