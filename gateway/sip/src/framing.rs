@@ -39,7 +39,7 @@ pub enum FramingError {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// Content-Length is no number, or there are several.
+    /// Content-Length is no number, there are several, or there is none where Content-Type says that there is a body.
     #[error("no telling where the message ends: Content-Length")]
     ContentLength,
     /// What stands where a message should start is none.
@@ -90,7 +90,7 @@ impl Framer {
     }
 
     /// The next frame, or `None` until more is pushed. A message without Content-Length has no body, although §20.14 wants one on
-    /// streams: what follows is then no start line, or is one.
+    /// streams: what follows is then no start line, or is one. One with a Content-Type has a body whose end nobody can tell.
     ///
     /// A lone CRLF is given out at once as [`Frame::Pong`], for nobody can say whether a second one will come; if it does come
     /// next, it makes a [`Frame::Ping`]. So each ping is seen, however it was cut, and one that was cut is preceded by a pong.
@@ -196,18 +196,22 @@ impl Framer {
     }
 }
 
-/// What Content-Length says, in a complete head; 0 without one.
+/// What Content-Length says, in a complete head; 0 without one and without Content-Type.
 fn content_length(head: &[u8]) -> Result<usize, FramingError> {
-    let mut length = None;
+    let (mut length, mut has_body) = (None, false);
     let mut start = 0;
     for end in memchr::memchr_iter(b'\n', head) {
         let line = std::mem::replace(&mut start, end + 1);
         if !matches!(head[line], b'l' | b'L' | b'c' | b'C') {
             continue;
         }
-        let Some(value) = content_length_value(&head[line..end]) else {
+        let Some((name, value)) = name_and_value(&head[line..end]) else {
             continue;
         };
+        if name != Header::ContentLength.id() {
+            has_body |= name == Header::ContentType.id();
+            continue;
+        }
         let more = folded(&head[start..]);
         let number = if more.is_empty() {
             number(trim(value))
@@ -219,14 +223,16 @@ fn content_length(head: &[u8]) -> Result<usize, FramingError> {
             return Err(FramingError::ContentLength);
         }
     }
-    Ok(length.unwrap_or(0))
+    match length {
+        None if has_body => Err(FramingError::ContentLength),
+        length => Ok(length.unwrap_or(0)),
+    }
 }
 
-/// What stands behind the colon, if the line is Content-Length.
-fn content_length_value(line: &[u8]) -> Option<&[u8]> {
+/// What stands before and behind the colon.
+fn name_and_value(line: &[u8]) -> Option<(Id, &[u8])> {
     let colon = memchr(b':', line)?;
-    let is_length = Id::of(trim(&line[..colon])) == Header::ContentLength.id();
-    is_length.then_some(&line[colon + 1..])
+    Some((Id::of(trim(&line[..colon])), &line[colon + 1..]))
 }
 
 /// The continuation lines that start the text.
@@ -282,6 +288,10 @@ mod tests {
             (
                 format!("{start}\r\n"),
                 vec![message(&format!("{start}\r\n"))],
+            ),
+            (
+                format!("{start}c: a/b\r\n\r\nab"),
+                vec![Err(FramingError::ContentLength)],
             ),
             (
                 format!("{start}\r\nrubbish\r\n"),
