@@ -11,5 +11,5 @@ mod flood;
 mod log;
 mod siege;
 mod streams;
-//mod torture;
+mod torture;
 mod trust;

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio_rustls::TlsConnector;
 
 /// One siege at a time: latencies are printed.
-static TURN: Mutex<()> = Mutex::const_new(());
+pub(crate) static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Where the quiet user sits.
 const QUIET: &str = "127.0.0.9:0";
@@ -25,7 +25,7 @@ pub(crate) struct Siege {
     pub(crate) wss: SocketAddr,
     pub(crate) client: TlsConnector,
     admin: SocketAddr,
-    asking: Asking,
+    asking: Option<Asking>,
     memory: u64,
     what: &'static str,
     _turn: MutexGuard<'static, ()>,
@@ -65,7 +65,7 @@ impl Siege {
             wss,
             client,
             admin,
-            asking,
+            asking: Some(asking),
             memory,
             what,
             _turn: turn,
@@ -123,10 +123,21 @@ impl Siege {
         self.gateway.process.memory().saturating_sub(self.memory)
     }
 
+    /// The quiet user does not ask meanwhile, only before and afterwards: what comes has no limit.
+    pub(crate) async fn rest(&mut self) {
+        if let Some(asking) = self.asking.take() {
+            asking.end().await.unwrap();
+        }
+    }
+
     /// The quiet user was answered all the time, and memory grew by `most` bytes at most.
     pub(crate) async fn end(mut self, most: u64) {
         let grown = self.grown();
-        let latency = self.asking.end().await.unwrap();
+        let asking = match self.asking.take() {
+            Some(asking) => asking,
+            None => Prober::new(QUIET, self.sip).await.unwrap().begin(),
+        };
+        let latency = asking.end().await.unwrap();
         println!(
             "{:<34} {latency}; memory {:.1} MiB + {:.1}",
             self.what,

@@ -80,7 +80,7 @@ impl Prober {
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
             let mut latency = Latency::default();
-            while !stopped.load(Ordering::Relaxed) {
+            while latency.took.is_empty() || !stopped.load(Ordering::Relaxed) {
                 for (method, want) in [("OPTIONS", 200), ("REGISTER", 401)] {
                     let (status, took, again) = self.ask(method).await?;
                     if status != want {
