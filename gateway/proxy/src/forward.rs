@@ -11,7 +11,7 @@ use crate::device;
 use crate::decision::{Context, Decision, Facts, Forward, Hop, Question};
 use crate::flow::Flow;
 use crate::request::{Step, refuse};
-use crate::site::{Listener, Member, Side, Site};
+use crate::site::{Listener, Member, Side, Site, write_number};
 use crate::status::Reason;
 use crate::token::{
     FlowAddress, Media, Pass, PathToken, Purpose, RecordRouteCore, RecordRouteDevice, Token, Towards, ViaToken,
@@ -48,7 +48,9 @@ pub(crate) fn prepare(
     let identity = identity(&request, &hop);
     // Step 3. A request without Max-Forwards gets RFC 3261's own 70.
     let left = request.max_forwards().map_or(70, |hops| hops.saturating_sub(1).min(255));
-    request.set(Header::MaxForwards, left.to_string().as_bytes());
+    let mut digits = String::with_capacity(3);
+    write_number(&mut digits, left);
+    request.set(Header::MaxForwards, digits.as_bytes());
     stamp_source(&mut request, source);
     loose_or_strict(&mut request, context);
     let record_route = records_route(&request);
@@ -276,9 +278,9 @@ pub(crate) fn add_path(request: &mut Edited, flow: &Flow, context: &Context<'_>)
 pub fn path_of(flow: &Flow, outbound: bool, context: &Context<'_>) -> Option<String> {
     let listener = context.site.listener(flow.listener)?;
     let token = Token::Path(PathToken { listener: flow.listener.0, node: context.site.node, flow: flow.address() });
-    let token = context.sealer.seal(&token, None, context.now_unix);
     let named = core_side(listener, context);
-    Some(format!("<{}{}>", named.uri(&token), if outbound { ";ob" } else { "" }))
+    let write_token = |text: &mut String| context.sealer.seal_into(text, &token, None, context.now_unix);
+    Some(named.route(write_token, if outbound { ";ob" } else { "" }))
 }
 
 /// The listener that the core can reach us at: one that faces it, if there is any (a small site has none).
@@ -307,33 +309,50 @@ pub(crate) fn consume_credentials(request: &mut Edited, site: &Site) {
 /// Adds Record-Route and Via, which name the media node: RFC 3261 §16.6 steps 4 and 8. The same forward and media
 /// always give the same bytes.
 pub fn seal(forward: &Forward, media: Media, context: &Context<'_>) -> Option<Sealed> {
-    let mut request = forward.request.clone();
-    let call_id = request.call_id().to_vec();
+    seal_copy(forward.request.clone(), forward, media, context)
+}
+
+/// [`seal`] for a forward that nobody needs any more.
+pub fn seal_last(mut forward: Forward, media: Media, context: &Context<'_>) -> Option<Sealed> {
+    let spare = Edited::new(forward.request.original().clone());
+    let request = std::mem::replace(&mut forward.request, spare);
+    seal_copy(request, &forward, media, context)
+}
+
+fn seal_copy(mut request: Edited, forward: &Forward, media: Media, context: &Context<'_>) -> Option<Sealed> {
+    // No edit ever changes the Call-ID (SIGNALLING §9), so the original's is the request's.
+    let call_id = Some(forward.request.original().call_id());
     let leaving = leaving_by(&forward.hop, context)?;
     if forward.record_route {
         let token = record_route(forward, media, context);
-        let token = context.sealer.seal(&token, Some(&call_id), context.now_unix);
-        let value = format!("<{}>", leaving.uri(&token));
-        request.prepend(Header::RecordRoute, value.as_bytes());
+        let write_token = |text: &mut String| context.sealer.seal_into(text, &token, call_id, context.now_unix);
+        request.prepend(Header::RecordRoute, leaving.route(write_token, "").as_bytes());
     }
     let token = Token::Via(ViaToken {
         node: context.site.node,
         media,
         // Said only of a call that is anchored: without, nobody needs it, and a CANCEL has to get the INVITE's branch.
-        offer: media.is_some() && forward.request.original().has_sdp(),
+        offer: media.is_some() && request.original().has_sdp(),
         transaction: forward.identity,
         listener: forward.source.listener.0,
         source: forward.source.address(),
-        device: device::of_register(&forward.request, context.site).map(|device| device.0),
+        device: device::of_register(&request, context.site).map(|device| device.0),
     });
-    let branch = format!("{MAGIC_COOKIE}{}", context.sealer.seal(&token, Some(&call_id), context.now_unix));
     let transport = match &forward.hop {
         Hop::Flow(flow) => flow.transport,
         Hop::Server { transport, .. } => *transport,
     };
-    let via = format!("SIP/2.0/{} {};branch={branch}", transport.via_name(), leaving.sent_by());
+    let mut via = String::with_capacity(160);
+    via.push_str("SIP/2.0/");
+    via.push_str(transport.via_name());
+    via.push(' ');
+    leaving.write_sent_by(&mut via);
+    via.push_str(";branch=");
+    let branch = via.len();
+    via.push_str(MAGIC_COOKIE);
+    context.sealer.seal_into(&mut via, &token, call_id, context.now_unix);
     request.prepend(Header::Via, via.as_bytes());
-    Some(Sealed { request, branch })
+    Some(Sealed { request, branch: via.split_off(branch) })
 }
 
 /// The listener in whose name a request leaves.

@@ -86,8 +86,8 @@ fn swap_record_route(response: &mut Edited, via: &ViaToken, flow: &Flow, context
     };
     // The copy names the listener of its own side: the one by which the request came.
     let Some(listener) = context.site.listener(ListenerId(via.listener)) else { return };
-    let token = context.sealer.seal(&token, Some(&call_id), context.now_unix);
-    let value = format!("<{}>", listener.uri(&token));
+    let write_token = |text: &mut String| context.sealer.seal_into(text, &token, Some(&call_id), context.now_unix);
+    let value = listener.route(write_token, "");
     response.replace_value(Header::RecordRoute, index, value.as_bytes());
 }
 

@@ -38,25 +38,52 @@ pub struct Listener {
 impl Listener {
     /// `host:port` as a URI and a Via have it: IPv6 in brackets, the transport's default port left out.
     pub fn sent_by(&self) -> String {
-        let host = match self.host.parse::<IpAddr>() {
-            Ok(IpAddr::V6(address)) => format!("[{address}]"),
-            _ => self.host.clone(),
-        };
-        if self.port == self.transport.default_port() {
-            host
+        let mut text = String::with_capacity(self.host.len() + 8);
+        self.write_sent_by(&mut text);
+        text
+    }
+
+    /// The same, behind what is there.
+    pub(crate) fn write_sent_by(&self, to: &mut String) {
+        // Only an IPv6 address has a colon.
+        if self.host.contains(':') {
+            to.push('[');
+            to.push_str(&self.host);
+            to.push(']');
         } else {
-            format!("{host}:{}", self.port)
+            to.push_str(&self.host);
+        }
+        if self.port != self.transport.default_port() {
+            to.push(':');
+            write_number(to, self.port.into());
         }
     }
 
-    /// The URI of a Path or Record-Route value that names this listener; `token` is its user part.
-    pub fn uri(&self, token: &str) -> String {
-        let at = if token.is_empty() { "" } else { "@" };
-        match self.transport {
-            Transport::Udp => format!("sip:{token}{at}{};lr", self.sent_by()),
-            other => format!("sip:{token}{at}{};transport={};lr", self.sent_by(), other.uri_param()),
+    /// The Path or Record-Route value that names this listener, in angle brackets; `write_token` writes its user part, and
+    /// `more` are further URI parameters.
+    pub fn route(&self, write_token: impl FnOnce(&mut String), more: &str) -> String {
+        let mut text = String::with_capacity(128);
+        text.push_str("<sip:");
+        write_token(&mut text);
+        text.push('@');
+        self.write_sent_by(&mut text);
+        if self.transport != Transport::Udp {
+            text.push_str(";transport=");
+            text.push_str(self.transport.uri_param());
         }
+        text.push_str(";lr");
+        text.push_str(more);
+        text.push('>');
+        text
     }
+}
+
+/// Decimal digits, without the machinery of `format!`: this is on the way of every message.
+pub(crate) fn write_number(to: &mut String, number: u32) {
+    if number >= 10 {
+        write_number(to, number / 10);
+    }
+    to.push(char::from(b'0' + (number % 10) as u8));
 }
 
 /// A member of a gateway group.
@@ -175,20 +202,22 @@ impl Site {
     /// True when the host and port of a URI mean us (RFC 3261 §16.4): a listener, an advertised name, an alias; a
     /// port that is not given matches any of ours.
     pub fn names_us(&self, uri: &Uri<'_>) -> bool {
-        let host = String::from_utf8_lossy(uri.host).to_ascii_lowercase();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let bare = uri.host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(uri.host);
         let port_is_ours = |listener: &Listener| {
             uri.port.is_none_or(|port| port == listener.port || port == listener.bind.port())
         };
-        if self.domain_of(bare.as_bytes()).is_some() {
+        if self.domain_of(bare).is_some() {
             return uri.port.is_none() || self.listeners.iter().any(port_is_ours);
         }
-        let address = bare.parse::<IpAddr>().ok();
+        let address = address_of(bare);
         self.listeners.iter().any(|listener| {
-            let host_is_ours = listener.host.eq_ignore_ascii_case(bare)
-                || address.is_some_and(|address| listener.host.parse() == Ok(address))
-                || address.is_some_and(|address| listener.bind.ip() == address)
-                || address.is_some_and(|a| listener.bind.ip().is_unspecified() && a.is_loopback());
+            let host_is_ours = listener.host.as_bytes().eq_ignore_ascii_case(bare)
+                || address.is_some_and(|address| {
+                    let bind = listener.bind.ip();
+                    bind == address
+                        || bind.is_unspecified() && address.is_loopback()
+                        || listener.host.parse() == Ok(address)
+                });
             host_is_ours && port_is_ours(listener)
         })
     }
@@ -200,8 +229,14 @@ impl Site {
 
     /// The domain of ours that a host means, by its own name or an alias.
     pub fn domain_of(&self, host: &[u8]) -> Option<&str> {
-        let host = String::from_utf8_lossy(host).to_ascii_lowercase();
-        let name = self.aliases.get(host.as_str()).map_or(host.as_str(), String::as_str);
+        if self.domains.is_empty() {
+            return None;
+        }
+        let mut host = Cow::Borrowed(std::str::from_utf8(host).ok()?);
+        if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            host = Cow::Owned(host.to_ascii_lowercase());
+        }
+        let name = self.aliases.get(&*host).map_or(&*host, String::as_str);
         self.domains.get(name).map(String::as_str)
     }
 
@@ -264,4 +299,10 @@ fn dialled<'u>(uri: &Uri<'u>) -> Cow<'u, [u8]> {
         Some(user) => sip::uri::decode(user),
         None => Cow::Borrowed(b""),
     }
+}
+
+/// The address that a host without brackets is; names are told by their first byte.
+fn address_of(host: &[u8]) -> Option<IpAddr> {
+    let may_be = host.first().is_some_and(u8::is_ascii_digit) || host.contains(&b':');
+    if may_be { std::str::from_utf8(host).ok()?.parse().ok() } else { None }
 }

@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use ctr::cipher::{InnerIvInit, StreamCipher, StreamCipherCoreWrapper};
 use ctr::{CtrCore, flavors};
 use hmac::Mac;
+use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
 
 use crate::key::{Key, Keys};
@@ -230,13 +231,18 @@ impl Sealer {
         self.seal_with(token, call_id, now_unix, HANDED_OVER_BIT)
     }
 
-    fn seal_with(
-        &self,
-        token: &Token,
-        call_id: Option<&[u8]>,
-        now_unix: u64,
-        handed_over: u8,
-    ) -> String {
+    fn seal_with(&self, token: &Token, call_id: Option<&[u8]>, now_unix: u64, handed_over: u8) -> String {
+        let mut text = String::with_capacity(64);
+        self.write(&mut text, token, call_id, now_unix, handed_over);
+        text
+    }
+
+    /// [`seal`](Self::seal), behind what is there.
+    pub(crate) fn seal_into(&self, text: &mut String, token: &Token, call_id: Option<&[u8]>, now_unix: u64) {
+        self.write(text, token, call_id, now_unix, 0);
+    }
+
+    fn write(&self, text: &mut String, token: &Token, call_id: Option<&[u8]>, now_unix: u64, handed_over: u8) {
         let key = self.keys.signing(now_unix);
         let purpose = token.purpose();
         let (mut payload, family) = payload::write(token);
@@ -244,11 +250,11 @@ impl Sealer {
             key.id() << 5 | purpose.code() << 2 | if family { FAMILY_BIT } else { 0 } | handed_over;
         let mac = mac(key, header, &payload, purpose.bound(call_id));
         crypt(key, &mac, &mut payload);
-        let mut bytes = Vec::with_capacity(1 + MAC_BYTES + payload.len());
+        let mut bytes: SmallVec<[u8; 64]> = SmallVec::new();
         bytes.push(header);
         bytes.extend_from_slice(&mac);
         bytes.extend_from_slice(&payload);
-        base64url::encode(&bytes)
+        base64url::encode_into(text, &bytes);
     }
 
     /// The content of `text`, if our cluster made it for `purpose` and this Call-ID.

@@ -278,7 +278,7 @@ impl Handler for Engine {
         // is about.
         let at_once = message.is_request()
             && matches!(message.method(), sip::Method::Cancel | sip::Method::Invite)
-            && self.table.get(self.table.server_key(&message)).is_some();
+            && self.table.of(&message).is_some();
         let message = if at_once {
             message
         } else {

@@ -31,6 +31,9 @@ impl Engine {
                 return Outcome::Done;
             }
         }
+        if self.table.is_full() {
+            return self.reply(&flow, request, None, &proxy::Reason::Overloaded);
+        }
         let transaction = self.begin(&flow, request);
         Outcome::wait(async move {
             let devices = device::all_of_register(&edited, &me.site);

@@ -13,8 +13,7 @@ use crate::registrar::{Authentication, Kind, Registrar, Target};
 
 impl Engine {
     pub(super) fn request(&self, flow: &Flow, request: Message) -> Outcome {
-        let key = self.table.server_key(&request);
-        match (request.method(), self.table.get(key)) {
+        match (request.method(), self.table.of(&request)) {
             // RFC 3261 §17.2.1: the ACK to a failure is this hop's; the ACK to a 2xx is a request of its own.
             (Method::Ack, Some(transaction)) if !transaction.lock().server.is_accepted() => {
                 self.server_input(&transaction, ServerInput::Ack);
@@ -204,25 +203,27 @@ impl Engine {
         let media = self.media_of(&forward);
         let answers = forward.request.method() == Method::Ack && forward.request.has_sdp() && media.is_some();
         if !answers {
-            self.relay_now(&forward, media);
+            self.relay_now(forward, media);
             return Outcome::Done;
         }
         let Some(me) = self.me.upgrade() else { return Outcome::Done };
         Outcome::wait(async move {
             if me.answer_in_ack(&mut forward, media).await {
-                me.relay_now(&forward, media);
+                me.relay_now(forward, media);
             }
         })
     }
 
-    fn relay_now(&self, forward: &Forward, media: Media) {
-        let Some(sealed) = proxy::forward::seal(forward, media, &self.context()) else { return };
-        if self.send_to(&forward.hop, sealed.request.to_bytes()).is_err() && forward.request.method() != Method::Ack {
-            let reason = match forward.pass {
+    fn relay_now(&self, forward: Forward, media: Media) {
+        let (hop, pass, source) = (forward.hop.clone(), forward.pass, forward.source);
+        let Some(sealed) = proxy::forward::seal_last(forward, media, &self.context()) else { return };
+        let request = sealed.request.original();
+        if self.send_to(&hop, sealed.request.to_bytes()).is_err() && request.method() != Method::Ack {
+            let reason = match pass {
                 proxy::token::Pass::Down => Reason::FlowFailed,
                 _ => Reason::Unreachable,
             };
-            self.answer(&forward.source, forward.request.original(), &reason);
+            self.answer(&source, request, &reason);
         }
     }
 
@@ -234,7 +235,11 @@ impl Engine {
         transaction: Option<Arc<Transaction>>,
         forwards: Vec<Forward>,
     ) -> Outcome {
-        let transaction = transaction.unwrap_or_else(|| self.begin(flow, &request));
+        let transaction = match transaction {
+            Some(transaction) => transaction,
+            None if self.table.is_full() => return self.reply(flow, &request, None, &Reason::Overloaded),
+            None => self.begin(flow, &request),
+        };
         let opens = forwards.iter().any(|forward| self.flow_to(&forward.hop).is_none());
         if !opens && !self.offers(&forwards) {
             let ready = forwards.into_iter().filter_map(|forward| {

@@ -2,6 +2,7 @@
 
 use std::hash::Hasher;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use proxy::{ConnectionId, Flow};
@@ -20,12 +21,16 @@ pub(crate) struct Table {
     clients: DashMap<u64, (u64, u8)>,
     /// Which transactions a connection that closes concerns.
     by_connection: DashMap<ConnectionId, SmallVec<[u64; 2]>>,
+    count: AtomicUsize,
 }
+
+/// Transactions at once: what is beyond is answered 503. Each holds its messages, some 10 kB.
+const TRANSACTIONS: usize = 200_000;
 
 impl Table {
     /// An empty table; `keys` are random, so that nobody can aim at another's place in it.
     pub(crate) fn new(keys: (u64, u64)) -> Self {
-        Self { keys, servers: DashMap::with_shard_amount(SHARDS), clients: DashMap::with_shard_amount(SHARDS), by_connection: DashMap::with_shard_amount(SHARDS) }
+        Self { keys, servers: DashMap::with_shard_amount(SHARDS), clients: DashMap::with_shard_amount(SHARDS), by_connection: DashMap::with_shard_amount(SHARDS), count: AtomicUsize::new(0) }
     }
 
     fn hasher(&self) -> SipHasher13 {
@@ -71,15 +76,26 @@ impl Table {
         self.servers.get(&key).map(|entry| entry.clone())
     }
 
+    /// The transaction that a request belongs to.
+    pub(crate) fn of(&self, request: &Message) -> Option<Arc<Transaction>> {
+        // What is relayed without being remembered need not look into an empty table.
+        if self.len() == 0 { None } else { self.get(self.server_key(request)) }
+    }
+
     /// The transaction and the index of the branch that a response is for.
     pub(crate) fn client(&self, branch: &[u8]) -> Option<(Arc<Transaction>, u8)> {
+        if self.len() == 0 {
+            return None;
+        }
         let (server, index) = *self.clients.get(&self.client_key(branch))?;
         Some((self.get(server)?, index))
     }
 
     pub(crate) fn insert(&self, transaction: Arc<Transaction>) {
         self.watch(transaction.source.connection, transaction.key);
-        self.servers.insert(transaction.key, transaction);
+        if self.servers.insert(transaction.key, transaction).is_none() {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// A branch of `server` was sent by `flow`.
@@ -104,7 +120,9 @@ impl Table {
 
     /// Forgets a transaction and its branches.
     pub(crate) fn remove<'a>(&self, transaction: &Transaction, branches: impl IntoIterator<Item = (u64, &'a Flow)>) {
-        self.servers.remove_if(&transaction.key, |_, kept| std::ptr::eq(&**kept, transaction));
+        if self.servers.remove_if(&transaction.key, |_, kept| std::ptr::eq(&**kept, transaction)).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
         self.unwatch(transaction.source.connection, transaction.key);
         for (client, flow) in branches {
             self.clients.remove(&client);
@@ -114,7 +132,12 @@ impl Table {
 
     /// How many transactions there are.
     pub(crate) fn len(&self) -> usize {
-        self.servers.len()
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// True when no further one may be kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= TRANSACTIONS
     }
 
     /// The transactions that came or went by a connection.

@@ -77,7 +77,7 @@ pub(super) fn judge(
 }
 
 fn verified(keys: &Keys, nonce: &[u8], realm: &str, now_ms: u64) -> Option<NonceId> {
-    let bytes: [u8; BYTES] = base64url::decode(nonce)?.try_into().ok()?;
+    let bytes: [u8; BYTES] = base64url::decode(nonce)?.as_slice().try_into().ok()?;
     let (body, mac_given) = bytes.split_at(BYTES - MAC_BYTES);
     let key = keys.verifying(body[0], now_ms / 1000)?;
     let mac = key.mac(LABEL, &[body, realm.as_bytes()]);

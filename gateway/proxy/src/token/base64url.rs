@@ -1,6 +1,8 @@
 //! base64url without padding (RFC 4648 §5): every character of it is `unreserved` in a SIP URI's user part and a
 //! `token` character in a Via branch (RFC 3261 §25.1), so nothing on the way has a reason to escape it.
 
+use smallvec::SmallVec;
+
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// 255 where a byte is no character of the alphabet.
@@ -19,21 +21,35 @@ const fn values() -> [u8; 256] {
 /// The text of `bytes`: four characters for three bytes, two or three for a rest of one or two.
 pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let word = group.iter().enumerate().fold(0u32, |word, (i, byte)| {
-            word | u32::from(*byte) << (16 - 8 * i)
-        });
-        for i in 0..=group.len() {
-            text.push(char::from(ALPHABET[(word >> (18 - 6 * i)) as usize & 63]));
-        }
-    }
+    encode_into(&mut text, bytes);
     text
+}
+
+/// The same, behind what is there.
+pub(crate) fn encode_into(text: &mut String, bytes: &[u8]) {
+    let character = |word: u32, shift: u32| char::from(ALPHABET[(word >> shift) as usize & 63]);
+    let mut groups = bytes.chunks_exact(3);
+    for group in &mut groups {
+        let word = u32::from(group[0]) << 16 | u32::from(group[1]) << 8 | u32::from(group[2]);
+        text.extend([character(word, 18), character(word, 12), character(word, 6), character(word, 0)]);
+    }
+    match *groups.remainder() {
+        [one] => {
+            let word = u32::from(one) << 16;
+            text.extend([character(word, 18), character(word, 12)]);
+        }
+        [one, two] => {
+            let word = u32::from(one) << 16 | u32::from(two) << 8;
+            text.extend([character(word, 18), character(word, 12), character(word, 6)]);
+        }
+        _ => {}
+    }
 }
 
 /// The bytes of `text`, or `None`: for a character outside the alphabet, a length that no bytes give, and for bits
 /// set beyond the last byte. The last matters: otherwise several texts would be one token.
-pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
+pub fn decode(text: &[u8]) -> Option<SmallVec<[u8; 64]>> {
+    let mut bytes = SmallVec::with_capacity(text.len() / 4 * 3 + 2);
     for group in text.chunks(4) {
         let mut word = 0u32;
         for (i, character) in group.iter().enumerate() {

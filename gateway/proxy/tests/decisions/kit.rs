@@ -212,7 +212,7 @@ impl Edge {
     pub(crate) fn path(&self, flow: &Flow) -> String {
         let token = PathToken { listener: flow.listener.0, node: self.site.node, flow: flow.address() };
         let text = self.sealer.seal(&Token::Path(token), None, NOW);
-        format!("<{}>", self.site.listeners[usize::from(CORE)].uri(&text))
+        self.site.listeners[usize::from(CORE)].route(|route| route.push_str(&text), "")
     }
 
     /// The copy that the core has of the Record-Route of a call of the device behind `flow`.
@@ -229,7 +229,7 @@ impl Edge {
             media: Media::none(pass),
         };
         let text = self.sealer.seal(&Token::RecordRouteCore(token), Some(call.as_bytes()), NOW);
-        format!("<{}>", self.site.listeners[usize::from(CORE)].uri(&text))
+        self.site.listeners[usize::from(CORE)].route(|route| route.push_str(&text), "")
     }
 
     /// The copy that a device has of the Record-Route of a call with the core.
@@ -247,7 +247,7 @@ impl Edge {
         let media = Media { node: 1, generation: 0, pass: Pass::Up };
         let token = RecordRouteDevice { media, called: false, towards: None };
         let text = self.sealer.seal(&Token::RecordRouteDevice(token), Some(CALL.as_bytes()), NOW);
-        format!("<{}>", self.site.listeners[usize::from(UDP)].uri(&text))
+        self.site.listeners[usize::from(UDP)].route(|route| route.push_str(&text), "")
     }
 
     fn device_copy_on(&self, listener: u8, called: bool, other: Option<(&Flow, Device)>) -> String {
@@ -264,7 +264,7 @@ impl Edge {
         });
         let token = RecordRouteDevice { media: Media::none(pass), called, towards };
         let text = self.sealer.seal(&Token::RecordRouteDevice(token), Some(CALL.as_bytes()), NOW);
-        format!("<{}>", self.site.listeners[usize::from(listener)].uri(&text))
+        self.site.listeners[usize::from(listener)].route(|route| route.push_str(&text), "")
     }
 
     /// A device that registered by `flow`.
