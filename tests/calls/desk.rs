@@ -1,7 +1,7 @@
 //! A browser over WSS and a desk phone: calls in both directions, ended by either side, and what is done in a call.
 
 use anyhow::{Result, ensure};
-use causeway_tests::baresip::{Phone, Transport};
+use causeway_tests::baresip::{Account, Encryption, Phone, Transport};
 use causeway_tests::browser::Page;
 use causeway_tests::scene::{DOMAIN, dial};
 
@@ -37,6 +37,25 @@ async fn call_each_other(place: &Place, transport: Transport) -> Result<()> {
     phone.event("CALL_ESTABLISHED").await?;
     page.state(&["up"]).await?;
     page_and_phone_talk(&page, &phone, before).await?;
+    phone.hang_up().await?;
+    page.state(&["ended"]).await?;
+    place.engine_is_empty().await
+}
+
+/// Its SDES keys in RTP/SAVP, the browser's DTLS: RTPEngine answers each in its own kind.
+pub(crate) async fn a_phone_with_encrypted_audio_calls_a_browser(place: &Place) -> Result<()> {
+    let account = Account {
+        encryption: Encryption::Sdes,
+        ..place.account_over("desk1", Transport::Tls)
+    };
+    let page = place.page("alice").await?;
+    let mut phone = Phone::start_registered(&account).await?;
+    phone.dial(&format!("sip:alice@{DOMAIN}")).await?;
+    page.state(&["ringing"]).await?;
+    page.click("call-answer").await?;
+    phone.event("CALL_ESTABLISHED").await?;
+    page_and_phone_talk(&page, &phone, 0).await?;
+    the_phone_holds(&page, &mut phone).await?;
     phone.hang_up().await?;
     page.state(&["ended"]).await?;
     place.engine_is_empty().await

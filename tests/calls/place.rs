@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use causeway_tests::baresip::{Account, Encryption, Phone, Transport};
+use causeway_tests::baresip::{Account, Phone, Transport};
 use causeway_tests::browser::{Browser, Page};
 use causeway_tests::gateway::Gateway;
 use causeway_tests::rtpengine::RtpEngine;
@@ -88,22 +88,20 @@ impl Place {
         Account::new(user, DOMAIN, PASSWORD, self.sip)
     }
 
+    /// The same over this transport.
+    pub(crate) fn account_over<'a>(&self, user: &'a str, transport: Transport) -> Account<'a> {
+        let is_tls = transport == Transport::Tls;
+        Account {
+            transport,
+            server: if is_tls { self.tls } else { self.sip },
+            trust: is_tls.then(|| self.gateway.certificate()),
+            ..self.account(user)
+        }
+    }
+
     /// A user's desk phone over this transport, registered.
     pub(crate) async fn phone(&self, user: &str, transport: Transport) -> Result<Phone> {
-        let account = match transport {
-            Transport::Udp | Transport::Tcp => Account {
-                transport,
-                ..self.account(user)
-            },
-            Transport::Tls => Account {
-                transport,
-                server: self.tls,
-                trust: Some(self.gateway.certificate()),
-                encryption: Encryption::None,
-                ..self.account(user)
-            },
-        };
-        Phone::start_registered(&account).await
+        Phone::start_registered(&self.account_over(user, transport)).await
     }
 
     /// The page over HTTPS, its user signed in over WSS and registered.
