@@ -40,6 +40,7 @@ fn steps(request: &Message, flow: &Flow, context: &Context<'_>, facts: &Facts) -
         return Ok(Decision::Drop(Reason::Ack));
     }
     let mut routed = preprocess(request, flow, context)?;
+    validate_route(&routed.request)?;
     if context.site.side(flow.listener) == Side::Device {
         forward::distrust(&mut routed.request);
         forward::consume_credentials(&mut routed.request, context.site);
@@ -73,6 +74,15 @@ fn validate(request: &Message, context: &Context<'_>) -> Step<()> {
         }
     }
     Ok(())
+}
+
+/// RFC 3261 §16.3 step 1, for what a strict router has left as request-URI (§16.4) and what one is yet to get as such (§16.6
+/// step 6): with a broken escape it would be a fault of ours.
+fn validate_route(request: &Edited) -> Step<()> {
+    let route = request.values(Header::Route).next().and_then(NameAddr::parse);
+    let whole = sip::uri::escapes_are_whole(request.uri())
+        && route.is_none_or(|route| sip::uri::escapes_are_whole(route.uri));
+    if whole { Ok(()) } else { refuse(Reason::Fault { status: 400, phrase: "Bad Route" }) }
 }
 
 /// An OPTIONS whose request-URI has no user and names us (RFC 3261 §11).
@@ -112,13 +122,27 @@ fn inside(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> 
                 None => return Ok(Decision::Await { device, media, from_called }),
             }
         }
-        None => (forward::next_hop(&routed.request, context, facts)?, None),
+        None => (core_hop(&routed.request, flow, context, facts)?, None),
     };
     let mut forward = forward::prepare(routed.request, hop, pass, flow, context)?;
     forward.media = Some(media);
     forward.from_called = from_called;
     forward.towards = towards;
     Ok(decide_state(vec![forward], context))
+}
+
+/// The next hop towards the core. Nothing from outside chooses where we send: a device's Route and request-URI, also behind a
+/// token of ours, lead into the networks of the core or nowhere.
+fn core_hop(request: &Edited, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Hop> {
+    let hop = forward::next_hop(request, context, facts)?;
+    match hop {
+        Hop::Server { address, .. }
+            if context.site.side(flow.listener) == Side::Device && !context.site.is_core(address) =>
+        {
+            refuse(Reason::ForeignRoute)
+        }
+        hop => Ok(hop),
+    }
 }
 
 /// SIGNALLING §5: the flow of the token, unless it is gone or (UDP) the index knows a newer one.
@@ -174,7 +198,7 @@ fn initial(
 
 /// What still has a Route: the Service-Route (RFC 3608) of a device, which names a member, or whatever a trusted peer says.
 fn by_route(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Decision> {
-    let hop = forward::next_hop(&routed.request, context, facts)?;
+    let hop = core_hop(&routed.request, flow, context, facts)?;
     let forward = outside_dialog(routed.request, hop, flow, context)?;
     Ok(decide_state(vec![forward], context))
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use sip::{Transport, Uri};
 
 use crate::flow::{Flow, ListenerId};
@@ -180,6 +181,8 @@ pub struct Site {
     pub domains: HashSet<String>,
     /// Gateway groups.
     pub groups: Vec<Group>,
+    /// Networks of the core: a device's request leaves for nowhere else, whatever its Route or request-URI says.
+    pub core: Vec<IpNet>,
     /// Rules for what is not inside a dialog, first match first.
     pub routes: Vec<Route>,
     /// True when an RTPEngine is configured: sessions are anchored.
@@ -192,6 +195,12 @@ impl Site {
     /// The listener of a number, if it is one of ours.
     pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
         self.listeners.get(usize::from(id.0))
+    }
+
+    /// True for an address of the core: a member's, or of a network that a core listener trusts.
+    pub fn is_core(&self, address: SocketAddr) -> bool {
+        self.core.iter().any(|net| net.contains(&address.ip()))
+            || self.groups.iter().flat_map(|group| &group.members).any(|member| member.addresses.contains(&address))
     }
 
     /// Towards whom the listener of a flow faces; what we do not know counts as hostile.

@@ -44,6 +44,7 @@ pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartE
         domains: config.domain.keys().map(lower).collect::<HashSet<_>>(),
         routes: config.route.iter().map(|route| self::route(route, &sections, &groups)).collect(),
         groups,
+        core: trust.concat(),
         media,
         authenticate: true,
     };

@@ -477,6 +477,8 @@ fn chain_site() -> Site {
 /// The edge of the browsers: edge and registrar in one, a group of SIPp's behind it.
 fn browser_site() -> Site {
     let mut site = registrar_site();
+    // SIPp, the core of that capture, stands beside the edge.
+    site.core = vec!["203.0.113.0/24".parse().expect("a network")];
     "203.0.113.10".clone_into(&mut site.listeners[usize::from(WSS)].host);
     site.groups = vec![Group { name: "sipp".to_owned(), members: vec![member("203.0.113.10", "203.0.113.10:5090", Transport::Udp)] }];
     let sipp = Match { prefix: Some("sipp".to_owned()), ..Match::default() };

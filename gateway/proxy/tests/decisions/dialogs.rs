@@ -36,8 +36,23 @@ fn without_a_next_route_the_request_uri_is_the_next_hop() {
         ("sip:mod_sofia@10.0.0.54:5080;transport=tcp", "start up tcp 10.0.0.54:5080"),
         ("sip:gw@fs.example.com", "ask address fs.example.com:5060"),
         ("tel:+4930", "416 malformed"),
+        ("sip:anybody@203.0.113.66", "403 foreign_route"),
     ] {
         assert_eq!(edge.says(&request(uri), &phone()), want, "{uri}");
+    }
+}
+
+#[test]
+fn a_device_leads_its_requests_into_the_core_or_nowhere() {
+    let edge = Edge::relay();
+    let request = |route: &str| inside("BYE", &edge.device_copy(false)).route(route).build();
+    for (route, want) in [
+        ("<sip:10.0.0.21;lr>", UP),
+        ("<sip:10.0.0.99:5070;lr>", "relay up udp 10.0.0.99:5070"),
+        ("<sip:203.0.113.66;lr>", "403 foreign_route"),
+        ("<sip:127.0.0.1:22;transport=tcp;lr>", "403 foreign_route"),
+    ] {
+        assert_eq!(edge.says(&request(route), &phone()), want, "{route}");
     }
 }
 

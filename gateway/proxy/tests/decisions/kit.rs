@@ -67,6 +67,7 @@ pub(crate) fn relay_site() -> Site {
     Site {
         node: 7,
         listeners: listeners(),
+        core: vec!["10.0.0.0/8".parse().expect("a network")],
         groups: vec![
             group("core", vec![member("10.0.0.21", "10.0.0.21:5060", Transport::Udp)]),
             group(

@@ -16,6 +16,7 @@ fn a_request_is_refused_with_the_status_its_rfc_names() {
         ("§16.3 step 2: a scheme that nobody routes", request("INVITE", "http://example.test/"), "416 malformed"),
         ("§16.3 step 1: no From", invite().without("From"), "400 malformed"),
         ("§16.3 step 1: Max-Forwards that is no number", invite().set("Max-Forwards", "many"), "400 malformed"),
+        ("§16.6 step 6: a Route that would make no request-URI", invite().route("<sip:10.0.0.21;%r>"), "400 malformed"),
         ("§8.1.1.5: CSeq of another method", invite().set("CSeq", "1 BYE"), "400 malformed"),
         ("a route of the configuration", request("INVITE", "sip:0049@example.net"), "603 configured"),
     ] {
