@@ -109,8 +109,14 @@ impl Message {
         let mut lines = self.lines(Header::Via);
         // The first line has to have a value: it says where the response goes.
         let top = lines.next().ok_or(Fault::bad_request("no Via"))?;
-        let readable = |line| Values::new(line, true).all(Via::is_readable);
-        if Values::new(top, true).next().is_none() || !readable(top) || !lines.all(readable) {
+        let readable = |line: &[u8]| {
+            // Most lines have one value.
+            if !has(line, |byte| byte == b',') {
+                return line.is_empty() || Via::is_readable(line);
+            }
+            Values::new(line, true).all(Via::is_readable)
+        };
+        if is_empty_list(top) || !readable(top) || !lines.all(readable) {
             return Err(Fault::bad_request("an unreadable Via"));
         }
         if self.repeats(ONCE) {
@@ -200,6 +206,16 @@ fn check_request_uri(text: &[u8]) -> Result<(), Fault> {
         return Err(Fault::bad_request("a broken escape in the Request-URI"));
     }
     Ok(())
+}
+
+/// Whether there is no value in the line.
+fn is_empty_list(line: &[u8]) -> bool {
+    // Only a comma at the start leaves that open.
+    match line.first() {
+        None => true,
+        Some(b',') => Values::new(line, true).next().is_none(),
+        Some(_) => false,
+    }
 }
 
 #[cfg(test)]
