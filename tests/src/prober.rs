@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 const PAUSE: Duration = Duration::from_millis(10);
 /// T1 of RFC 3261 §17: when a question is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How often a question is asked before it counts as not answered (RFC 3261's 64·T1 are as many retransmissions).
-const TIMES: u32 = 10;
+/// How often a question is asked before it counts as not answered: for 64·T1.
+const TIMES: u32 = 64;
 
 /// One who asks.
 pub struct Prober {

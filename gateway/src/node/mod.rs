@@ -4,6 +4,8 @@
 mod keys;
 mod page;
 mod site;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

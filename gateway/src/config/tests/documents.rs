@@ -106,3 +106,46 @@ fn the_sample_file_has_every_key() {
     let missing: Vec<&String> = all.difference(&mentioned).collect();
     assert!(missing.is_empty(), "deploy/causeway.toml lacks {missing:?}");
 }
+
+/// Users are read by the configuration itself, which makes one credential of what proves them.
+const READ_HERE: [&str; 2] = ["domain.users.", "domain.users_file"];
+
+/// What the rest of the gateway says, without the configuration's own files.
+fn readers() -> String {
+    fn visit(folder: &Path, text: &mut String) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("src/config") {
+                visit(&path, text);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                text.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let mut text = String::new();
+    visit(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut text,
+    );
+    text
+}
+
+#[test]
+fn no_key_is_accepted_that_nothing_reads() {
+    fn visit(keys: &[KeyDoc], path: &str, readers: &str, unread: &mut Vec<String>) {
+        for key in keys {
+            let at = format!("{path}{}", key.name);
+            let field = regex::Regex::new(&format!(r"\.{}\b", key.name)).unwrap();
+            let here = READ_HERE.iter().any(|read| at.starts_with(read));
+            if !here && !field.is_match(readers) {
+                unread.push(at.clone());
+            }
+            if let Some(inside) = &key.inside {
+                visit(&inside.keys, &format!("{at}."), readers, unread);
+            }
+        }
+    }
+    let mut unread = Vec::new();
+    visit(&Config::keys(), "", &readers(), &mut unread);
+    assert!(unread.is_empty(), "nothing reads {unread:?}");
+}
