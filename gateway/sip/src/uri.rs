@@ -67,8 +67,17 @@ impl Uri<'_> {
                 return None;
             }
         }
-        let (hostport, rest) = rest.split_at(find2(rest, b';', b'?').unwrap_or(rest.len()));
-        (uri.host, uri.port) = host_and_port(hostport)?;
+        let rest = match leading_host_and_port(rest) {
+            Some((host, port, rest)) if matches!(rest, [] | [b';' | b'?', ..]) => {
+                (uri.host, uri.port) = (host, port);
+                rest
+            }
+            _ => {
+                let end = find2(rest, b';', b'?').unwrap_or(rest.len());
+                (uri.host, uri.port) = host_and_port(&rest[..end])?;
+                &rest[end..]
+            }
+        };
         let (params, headers) = rest.split_at(find(rest, b'?').unwrap_or(rest.len()));
         uri.params = params;
         uri.headers = headers.get(1..).unwrap_or_default();
@@ -213,6 +222,21 @@ pub fn without_headers(text: &[u8]) -> &[u8] {
 pub fn escapes_are_whole(text: &[u8]) -> bool {
     let whole = |at: usize| unescape(&text[at..]).is_some_and(|(_, length)| length == 3);
     !has(text, |byte| byte == b'%') || memchr::memchr_iter(b'%', text).all(whole)
+}
+
+/// The host, not of IPv6, and perhaps port that start the text, and what follows them, which may be anything. `None` where it
+/// takes a closer look.
+#[inline]
+pub(crate) fn leading_host_and_port(text: &[u8]) -> Option<(&[u8], Option<u16>, &[u8])> {
+    let (host, rest) = take_while(text, is_host);
+    if host.is_empty() {
+        return None;
+    }
+    let [b':', rest @ ..] = rest else {
+        return Some((host, None, rest));
+    };
+    let (digits, rest) = take_while(rest, |byte| byte.is_ascii_digit());
+    Some((host, Some(u16::try_from(number(digits)?).ok()?), rest))
 }
 
 /// Takes `host:port` apart: the host is checked for its characters, an IPv6 address (in brackets) for its form.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::lws::{is_token, is_token_text, number, push_number, take_while, trim, trim_start};
 use crate::param::{Params, name_and_value};
-use crate::uri::{host_and_port, host_ip};
+use crate::uri::{host_and_port, host_ip, leading_host_and_port};
 use crate::word::find;
 
 /// One Via value.
@@ -74,6 +74,13 @@ fn split(value: &[u8]) -> Option<Parts<'_>> {
         None => behind_protocol(value)?,
     };
     let (transport, rest) = take_while(trim_start(rest), is_token);
+    if let [b' ', sent_by @ ..] = rest
+        && !transport.is_empty()
+        && let Some((host, port, params)) = leading_host_and_port(sent_by)
+        && matches!(params, [] | [b';', ..])
+    {
+        return Some((transport, host, port, params));
+    }
     let sent_by = trim_start(rest);
     if transport.is_empty() || sent_by.len() == rest.len() {
         return None;
