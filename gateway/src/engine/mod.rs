@@ -63,7 +63,7 @@ pub struct Parts {
     pub device_wait: Duration,
     /// Who is admitted.
     pub guard: Guard,
-    /// Messages of one call that may wait; see [`waiting`].
+    /// Messages of one call that may wait for their turn.
     pub waiting_per_call: usize,
     /// Random keys of the transaction table.
     pub table_keys: (u64, u64),

@@ -1,7 +1,7 @@
 //! Who is admitted before any work is spent on what he sends (DESIGN §3): by the listener's access list, by messages a
 //! second and connections of a source.
 //!
-//! Pure decisions: no socket, and the time is an argument. [`Guard`] is the whole; [`rate`] and [`places`] are its parts.
+//! Pure decisions: no socket, and the time is an argument. [`Guard`] is the whole; `rate` and `places` are its parts.
 
 mod complaint;
 mod places;
