@@ -26,5 +26,9 @@ cargo build --workspace --all-targets
 heading "Unit, property, torture, mutation and end-to-end tests"
 cargo test --workspace
 
+# As it is shipped: counts of an unoptimised build would say nothing.
+heading "Instructions a message, by callgrind"
+cargo run --release --package causeway-tests-pure --bin instructions -- check
+
 part_done
 say "" "All tests passed in $((SECONDS / 60)) min $((SECONDS % 60)) s."

@@ -23,10 +23,42 @@ impl Random {
 
 /// Bytes that mean something to one of the parsers.
 const PIECES: [&[u8]; 36] = [
-    b"\r\n", b"\r\n\r\n", b"\n", b"\r", b" ", b"\t", b"\r\n ", b",", b";", b"<", b">", b"\"", b"\\", b":", b"@", b"=",
-    b"%00", b"[::1]", b"0", b"-1", b"4294967296", b"99999999999999999999", b"\0", b"\xff", b"l: 5\r\n", b"l:0\r\n",
-    b"Via: ", b"Route: <sip:a;lr>\r\n", b";lr", b"*", b"v=0\r\n", b"m=audio 0 RTP/AVP 0\r\n", b"a=sendonly\r\n", b"i1e",
-    b"d", b"le",
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\n",
+    b"\r",
+    b" ",
+    b"\t",
+    b"\r\n ",
+    b",",
+    b";",
+    b"<",
+    b">",
+    b"\"",
+    b"\\",
+    b":",
+    b"@",
+    b"=",
+    b"%00",
+    b"[::1]",
+    b"0",
+    b"-1",
+    b"4294967296",
+    b"99999999999999999999",
+    b"\0",
+    b"\xff",
+    b"l: 5\r\n",
+    b"l:0\r\n",
+    b"Via: ",
+    b"Route: <sip:a;lr>\r\n",
+    b";lr",
+    b"*",
+    b"v=0\r\n",
+    b"m=audio 0 RTP/AVP 0\r\n",
+    b"a=sendonly\r\n",
+    b"i1e",
+    b"d",
+    b"le",
 ];
 
 /// One to four damages: a byte flipped, a piece cut out, doubled, moved, taken from `other`, or put in from what the
@@ -65,7 +97,8 @@ mod tests {
     #[test]
     fn the_same_seed_does_the_same_damage() {
         let damaged = |seed| {
-            let (mut random, mut data) = (Random::new(seed), b"INVITE sip:a@h SIP/2.0\r\n".to_vec());
+            let (mut random, mut data) =
+                (Random::new(seed), b"INVITE sip:a@h SIP/2.0\r\n".to_vec());
             for _ in 0..100 {
                 mutate(&mut data, b"another", &mut random);
             }

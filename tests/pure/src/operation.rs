@@ -128,7 +128,7 @@ fn relayed(scene: &Scene, bytes: &Bytes) -> Result<Bytes> {
 fn answer(request: &Bytes) -> Result<Bytes> {
     let request = Message::parse(request.clone(), &Limits::default())?;
     let mut answer = build::response(&request, 200, "OK", Some(b"other-tag"))
-        .header(Header::Contact, b"<sip:called@198.51.100.30:5060>");
+        .header(Header::Contact, b"<sip:called@198.51.100.20:5060>");
     if request.has_sdp() {
         answer = answer.body(b"application/sdp", request.body());
     }
@@ -141,7 +141,7 @@ fn bye(scene: &Scene, invite: &Bytes) -> Result<Bytes> {
     let onward = response::pass_on(&answer, &scene.core, &scene.context())
         .map_err(|reason| anyhow::anyhow!("{reason:?}"))?;
     let seen = onward.response;
-    let mut request = build::Request::new(sip::Method::Bye, b"sip:called@198.51.100.30:5060")
+    let mut request = build::Request::new(sip::Method::Bye, b"sip:called@198.51.100.20:5060")
         .header(
             Header::Via,
             b"SIP/2.0/UDP 192.168.178.20:5160;branch=z9hG4bK0123456789abcdef;rport",

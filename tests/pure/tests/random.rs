@@ -45,7 +45,10 @@ fn damaged_bytes_break_no_promise(entry: Entry) {
         run(entry, &format!("SEED={seed}, input {number}"), &data);
     }
     let took = began.elapsed();
-    println!("{}: {rounds} inputs of SEED={seed} in {took:?}", entry.name());
+    println!(
+        "{}: {rounds} inputs of SEED={seed} in {took:?}",
+        entry.name()
+    );
 }
 
 #[test]

@@ -178,8 +178,8 @@ fn count(name: &str, times: u64, file: &Path) -> Result<u64> {
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(std::env::current_exe()?)
         .args(["run", name, &times.to_string()])
-        // A hash seed or a longer environment would move the counts.
         .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .stdout(Stdio::null())
         .output()
         .context("valgrind is missing: scripts/install.sh --for test installs it")?;
@@ -199,31 +199,57 @@ fn top(name: &str) -> Result<()> {
     let times = 10 * TIMES;
     let total = count(name, times, &file)?;
     println!("{name}: {} instructions a message", total / times);
-    let said = Command::new("callgrind_annotate")
-        .args(["--threshold=97", "--auto=no"])
-        .arg(&file)
-        .output()
-        .context("callgrind_annotate")?;
-    for (count, function) in functions(&String::from_utf8_lossy(&said.stdout)) {
-        println!("{:>8}  {function}", count / times);
+    for (words, inclusive, merge) in [
+        (
+            "with what they call",
+            "yes",
+            u64::max as fn(u64, u64) -> u64,
+        ),
+        ("by themselves", "no", |a, b| a + b),
+    ] {
+        let said = Command::new("callgrind_annotate")
+            .args(["--threshold=100", "--auto=no"])
+            .arg(format!("--inclusive={inclusive}"))
+            .arg(&file)
+            .output()
+            .context("callgrind_annotate")?;
+        println!("Functions {words}:");
+        let annotated = String::from_utf8_lossy(&said.stdout);
+        for (count, function) in functions(&annotated, merge).into_iter().take(40) {
+            println!("{:>8}  {function}", count / times);
+        }
     }
     Ok(())
 }
 
-/// Lines such as ` 1,234 (5.6%)  file.rs:function [object]`.
-fn functions(annotated: &str) -> Vec<(u64, String)> {
-    annotated
-        .lines()
-        .filter_map(|line| {
-            let (count, rest) = line.trim_start().split_once(" (")?;
-            let count = count.replace(',', "").parse().ok()?;
-            let (_, place) = rest.split_once(")  ")?;
-            let place = place.split(" [").next()?;
-            let function = place.split_once(':').map_or(place, |(_, function)| function);
-            Some((count, function.to_owned()))
-        })
-        .filter(|(_, function)| function != "PROGRAM TOTALS")
-        .collect()
+/// Reads lines such as ` 1,234 (5.6%)  file.rs:function [object]`, and gives the functions by their counts. What is inlined
+/// stands there once for each file that it came from.
+fn functions(annotated: &str, merge: fn(u64, u64) -> u64) -> Vec<(u64, String)> {
+    let mut by_function = BTreeMap::new();
+    for line in annotated.lines() {
+        let Some((count, rest)) = line.trim_start().split_once(" (") else {
+            continue;
+        };
+        let (Ok(count), Some((_, place))) =
+            (count.replace(',', "").parse(), rest.split_once(")  "))
+        else {
+            continue;
+        };
+        let place = place.split(" [").next().unwrap_or_default();
+        let Some((_, function)) = place.split_once(':') else {
+            continue;
+        };
+        by_function
+            .entry(function.trim_end().to_owned())
+            .and_modify(|sum| *sum = merge(*sum, count))
+            .or_insert(count);
+    }
+    let mut functions: Vec<(u64, String)> = by_function
+        .into_iter()
+        .map(|(function, count)| (count, function))
+        .collect();
+    functions.sort_by(|a, b| b.cmp(a));
+    functions
 }
 
 /// A folder for callgrind's files, gone in the end.
@@ -277,6 +303,14 @@ mod tests {
         let mut new = counts("1.95", 1000);
         new.instructions.insert("new".into(), 1);
         assert_eq!(judge(&new, &baseline), Verdict::Grown(vec!["new".into()]));
+    }
+
+    #[test]
+    fn a_function_is_named_once() {
+        let annotated = "Ir\n1,200 (60.0%)  a.rs:sip::parse [x]\n 300 (15.0%)  b.rs:sip::parse\n2,000 (100.0%)  PROGRAM TOTALS\n";
+        let sum = functions(annotated, |a, b| a + b);
+        assert_eq!(sum, [(1500, "sip::parse".to_owned())]);
+        assert_eq!(functions(annotated, u64::max)[0].0, 1200);
     }
 
     #[test]

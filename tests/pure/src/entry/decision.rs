@@ -41,7 +41,9 @@ fn all_known() -> Facts {
             path: vec![b"<sip:other-edge.test;lr>".to_vec()],
             device: Device(*b"bob1"),
         }])),
-        addresses: Some(vec![([192, 0, 2, 77], 5060).into()]),
+        addresses: ["example.test", "other-edge.test"]
+            .map(|host| (host.to_owned(), vec![([192, 0, 2, 77], 5060).into()]))
+            .into(),
     }
 }
 

@@ -106,8 +106,11 @@ fn reads_the_same(edited: &Edited, bytes: &Bytes) {
         assert_eq!(read, value, "{header:?}");
     }
     assert!(lines.next().is_none(), "a line that nobody wrote");
-    let lengths: Vec<&[u8]> = again.lines(Header::ContentLength).collect();
-    assert_eq!(lengths, [again.body().len().to_string().as_bytes()]);
+    let lengths: Vec<usize> = again
+        .lines(Header::ContentLength)
+        .filter_map(|value| std::str::from_utf8(value).ok()?.parse().ok())
+        .collect();
+    assert_eq!(lengths, [again.body().len()]);
 }
 
 /// Whether serialising has nothing to put right: one Content-Length that is true, and an empty line behind the headers.

@@ -1,7 +1,9 @@
 //! The ng decoder.
 
 use rtpengine_client::Error;
-use rtpengine_client::answer::{self, CallInfo, Calls, Done, Playing, Sdp, Statistics, Subscription};
+use rtpengine_client::answer::{
+    self, CallInfo, Calls, Done, Playing, Sdp, Statistics, Subscription,
+};
 use rtpengine_client::bencode::{self, Limits, Value};
 
 /// Decodes a dictionary as every answer that there is. Only what [`bencode::check`] lets pass has a value.
