@@ -22,6 +22,7 @@ pub mod message;
 pub mod method;
 pub mod name_addr;
 pub mod param;
+mod scan;
 pub mod start_line;
 pub mod transaction;
 pub mod transport;
