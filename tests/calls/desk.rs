@@ -1,12 +1,12 @@
 //! A browser over WSS and a desk phone: calls in both directions, ended by either side, and what is done in a call.
 
 use anyhow::{Result, ensure};
-use causeway_tests::baresip::{Account, Encryption, Phone, Transport};
+use causeway_tests::baresip::{Account, Answer, Encryption, Phone, Transport};
 use causeway_tests::browser::Page;
 use causeway_tests::scene::{DOMAIN, dial};
 
 use crate::place::Place;
-use crate::sound::{self, beeps, page_and_phone_talk, talks};
+use crate::sound::{self, SECONDS, beeps, page_and_phone_talk, talks};
 
 pub(crate) async fn a_browser_and_a_phone_call_each_other_over_udp(place: &Place) -> Result<()> {
     call_each_other(place, Transport::Udp).await
@@ -39,6 +39,41 @@ async fn call_each_other(place: &Place, transport: Transport) -> Result<()> {
     page_and_phone_talk(&page, &phone, before).await?;
     phone.hang_up().await?;
     page.state(&["ended"]).await?;
+    place.engine_is_empty().await
+}
+
+/// Two devices of one user, of different kinds: each has an offer of its own kind, and who is late is told.
+pub(crate) async fn a_browser_and_a_phone_of_one_user_both_ring(place: &Place) -> Result<()> {
+    let page = place.page("alice").await?;
+    let account = Account {
+        answer: Answer::Manual,
+        ..place.account("alice")
+    };
+    let mut beside = Phone::start_registered(&account).await?;
+    let mut caller = place.phone("desk1", Transport::Udp).await?;
+
+    caller.dial(&format!("sip:alice@{DOMAIN}")).await?;
+    page.state(&["ringing"]).await?;
+    beside.event("CALL_INCOMING").await?;
+    page.click("call-answer").await?;
+    beside.event("CALL_CLOSED").await?;
+    caller.event("CALL_ESTABLISHED").await?;
+    page_and_phone_talk(&page, &caller, 0).await?;
+    caller.hang_up().await?;
+    page.state(&["ended"]).await?;
+    place.engine_is_empty().await?;
+
+    caller.dial(&format!("sip:alice@{DOMAIN}")).await?;
+    page.state(&["ringing"]).await?;
+    beside.event("CALL_INCOMING").await?;
+    beside.accept().await?;
+    caller.event("CALL_ESTABLISHED").await?;
+    page.state(&["ended"]).await?;
+    let seconds = f64::from(SECONDS);
+    caller.hears(440, seconds).await?;
+    beside.hears(440, seconds).await?;
+    beside.hang_up().await?;
+    caller.event("CALL_CLOSED").await?;
     place.engine_is_empty().await
 }
 

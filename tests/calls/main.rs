@@ -135,6 +135,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         desk::a_browser_and_a_phone_call_each_other_over_udp,
         desk::a_browser_and_a_phone_call_each_other_over_tcp,
         desk::a_browser_and_a_phone_call_each_other_over_tls,
+        desk::a_browser_and_a_phone_of_one_user_both_ring,
         desk::a_phone_with_encrypted_audio_calls_a_browser,
         desk::the_called_side_hangs_up,
         desk::keys_mute_and_hold_work_over_udp,

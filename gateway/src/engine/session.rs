@@ -189,44 +189,33 @@ impl Engine {
 
     /// A branch that was offered and never sent.
     pub(super) fn session_failed(&self, forward: &Forward, media: Media) {
-        self.end(&forward.request, &forward.hop, media, forward.from_called, None);
+        let ending = ending_of(forward.request.original(), None, forward.from_called, false);
+        self.end(&forward.request, &forward.hop, media, ending);
     }
 
     /// The final response of a branch passed, or none came and none will.
     pub(super) fn session_ended_by(&self, transaction: &Transaction, state: &State, index: usize, status: Option<u16>) {
+        let Some(branch) = state.branches.get(index) else { return };
+        // A 2xx went back: nobody sends this INVITE again.
+        let lost = !state.answers.is_empty();
+        let ending = ending_of(&transaction.request, status, branch.forward.from_called, lost);
         let over = state.fork.as_ref().is_some_and(|fork| fork.is_answered());
         match transaction.request.method() {
-            Method::Bye if over => {
-                if let Some(branch) = state.branches.get(index) {
-                    self.end(&branch.forward.request, &branch.forward.hop, branch.media, branch.forward.from_called, status);
-                }
-            }
-            Method::Invite if status.is_none_or(|status| status >= 300) => {
-                if let Some(branch) = state.branches.get(index) {
-                    let hop = Hop::Flow(branch.flow);
-                    self.end(&branch.forward.request, &hop, branch.media, branch.forward.from_called, status);
-                }
-            }
+            Method::Bye if over => self.end(&branch.forward.request, &branch.forward.hop, branch.media, ending),
+            Method::Invite => self.end(&branch.forward.request, &Hop::Flow(branch.flow), branch.media, ending),
             _ => {}
         }
     }
 
     /// Tells RTPEngine what the end of a request means for its session, if anything.
-    fn end(&self, request: &Edited, hop: &Hop, media: Media, from_called: bool, status: Option<u16>) {
-        let (Some(sessions), true) = (&self.media, media.is_some()) else { return };
-        let in_dialog = request.to_tag().is_some();
-        let ending = match request.method() {
-            Method::Invite => Ending::Invite { in_dialog, status },
-            Method::Bye => Ending::Bye { status, from_called },
-            Method::Update => Ending::Update { status },
-            _ => return,
-        };
+    fn end(&self, request: &Edited, hop: &Hop, media: Media, ending: Option<Ending>) {
+        let (Some(sessions), Some(ending), true) = (&self.media, ending, media.is_some()) else { return };
         let (from, to) = (request.from_tag().unwrap_or_default(), request.to_tag().unwrap_or_default());
         match end_of_session(ending) {
             End::Nothing => {}
-            End::Branch { .. } => {
+            End::Branch { at_once } => {
                 let branch = ng_via_branch(media.pass, &target_of(hop));
-                sessions.delete_branch(media, request.call_id(), from, branch);
+                sessions.delete_branch(media, request.call_id(), from, branch, at_once);
             }
             End::Dialog { tags } => sessions.delete_dialog(media, request.call_id(), from, to, tags),
         }
@@ -236,9 +225,20 @@ impl Engine {
     pub(super) fn session_over_if_bye(&self, request: &Message, media: Media, from_called: bool) {
         if request.method() == Method::Bye {
             let hop = Hop::Server { transport: sip::Transport::Udp, address: ([0, 0, 0, 0], 0).into() };
-            self.end(&Edited::new(request.clone()), &hop, media, from_called, None);
+            let ending = ending_of(request, None, from_called, false);
+            self.end(&Edited::new(request.clone()), &hop, media, ending);
         }
     }
+}
+
+/// What has come to its end, for requests that begin, change or end a session.
+fn ending_of(request: &Message, status: Option<u16>, from_called: bool, lost: bool) -> Option<Ending> {
+    Some(match request.method() {
+        Method::Invite => Ending::Invite { in_dialog: request.to_tag().is_some(), status, lost },
+        Method::Bye => Ending::Bye { status, from_called },
+        Method::Update => Ending::Update { status },
+        _ => return None,
+    })
 }
 
 /// True for what has an SDP that RTPEngine must see before it leaves.

@@ -143,9 +143,17 @@ impl Sessions {
         Ok(answer.sdp.map(|sdp| Bytes::from(sdp.0.to_vec())).unwrap_or_default())
     }
 
-    /// Ends a branch that failed; nobody waits. A later offer of the same call takes it back.
-    pub fn delete_branch(&self, media: Media, call_id: &[u8], from_tag: &[u8], via_branch: Option<String>) {
-        let mut delete = Delete::new(ng_call_id(call_id, media.pass)).from_tag(from_tag).delay(self.delete_delay);
+    /// Ends a branch that failed; nobody waits. A later offer of the same call takes it back, unless it ends `at_once`.
+    pub fn delete_branch(
+        &self,
+        media: Media,
+        call_id: &[u8],
+        from_tag: &[u8],
+        via_branch: Option<String>,
+        at_once: bool,
+    ) {
+        let delay = if at_once { Duration::ZERO } else { self.delete_delay };
+        let mut delete = Delete::new(ng_call_id(call_id, media.pass)).from_tag(from_tag).delay(delay);
         if let Some(branch) = via_branch {
             delete = delete.via_branch(branch.as_str());
         }

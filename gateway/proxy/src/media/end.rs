@@ -1,13 +1,7 @@
 //! What ends a session at RTPEngine, and how it is said (MEDIA.md §4). A `delete` too many ends a call that is up, and one too few
 //! holds ports: so each event has its row.
 
-use std::time::Duration;
-
 use super::role::Tags;
-
-/// How long the session of a failed INVITE is kept: a later offer of the same call takes it back (measured), so 401, 407, 422,
-/// 3xx and failover need no exception; and a flood without credentials holds ports no longer than this.
-pub const FAILED_INVITE: Duration = Duration::from_secs(10);
 
 /// A request that has come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +12,8 @@ pub enum Ending {
         in_dialog: bool,
         /// Its final response; `None` when it was cancelled, or nobody answered.
         status: Option<u16>,
+        /// Another branch of its fork has the call.
+        lost: bool,
     },
     /// An UPDATE.
     Update {
@@ -40,8 +36,9 @@ pub enum End {
     Nothing,
     /// `delete` with from-tag and, where the pass has one, via-branch, and **no to-tag**.
     Branch {
-        /// `delete-delay`.
-        delay: Duration,
+        /// `delete-delay` 0. Else the session is kept for a while: a later offer of the same call takes it back (measured), so
+        /// 401, 407, 422, 3xx and failover need no exception; and a flood without credentials holds ports no longer than that.
+        at_once: bool,
     },
     /// `delete` with from-tag of the caller, to-tag of the called and the flag `to-tag`, `delete-delay` 0, whoever hung up: after
     /// a fork that was answered twice, a delete by the caller's tag alone takes the survivor along (measured).
@@ -57,9 +54,8 @@ pub fn end_of_session(ending: Ending) -> End {
         Ending::Invite {
             in_dialog: false,
             status: None | Some(300..),
-        } => End::Branch {
-            delay: FAILED_INVITE,
-        },
+            lost,
+        } => End::Branch { at_once: lost },
         // With any delete the call, which goes on, would be gone (measured).
         Ending::Invite { .. } | Ending::Update { .. } => End::Nothing,
         // Challenged, it comes again, and media flows until then.
@@ -85,14 +81,22 @@ mod tests {
 
     #[test]
     fn a_session_ends_with_its_call_and_not_before() {
-        let invite = |in_dialog, status| Ending::Invite { in_dialog, status };
+        let invite = |in_dialog, status| Ending::Invite {
+            in_dialog,
+            status,
+            lost: false,
+        };
+        let lost = |status| Ending::Invite {
+            in_dialog: false,
+            status,
+            lost: true,
+        };
         let bye = |from_called, status| Ending::Bye {
             status,
             from_called,
         };
-        let branch = End::Branch {
-            delay: Duration::from_secs(10),
-        };
+        let branch = End::Branch { at_once: false };
+        let at_once = End::Branch { at_once: true };
         let caller_first = End::Dialog { tags: Tags::FromTo };
         for (why, ending, want) in [
             ("answered", invite(false, Some(200)), End::Nothing),
@@ -106,6 +110,12 @@ mod tests {
             ("redirected", invite(false, Some(302)), branch),
             ("declined", invite(false, Some(603)), branch),
             ("cancelled, or nobody answered", invite(false, None), branch),
+            (
+                "another device took the call: no retry comes",
+                lost(Some(487)),
+                at_once,
+            ),
+            ("and this one never answered", lost(None), at_once),
             ("hold refused", invite(true, Some(488)), End::Nothing),
             ("hold glared", invite(true, Some(491)), End::Nothing),
             ("hold cancelled", invite(true, None), End::Nothing),
