@@ -131,11 +131,9 @@ impl Fork {
 
     fn cancel_pending(&mut self, actions: &mut Actions) {
         for (index, state) in self.branches.iter_mut().enumerate() {
-            if let State::Calling { provisional: true, cancelled } = state {
-                if !*cancelled {
-                    *cancelled = true;
-                    actions.push(Action::Cancel(index));
-                }
+            if let State::Calling { provisional: true, cancelled: cancelled @ false } = state {
+                *cancelled = true;
+                actions.push(Action::Cancel(index));
             }
         }
     }

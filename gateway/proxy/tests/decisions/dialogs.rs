@@ -30,7 +30,7 @@ fn the_token_carries_a_request_to_the_other_side() {
 #[test]
 fn without_a_next_route_the_request_uri_is_the_next_hop() {
     let edge = Edge::relay();
-    let request = |uri: &str| request("BYE", uri).to_tag("bob").route(&edge.device_copy(false)).build();
+    let request = |uri: &str| request("BYE", uri).tagged("bob").route(&edge.device_copy(false)).build();
     for (uri, want) in [
         ("sip:mod_sofia@10.0.0.54:5080", "relay up udp 10.0.0.54:5080"),
         ("sip:mod_sofia@10.0.0.54:5080;transport=tcp", "start up tcp 10.0.0.54:5080"),

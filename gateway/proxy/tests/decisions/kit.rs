@@ -361,7 +361,7 @@ pub(crate) fn invite() -> Draft {
 
 /// A request inside a dialog, to a Contact that only the other side's NAT could reach.
 pub(crate) fn inside(method: &str, route: &str) -> Draft {
-    request(method, "sip:bob@192.168.77.5:5060").to_tag("bob").with("Route", route)
+    request(method, "sip:bob@192.168.77.5:5060").tagged("bob").with("Route", route)
 }
 
 /// The response to a message that we sent on.
@@ -398,7 +398,7 @@ impl Draft {
         self.with("Route", value)
     }
 
-    pub(crate) fn to_tag(self, tag: &str) -> Self {
+    pub(crate) fn tagged(self, tag: &str) -> Self {
         self.set("To", &format!("<sip:bob@example.test>;tag={tag}"))
     }
 

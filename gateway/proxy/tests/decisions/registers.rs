@@ -51,12 +51,8 @@ fn a_register_gets_a_path_that_only_its_own_flow_answers() {
     }
     let below = register("sip:example.test").with("Path", "<sip:192.0.2.7;lr>");
     assert_eq!(values(&with_path(&edge, &below, &phone()), Header::Path), [edge.path(&phone()), "<sip:192.0.2.7;lr>".to_owned()], "§5.2: ours on top");
-    let from_core = with_path(&edge_with_core_register(), &register("sip:example.test"), &core());
+    let from_core = with_path(&Edge::registrar(), &register("sip:example.test"), &core());
     assert_eq!(values(&from_core, Header::Path), [""; 0], "what comes from the core has its edge's Path");
-}
-
-fn edge_with_core_register() -> Edge {
-    Edge::registrar()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use proxy::response::{Onward, pass_on};
 use proxy::token::{Pass, Purpose, Token};
-use proxy::{Facts, Flow};
+use proxy::Flow;
 use sip::{Header, Message};
 
 use crate::kit::*;
@@ -213,7 +213,7 @@ fn a_call_works_by_the_copies_alone() {
     let one = bound(vec![local.binding("sip:x@y.invalid", &browser(), BOB)]);
     let (phone_at, browser_at, core_at) = ("flow 198.51.100.7:40000", "connection 31", "udp 10.0.0.21:5060");
     let next = "<sip:10.0.0.21;lr>";
-    let calls: [(&str, &Edge, Draft, Facts, Flow, Flow, &str, &str); 3] = [
+    let calls = [
         ("device to core", &relay, invite(), nothing(), phone(), core(), phone_at, core_at),
         ("core to device", &relay, to_browser(&relay), nothing(), core(), browser(), core_at, browser_at),
         ("device to device", &local, invite(), one, phone(), browser(), phone_at, browser_at),

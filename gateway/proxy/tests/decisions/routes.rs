@@ -144,7 +144,7 @@ fn a_path_leads_to_its_flow_and_to_no_other() {
 fn a_token_wins_over_a_request_uri_in_our_domain() {
     // SIGNALLING §4: with both roles in one process, in-dialog requests would be looked up and forked again.
     let edge = Edge::registrar();
-    let request = request("BYE", "sip:bob@example.test").to_tag("bob").route(&edge.device_copy(false)).route("<sip:10.0.0.21;lr>");
+    let request = request("BYE", "sip:bob@example.test").tagged("bob").route(&edge.device_copy(false)).route("<sip:10.0.0.21;lr>");
     assert_eq!(edge.says(&request.build(), &phone()), UP);
 }
 
@@ -154,12 +154,12 @@ fn a_strict_router_before_us_is_undone() {
     let edge = Edge::relay();
     let ours = edge.device_copy(false);
     let uri = ours.trim_matches(['<', '>']);
-    let strict = request("BYE", uri).to_tag("bob").route("<sip:10.0.0.21;lr>").route("<sip:bob@10.9.9.9:5080>").build();
+    let strict = request("BYE", uri).tagged("bob").route("<sip:10.0.0.21;lr>").route("<sip:bob@10.9.9.9:5080>").build();
     assert_eq!(edge.says(&strict, &phone()), UP);
     let sent = edge.passes(&strict, &phone(), &nothing());
     assert_eq!(sent.uri(), b"sip:bob@10.9.9.9:5080");
     assert_eq!(values(&sent, Header::Route), ["<sip:10.0.0.21;lr>"]);
-    let last = request("BYE", uri).to_tag("bob").route("<sip:bob@10.9.9.9:5080>").build();
+    let last = request("BYE", uri).tagged("bob").route("<sip:bob@10.9.9.9:5080>").build();
     assert_eq!(edge.says(&last, &phone()), "relay up udp 10.9.9.9:5080", "the target was all that was left");
 }
 

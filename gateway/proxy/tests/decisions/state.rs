@@ -56,7 +56,7 @@ fn the_branch_is_a_function_of_what_came() {
     for (why, draft, from, same) in [
         ("RFC 3261 §16.11: a retransmission", invite().sdp(), phone(), true),
         ("§9.1: its CANCEL", to("CANCEL"), phone(), true),
-        ("§17.1.1.3: the ACK to its failure", to("ACK").to_tag("bob"), phone(), true),
+        ("§17.1.1.3: the ACK to its failure", to("ACK").tagged("bob"), phone(), true),
         ("headers that say nothing of the transaction", invite().with("X-Y", "z"), phone(), true),
         ("another received branch", invite().set("Via", "SIP/2.0/UDP 192.168.1.9:5060;branch=z9hG4bKalice2"), phone(), false),
         ("another request-URI", request("INVITE", "sip:carol@example.test"), phone(), false),
