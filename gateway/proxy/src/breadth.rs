@@ -16,8 +16,13 @@ const DEFAULT: usize = 60;
 /// A single branch takes the whole of it and so stays as it is: §5.3.3 would have us add what we take for granted, which
 /// is of no use to anybody and costs bytes of the MTU.
 pub(crate) fn share(forwards: &mut [Forward]) -> Step<()> {
-    let Some(first) = forwards.first() else { return Ok(()) };
-    let given = first.request.header(MAX_BREADTH).and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
+    let Some(first) = forwards.first() else {
+        return Ok(());
+    };
+    let given = first
+        .request
+        .header(MAX_BREADTH)
+        .and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
     let (breadth, branches) = (given.unwrap_or(DEFAULT), forwards.len());
     if breadth < branches {
         return refuse(Reason::TooBroad);
@@ -27,7 +32,9 @@ pub(crate) fn share(forwards: &mut [Forward]) -> Step<()> {
     }
     for (index, forward) in forwards.iter_mut().enumerate() {
         let share = breadth / branches + usize::from(index < breadth % branches);
-        forward.request.set(MAX_BREADTH, share.to_string().as_bytes());
+        forward
+            .request
+            .set(MAX_BREADTH, share.to_string().as_bytes());
     }
     Ok(())
 }

@@ -30,7 +30,11 @@ pub struct Device(pub [u8; 4]);
 /// Where devices are now: soft knowledge of the node, filled from answered REGISTERs.
 pub trait Flows {
     /// The living flow that an address in a token means.
-    fn flow(&self, listener: crate::flow::ListenerId, address: crate::token::FlowAddress) -> Option<Flow>;
+    fn flow(
+        &self,
+        listener: crate::flow::ListenerId,
+        address: crate::token::FlowAddress,
+    ) -> Option<Flow>;
     /// The newest living flow of a device.
     fn newest(&self, device: Device) -> Option<Flow>;
     /// The device behind a flow, if it registered by it.

@@ -23,12 +23,17 @@ pub fn of(address_of_record: &[u8], instance: Option<&[u8]>, contact: &[u8]) -> 
 
 /// Quotes around an instance-id are no part of it.
 fn unquoted(value: &[u8]) -> &[u8] {
-    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
+    value
+        .strip_prefix(b"\"")
+        .and_then(|value| value.strip_suffix(b"\""))
+        .unwrap_or(value)
 }
 
 /// The devices that a REGISTER speaks of, one for each Contact; none for `*`.
 pub fn all_of_register(request: &Edited, site: &Site) -> Vec<Device> {
-    contacts(request, site).map_or_else(Vec::new, |contacts| contacts.map(|(device, _)| device).collect())
+    contacts(request, site).map_or_else(Vec::new, |contacts| {
+        contacts.map(|(device, _)| device).collect()
+    })
 }
 
 /// The device that a REGISTER registers: of several Contacts the first that is not removed, for a phone that changed its
@@ -52,9 +57,15 @@ pub fn expires(response: &Edited, device: Device, site: &Site) -> Option<u64> {
 }
 
 /// The device of each Contact, and its `expires`.
-fn contacts<'m>(message: &'m Edited, site: &Site) -> Option<impl Iterator<Item = (Device, Option<u64>)> + 'm> {
+fn contacts<'m>(
+    message: &'m Edited,
+    site: &Site,
+) -> Option<impl Iterator<Item = (Device, Option<u64>)> + 'm> {
     let aor = site.address_of_record(&Uri::parse(message.to()?.uri)?);
-    let contacts = message.values(Header::Contact).filter_map(NameAddr::parse).filter(|contact| contact.uri != b"*");
+    let contacts = message
+        .values(Header::Contact)
+        .filter_map(NameAddr::parse)
+        .filter(|contact| contact.uri != b"*");
     Some(contacts.map(move |contact| {
         let device = of(&aor, contact.param(b"+sip.instance").flatten(), contact.uri);
         (device, contact.param(b"expires").flatten().and_then(number))

@@ -85,7 +85,11 @@ mod tests {
         };
         assert_eq!(udp.address(), FlowAddress::Udp(peer));
         let connection = ConnectionId::from_bits(7);
-        let wss = Flow { transport: Transport::Wss, connection: Some(connection), ..udp };
+        let wss = Flow {
+            transport: Transport::Wss,
+            connection: Some(connection),
+            ..udp
+        };
         assert_eq!(wss.address(), FlowAddress::Connection(7));
     }
 }

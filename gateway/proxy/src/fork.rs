@@ -39,13 +39,24 @@ pub type Actions = SmallVec<[Action; 4]>;
 impl Fork {
     /// A context of `branches` branches that were all sent.
     pub fn new(branches: usize, invite: bool) -> Self {
-        let calling = State::Calling { provisional: false, cancelled: false };
-        Self { branches: std::iter::repeat_n(calling, branches).collect(), answered: false, ending: false, invite }
+        let calling = State::Calling {
+            provisional: false,
+            cancelled: false,
+        };
+        Self {
+            branches: std::iter::repeat_n(calling, branches).collect(),
+            answered: false,
+            ending: false,
+            invite,
+        }
     }
 
     /// A further branch was sent, in place of one that failed (RFC 3261 §16.7 step 4); its index.
     pub fn add(&mut self) -> usize {
-        self.branches.push(State::Calling { provisional: false, cancelled: false });
+        self.branches.push(State::Calling {
+            provisional: false,
+            cancelled: false,
+        });
         self.branches.len() - 1
     }
 
@@ -56,7 +67,9 @@ impl Fork {
 
     /// True when every branch has ended.
     pub fn is_over(&self) -> bool {
-        self.branches.iter().all(|state| matches!(state, State::Final(_)))
+        self.branches
+            .iter()
+            .all(|state| matches!(state, State::Final(_)))
     }
 
     /// True when CANCEL, a 2xx or a 6xx ended the search: no branch may be added.
@@ -66,12 +79,17 @@ impl Fork {
 
     /// A response (or, with 408, the silence) of a branch.
     pub fn response(&mut self, branch: usize, status: u16) -> Actions {
-        let Some(state) = self.branches.get_mut(branch) else { return Actions::new() };
+        let Some(state) = self.branches.get_mut(branch) else {
+            return Actions::new();
+        };
         match status {
             // §16.7 step 5: 100 is hop by hop.
             0..=100 => {
                 let cancel = note_provisional(state, self.ending);
-                cancel.then_some(Action::Cancel(branch)).into_iter().collect()
+                cancel
+                    .then_some(Action::Cancel(branch))
+                    .into_iter()
+                    .collect()
             }
             101..=199 => {
                 let mut actions = Actions::new();
@@ -131,7 +149,11 @@ impl Fork {
 
     fn cancel_pending(&mut self, actions: &mut Actions) {
         for (index, state) in self.branches.iter_mut().enumerate() {
-            if let State::Calling { provisional: true, cancelled: cancelled @ false } = state {
+            if let State::Calling {
+                provisional: true,
+                cancelled: cancelled @ false,
+            } = state
+            {
                 *cancelled = true;
                 actions.push(Action::Cancel(index));
             }
@@ -140,11 +162,17 @@ impl Fork {
 
     /// §16.7 step 6: a 6xx; else of the lowest class the one that helps the caller most.
     fn best(&self) -> Option<usize> {
-        let finals = self.branches.iter().enumerate().filter_map(|(index, state)| match state {
-            State::Final(status) => Some((index, *status)),
-            State::Calling { .. } => None,
-        });
-        finals.min_by_key(|(_, status)| rank(*status)).map(|(index, _)| index)
+        let finals = self
+            .branches
+            .iter()
+            .enumerate()
+            .filter_map(|(index, state)| match state {
+                State::Final(status) => Some((index, *status)),
+                State::Calling { .. } => None,
+            });
+        finals
+            .min_by_key(|(_, status)| rank(*status))
+            .map(|(index, _)| index)
     }
 }
 
@@ -164,7 +192,13 @@ fn rank(status: u16) -> (u16, u16) {
 
 /// Notes a provisional response; true when the branch has to be cancelled now, because that was not allowed before.
 fn note_provisional(state: &mut State, ending: bool) -> bool {
-    let State::Calling { provisional, cancelled } = state else { return false };
+    let State::Calling {
+        provisional,
+        cancelled,
+    } = state
+    else {
+        return false;
+    };
     *provisional = true;
     let now = ending && !*cancelled;
     *cancelled |= now;
@@ -177,7 +211,13 @@ mod tests {
 
     fn play(branches: usize, inputs: &[(usize, u16)]) -> Vec<Action> {
         let mut fork = Fork::new(branches, true);
-        let step = |(branch, status): &(usize, u16)| if *status == 0 { fork.cancel() } else { fork.response(*branch, *status) };
+        let step = |(branch, status): &(usize, u16)| {
+            if *status == 0 {
+                fork.cancel()
+            } else {
+                fork.response(*branch, *status)
+            }
+        };
         inputs.iter().flat_map(step).collect()
     }
 
@@ -185,20 +225,85 @@ mod tests {
     fn the_response_that_goes_back_is_the_one_that_rfc_3261_chooses() {
         use Action::{Cancel, Forward, ForwardBest};
         for (why, branches, inputs, want) in [
-            ("§16.7 step 5: 100 is hop by hop", 1, &[(0, 100)][..], &[][..]),
-            ("180 and 200 go back at once", 1, &[(0, 180), (0, 200)], &[Forward(0), Forward(0)]),
+            (
+                "§16.7 step 5: 100 is hop by hop",
+                1,
+                &[(0, 100)][..],
+                &[][..],
+            ),
+            (
+                "180 and 200 go back at once",
+                1,
+                &[(0, 180), (0, 200)],
+                &[Forward(0), Forward(0)],
+            ),
             ("a failure waits for the others", 2, &[(0, 486)], &[]),
-            ("the best of two failures", 2, &[(0, 480), (1, 486)], &[ForwardBest(1)]),
-            ("a challenge is better than busy", 2, &[(0, 486), (1, 407)], &[ForwardBest(1)]),
-            ("a lower class is better", 2, &[(0, 404), (1, 302)], &[ForwardBest(1)]),
-            ("6xx wins and ends the others", 2, &[(1, 180), (0, 603), (1, 487)], &[Forward(1), Cancel(1), ForwardBest(0)]),
-            ("2xx cancels who rings", 2, &[(1, 180), (0, 200)], &[Forward(1), Forward(0), Cancel(1)]),
-            ("RFC 3261 §9.1: no CANCEL before a 1xx", 2, &[(0, 200), (1, 100)], &[Forward(0), Cancel(1)]),
-            ("a second 2xx goes back too", 2, &[(0, 200), (1, 200)], &[Forward(0), Forward(1)]),
-            ("nothing provisional after the answer", 2, &[(0, 200), (1, 180)], &[Forward(0), Cancel(1)]),
-            ("a failure after the answer is silent", 2, &[(0, 200), (1, 487)], &[Forward(0)]),
-            ("§16.10: CANCEL reaches who rings", 2, &[(0, 180), (9, 0), (0, 487), (1, 408)], &[Forward(0), Cancel(0), ForwardBest(0)]),
-            ("a CANCEL is sent once", 1, &[(0, 180), (9, 0), (9, 0), (0, 183)], &[Forward(0), Cancel(0), Forward(0)]),
+            (
+                "the best of two failures",
+                2,
+                &[(0, 480), (1, 486)],
+                &[ForwardBest(1)],
+            ),
+            (
+                "a challenge is better than busy",
+                2,
+                &[(0, 486), (1, 407)],
+                &[ForwardBest(1)],
+            ),
+            (
+                "a lower class is better",
+                2,
+                &[(0, 404), (1, 302)],
+                &[ForwardBest(1)],
+            ),
+            (
+                "6xx wins and ends the others",
+                2,
+                &[(1, 180), (0, 603), (1, 487)],
+                &[Forward(1), Cancel(1), ForwardBest(0)],
+            ),
+            (
+                "2xx cancels who rings",
+                2,
+                &[(1, 180), (0, 200)],
+                &[Forward(1), Forward(0), Cancel(1)],
+            ),
+            (
+                "RFC 3261 §9.1: no CANCEL before a 1xx",
+                2,
+                &[(0, 200), (1, 100)],
+                &[Forward(0), Cancel(1)],
+            ),
+            (
+                "a second 2xx goes back too",
+                2,
+                &[(0, 200), (1, 200)],
+                &[Forward(0), Forward(1)],
+            ),
+            (
+                "nothing provisional after the answer",
+                2,
+                &[(0, 200), (1, 180)],
+                &[Forward(0), Cancel(1)],
+            ),
+            (
+                "a failure after the answer is silent",
+                2,
+                &[(0, 200), (1, 487)],
+                &[Forward(0)],
+            ),
+            (
+                "§16.10: CANCEL reaches who rings",
+                2,
+                &[(0, 180), (9, 0), (0, 487), (1, 408)],
+                &[Forward(0), Cancel(0), ForwardBest(0)],
+            ),
+            (
+                "a CANCEL is sent once",
+                1,
+                &[(0, 180), (9, 0), (9, 0), (0, 183)],
+                &[Forward(0), Cancel(0), Forward(0)],
+            ),
             ("silence is 408", 1, &[(0, 408)], &[ForwardBest(0)]),
         ] {
             assert_eq!(play(branches, inputs), want, "{why}");
@@ -218,6 +323,9 @@ mod tests {
         let mut fork = Fork::new(1, true);
         let next = fork.add();
         assert_eq!(fork.response(0, 430).as_slice(), []);
-        assert_eq!(fork.response(next, 486).as_slice(), [Action::ForwardBest(1)]);
+        assert_eq!(
+            fork.response(next, 486).as_slice(),
+            [Action::ForwardBest(1)]
+        );
     }
 }

@@ -7,14 +7,15 @@ use sip::digest::Credentials;
 use sip::{Edited, Header, Message, Method, NameAddr, Transport, Uri, via};
 use siphasher::sip::SipHasher13;
 
-use crate::device;
 use crate::decision::{Context, Decision, Facts, Forward, Hop, Question};
+use crate::device;
 use crate::flow::Flow;
 use crate::request::{Step, refuse};
 use crate::site::{Listener, Member, Side, Site, write_number};
 use crate::status::Reason;
 use crate::token::{
-    FlowAddress, Media, Pass, PathToken, Purpose, RecordRouteCore, RecordRouteDevice, Token, Towards, ViaToken,
+    FlowAddress, Media, Pass, PathToken, Purpose, RecordRouteCore, RecordRouteDevice, Token,
+    Towards, ViaToken,
 };
 
 /// RFC 3261 §8.1.1.7: what a branch of this RFC begins with.
@@ -47,7 +48,9 @@ pub(crate) fn prepare(
     }
     let identity = identity(&request, &hop);
     // Step 3. A request without Max-Forwards gets RFC 3261's own 70.
-    let left = request.max_forwards().map_or(70, |hops| hops.saturating_sub(1).min(255));
+    let left = request
+        .max_forwards()
+        .map_or(70, |hops| hops.saturating_sub(1).min(255));
     let mut digits = String::with_capacity(3);
     write_number(&mut digits, left);
     request.set(Header::MaxForwards, digits.as_bytes());
@@ -69,7 +72,10 @@ pub(crate) fn prepare(
 
 /// RFC 3581 §4: where the request came from, in its top Via.
 fn stamp_source(request: &mut Edited, source: &Flow) {
-    let stamped = request.values(Header::Via).next().and_then(|via| via::stamp_received(via, source.peer));
+    let stamped = request
+        .values(Header::Via)
+        .next()
+        .and_then(|via| via::stamp_received(via, source.peer));
     if let Some(stamped) = stamped {
         request.replace_value(Header::Via, 0, &stamped);
     }
@@ -77,9 +83,20 @@ fn stamp_source(request: &mut Edited, source: &Flow) {
 
 /// §16.6 step 6. A Route without `lr` that names a member is loose all the same (FreeSWITCH's `fs_path`, old Paths).
 fn loose_or_strict(request: &mut Edited, context: &Context<'_>) {
-    let Some(next) = request.values(Header::Route).next().and_then(NameAddr::parse) else { return };
-    let Some(uri) = Uri::parse(next.uri) else { return };
-    if uri.param(b"lr").is_some() || context.site.names_us(&uri) || context.site.member(&uri).is_some() {
+    let Some(next) = request
+        .values(Header::Route)
+        .next()
+        .and_then(NameAddr::parse)
+    else {
+        return;
+    };
+    let Some(uri) = Uri::parse(next.uri) else {
+        return;
+    };
+    if uri.param(b"lr").is_some()
+        || context.site.names_us(&uri)
+        || context.site.member(&uri).is_some()
+    {
         return;
     }
     let strict = next.uri.to_vec();
@@ -111,9 +128,15 @@ fn records_route(request: &Edited) -> bool {
 /// around it has a MAC over it and the Call-ID.
 fn identity(request: &Edited, hop: &Hop) -> [u8; 8] {
     let top = request.values(Header::Via).next().unwrap_or_default();
-    let branch = sip::Via::parse(top).and_then(|via| via.branch).unwrap_or(top);
+    let branch = sip::Via::parse(top)
+        .and_then(|via| via.branch)
+        .unwrap_or(top);
     let mut hasher = SipHasher13::new_with_keys(0x6272_616e, 0x6368_2121);
-    for part in [branch, request.uri(), request.from_tag().unwrap_or_default()] {
+    for part in [
+        branch,
+        request.uri(),
+        request.from_tag().unwrap_or_default(),
+    ] {
         hasher.write_u64(part.len() as u64);
         hasher.write(part);
     }
@@ -163,7 +186,9 @@ pub(crate) fn is_loop(request: &Message, context: &Context<'_>) -> bool {
     let mut now = None;
     // As many as a Max-Forwards of 70 lets there be: each costs a MAC.
     request.values(Header::Via).take(70).any(|value| {
-        let Some(branch) = sip::Via::parse(value).and_then(|via| via.branch) else { return false };
+        let Some(branch) = sip::Via::parse(value).and_then(|via| via.branch) else {
+            return false;
+        };
         match open_via(branch, request.call_id(), context) {
             Some(token) => token.transaction[5..] == *now.get_or_insert_with(|| loop_hash(request)),
             None => false,
@@ -178,7 +203,11 @@ pub(crate) fn open_via(branch: &[u8], call_id: &[u8], context: &Context<'_>) -> 
     if !matches!(text.len(), 38 | 43 | 54 | 59) {
         return None;
     }
-    match context.sealer.open(Purpose::Via, text, Some(call_id), context.now_unix).ok()? {
+    match context
+        .sealer
+        .open(Purpose::Via, text, Some(call_id), context.now_unix)
+        .ok()?
+    {
         Token::Via(token) => Some(token),
         _ => None,
     }
@@ -196,32 +225,50 @@ pub(crate) fn next_hop(request: &Edited, context: &Context<'_>, facts: &Facts) -
 pub(crate) fn hop_of_route(value: &[u8], context: &Context<'_>, facts: &Facts) -> Step<Hop> {
     match NameAddr::parse(value) {
         Some(route) => hop_of_uri(route.uri, context, facts),
-        None => refuse(Reason::Fault { status: 400, phrase: "Bad Route" }),
+        None => refuse(Reason::Fault {
+            status: 400,
+            phrase: "Bad Route",
+        }),
     }
 }
 
 /// The server that a URI names.
 pub(crate) fn hop_of_uri(text: &[u8], context: &Context<'_>, facts: &Facts) -> Step<Hop> {
     let Some(uri) = Uri::parse(text).filter(Uri::is_sip) else {
-        return refuse(Reason::Fault { status: 416, phrase: "Unsupported URI Scheme" });
+        return refuse(Reason::Fault {
+            status: 416,
+            phrase: "Unsupported URI Scheme",
+        });
     };
     if let Some((_, member)) = context.site.member(&uri) {
-        let named = member.addresses.iter().find(|address| uri.ip() == Some(address.ip()));
+        let named = member
+            .addresses
+            .iter()
+            .find(|address| uri.ip() == Some(address.ip()));
         return match named.or(member.addresses.first()) {
-            Some(address) => Ok(Hop::Server { transport: transport_of(&uri, member.transport), address: *address }),
+            Some(address) => Ok(Hop::Server {
+                transport: transport_of(&uri, member.transport),
+                address: *address,
+            }),
             None => refuse(Reason::Unresolvable),
         };
     }
     let transport = transport_of(&uri, Transport::Udp);
     let port = uri.port.unwrap_or(transport.default_port());
     if let Some(ip) = uri.ip() {
-        return Ok(Hop::Server { transport, address: SocketAddr::new(ip, port) });
+        return Ok(Hop::Server {
+            transport,
+            address: SocketAddr::new(ip, port),
+        });
     }
     let host = String::from_utf8_lossy(uri.host).to_ascii_lowercase();
     match facts.addresses.iter().find(|(asked, _)| *asked == host) {
         None => Err(Box::new(Decision::Ask(Question::Address { host, port }))),
         Some((_, addresses)) => match addresses.first() {
-            Some(address) => Ok(Hop::Server { transport, address: SocketAddr::new(address.ip(), port) }),
+            Some(address) => Ok(Hop::Server {
+                transport,
+                address: SocketAddr::new(address.ip(), port),
+            }),
             None => refuse(Reason::Unresolvable),
         },
     }
@@ -231,7 +278,10 @@ fn transport_of(uri: &Uri<'_>, default: Transport) -> Transport {
     if uri.scheme.eq_ignore_ascii_case(b"sips") {
         return Transport::Tls;
     }
-    uri.param(b"transport").flatten().and_then(Transport::from_param).unwrap_or(default)
+    uri.param(b"transport")
+        .flatten()
+        .and_then(Transport::from_param)
+        .unwrap_or(default)
 }
 
 /// The living member of a group that rendezvous hashing of the caller's address-of-record chooses.
@@ -243,9 +293,14 @@ pub(crate) fn member_for(request: &Edited, group: usize, context: &Context<'_>) 
         .members
         .iter()
         .enumerate()
-        .filter(|(index, member)| context.alive.is_alive(group, *index) && !member.addresses.is_empty());
+        .filter(|(index, member)| {
+            context.alive.is_alive(group, *index) && !member.addresses.is_empty()
+        });
     let (_, member) = living.max_by_key(|(_, member)| score(&uri, member))?;
-    Some(Hop::Server { transport: member.transport, address: *member.addresses.first()? })
+    Some(Hop::Server {
+        transport: member.transport,
+        address: *member.addresses.first()?,
+    })
 }
 
 /// Highest random weight: a member that goes takes only its own users along.
@@ -263,13 +318,18 @@ fn score(user: &Uri<'_>, member: &Member) -> u64 {
 /// if and only if the Contact has reg-id and we are the first hop (§5.1). Supported gets `path`, for registrars that
 /// insist on it where phones do not say it; that leaves RFC 3327 §5.2 on purpose.
 pub(crate) fn add_path(request: &mut Edited, flow: &Flow, context: &Context<'_>) {
-    let has_reg_id = request
-        .values(Header::Contact)
-        .any(|value| NameAddr::parse(value).is_some_and(|contact| contact.param(b"reg-id").is_some()));
+    let has_reg_id = request.values(Header::Contact).any(|value| {
+        NameAddr::parse(value).is_some_and(|contact| contact.param(b"reg-id").is_some())
+    });
     let outbound = has_reg_id && request.values(Header::Via).count() == 1;
-    let Some(path) = path_of(flow, outbound, context) else { return };
+    let Some(path) = path_of(flow, outbound, context) else {
+        return;
+    };
     request.prepend(Header::Path, path.as_bytes());
-    if !request.values(Header::Supported).any(|tag| tag.eq_ignore_ascii_case(b"path")) {
+    if !request
+        .values(Header::Supported)
+        .any(|tag| tag.eq_ignore_ascii_case(b"path"))
+    {
         request.append(Header::Supported, b"path");
     }
 }
@@ -277,21 +337,39 @@ pub(crate) fn add_path(request: &mut Edited, flow: &Flow, context: &Context<'_>)
 /// The Path value of a device's flow: always the same text, so that the bindings of a flow that is gone can be found.
 pub fn path_of(flow: &Flow, outbound: bool, context: &Context<'_>) -> Option<String> {
     let listener = context.site.listener(flow.listener)?;
-    let token = Token::Path(PathToken { listener: flow.listener.0, node: context.site.node, flow: flow.address() });
+    let token = Token::Path(PathToken {
+        listener: flow.listener.0,
+        node: context.site.node,
+        flow: flow.address(),
+    });
     let named = core_side(listener, context);
-    let write_token = |text: &mut String| context.sealer.seal_into(text, &token, None, context.now_unix);
+    let write_token = |text: &mut String| {
+        context
+            .sealer
+            .seal_into(text, &token, None, context.now_unix)
+    };
     Some(named.route(write_token, if outbound { ";ob" } else { "" }))
 }
 
 /// The listener that the core can reach us at: one that faces it, if there is any (a small site has none).
 fn core_side<'a>(device_side: &'a Listener, context: &Context<'a>) -> &'a Listener {
-    let core = context.site.listeners.iter().filter(|listener| listener.side == Side::Core);
-    core.min_by_key(|listener| listener.transport != Transport::Udp).unwrap_or(device_side)
+    let core = context
+        .site
+        .listeners
+        .iter()
+        .filter(|listener| listener.side == Side::Core);
+    core.min_by_key(|listener| listener.transport != Transport::Udp)
+        .unwrap_or(device_side)
 }
 
 /// Identity is asserted by who is trusted (RFC 3325 §5): from a device these headers say nothing.
 pub(crate) fn distrust(request: &mut Edited) {
-    for header in [Header::PAssertedIdentity, Header::RemotePartyId, Header::Diversion, Header::HistoryInfo] {
+    for header in [
+        Header::PAssertedIdentity,
+        Header::RemotePartyId,
+        Header::Diversion,
+        Header::HistoryInfo,
+    ] {
         request.remove(header);
     }
 }
@@ -299,10 +377,13 @@ pub(crate) fn distrust(request: &mut Edited) {
 /// RFC 3261 §22.3: credentials end where they were asked for. Whoever gets them next could only wonder, or keep them.
 pub(crate) fn consume_credentials(request: &mut Edited, site: &Site) {
     let is_ours = |value: &[u8]| {
-        Credentials::parse(value).is_some_and(|credentials| site.domain_of(credentials.realm).is_some())
+        Credentials::parse(value)
+            .is_some_and(|credentials| site.domain_of(credentials.realm).is_some())
     };
     if !site.domains.is_empty() && request.lines(Header::ProxyAuthorization).any(is_ours) {
-        request.remove_lines_where(|header, value| header == Header::ProxyAuthorization && is_ours(value));
+        request.remove_lines_where(|header, value| {
+            header == Header::ProxyAuthorization && is_ours(value)
+        });
     }
 }
 
@@ -319,14 +400,26 @@ pub fn seal_last(mut forward: Forward, media: Media, context: &Context<'_>) -> O
     seal_copy(request, &forward, media, context)
 }
 
-fn seal_copy(mut request: Edited, forward: &Forward, media: Media, context: &Context<'_>) -> Option<Sealed> {
+fn seal_copy(
+    mut request: Edited,
+    forward: &Forward,
+    media: Media,
+    context: &Context<'_>,
+) -> Option<Sealed> {
     // No edit ever changes the Call-ID (SIGNALLING §9), so the original's is the request's.
     let call_id = Some(forward.request.original().call_id());
     let leaving = leaving_by(&forward.hop, context)?;
     if forward.record_route {
         let token = record_route(forward, media, context);
-        let write_token = |text: &mut String| context.sealer.seal_into(text, &token, call_id, context.now_unix);
-        request.prepend(Header::RecordRoute, leaving.route(write_token, "").as_bytes());
+        let write_token = |text: &mut String| {
+            context
+                .sealer
+                .seal_into(text, &token, call_id, context.now_unix)
+        };
+        request.prepend(
+            Header::RecordRoute,
+            leaving.route(write_token, "").as_bytes(),
+        );
     }
     let token = Token::Via(ViaToken {
         node: context.site.node,
@@ -350,9 +443,14 @@ fn seal_copy(mut request: Edited, forward: &Forward, media: Media, context: &Con
     via.push_str(";branch=");
     let branch = via.len();
     via.push_str(MAGIC_COOKIE);
-    context.sealer.seal_into(&mut via, &token, call_id, context.now_unix);
+    context
+        .sealer
+        .seal_into(&mut via, &token, call_id, context.now_unix);
     request.prepend(Header::Via, via.as_bytes());
-    Some(Sealed { request, branch: via.split_off(branch) })
+    Some(Sealed {
+        request,
+        branch: via.split_off(branch),
+    })
 }
 
 /// The listener in whose name a request leaves.
@@ -362,9 +460,17 @@ pub fn leaving_by<'a>(hop: &Hop, context: &Context<'a>) -> Option<&'a Listener> 
         Hop::Flow(flow) => site.listener(flow.listener),
         Hop::Server { transport, address } => site
             .listener_towards(Side::Core, *transport, *address)
-            .or_else(|| site.listeners.iter().find(|l| l.side == Side::Core && l.bind.is_ipv4() == address.is_ipv4()))
+            .or_else(|| {
+                site.listeners
+                    .iter()
+                    .find(|l| l.side == Side::Core && l.bind.is_ipv4() == address.is_ipv4())
+            })
             .or_else(|| site.listener_towards(Side::Device, *transport, *address))
-            .or_else(|| site.listeners.iter().find(|l| l.bind.is_ipv4() == address.is_ipv4())),
+            .or_else(|| {
+                site.listeners
+                    .iter()
+                    .find(|l| l.bind.is_ipv4() == address.is_ipv4())
+            }),
     }
 }
 
@@ -374,8 +480,16 @@ fn record_route(forward: &Forward, media: Media, context: &Context<'_>) -> Token
     let called = !forward.from_called;
     match forward.pass {
         Pass::Up => Token::RecordRouteCore(core_copy(source, media)),
-        Pass::Down => Token::RecordRouteDevice(RecordRouteDevice { media, called, towards: None }),
-        Pass::Local => Token::RecordRouteDevice(RecordRouteDevice { media, called, towards: Some(source) }),
+        Pass::Down => Token::RecordRouteDevice(RecordRouteDevice {
+            media,
+            called,
+            towards: None,
+        }),
+        Pass::Local => Token::RecordRouteDevice(RecordRouteDevice {
+            media,
+            called,
+            towards: Some(source),
+        }),
     }
 }
 

@@ -21,7 +21,8 @@ pub mod status;
 pub mod token;
 
 pub use decision::{
-    Alive, Binding, Bindings, Context, Decision, Device, Facts, Flows, Forward, Hop, Question, Sender,
+    Alive, Binding, Bindings, Context, Decision, Device, Facts, Flows, Forward, Hop, Question,
+    Sender,
 };
 pub use flow::{ConnectionId, Flow, ListenerId};
 pub use request::decide;

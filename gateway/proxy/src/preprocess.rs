@@ -45,29 +45,48 @@ pub(crate) fn preprocess(request: &Message, flow: &Flow, context: &Context<'_>) 
     if side == Side::Device && matches!(dialog, Dialog::Outside) {
         leads_to_a_member(&edited, context)?;
     }
-    Ok(Routed { request: edited, dialog })
+    Ok(Routed {
+        request: edited,
+        dialog,
+    })
 }
 
 /// The user part of the top Route if that Route names us; `Some(None)` if it names us without a token.
 fn top_route_of_ours(request: &Edited, context: &Context<'_>) -> Option<Option<Vec<u8>>> {
     let value = request.values(Header::Route).next()?;
     let uri = Uri::parse(NameAddr::parse(value)?.uri)?;
-    context.site.names_us(&uri).then(|| uri.user.map(<[u8]>::to_vec))
+    context
+        .site
+        .names_us(&uri)
+        .then(|| uri.user.map(<[u8]>::to_vec))
 }
 
 /// §16.4 first paragraph: a strict router before us put our Record-Route into the request-URI and the target last.
 fn strict_route(request: &mut Edited, context: &Context<'_>) {
-    let Some(uri) = Uri::parse(request.uri()) else { return };
+    let Some(uri) = Uri::parse(request.uri()) else {
+        return;
+    };
     let Some(user) = uri.user else { return };
     if !context.site.names_us(&uri) || request.to_tag().is_none() {
         return;
     }
-    let is_ours = [Purpose::RecordRouteCore, Purpose::RecordRouteDevice].iter().any(|purpose| {
-        context.sealer.open(*purpose, user, Some(request.call_id()), context.now_unix).is_ok()
-    });
+    let is_ours = [Purpose::RecordRouteCore, Purpose::RecordRouteDevice]
+        .iter()
+        .any(|purpose| {
+            context
+                .sealer
+                .open(*purpose, user, Some(request.call_id()), context.now_unix)
+                .is_ok()
+        });
     let last = request.values(Header::Route).count().checked_sub(1);
-    let (true, Some(last)) = (is_ours, last) else { return };
-    let target = request.values(Header::Route).nth(last).and_then(NameAddr::parse).map(|to| to.uri.to_vec());
+    let (true, Some(last)) = (is_ours, last) else {
+        return;
+    };
+    let target = request
+        .values(Header::Route)
+        .nth(last)
+        .and_then(NameAddr::parse)
+        .map(|to| to.uri.to_vec());
     let Some(target) = target else { return };
     let ours = format!("<{}>", String::from_utf8_lossy(request.uri()));
     request.remove_value(Header::Route, last);
@@ -86,7 +105,11 @@ fn open(text: &[u8], request: &Message, side: Side, context: &Context<'_>) -> St
         Side::Device => Purpose::RecordRouteDevice,
     };
     if let Ok(token) = sealer.open(copy, text, call_id, context.now_unix) {
-        return if in_dialog { Ok(Dialog::Inside(token)) } else { refuse(Reason::ForeignToken) };
+        return if in_dialog {
+            Ok(Dialog::Inside(token))
+        } else {
+            refuse(Reason::ForeignToken)
+        };
     }
     match sealer.open(Purpose::Path, text, None, context.now_unix) {
         Ok(Token::Path(path)) if side == Side::Core => Ok(Dialog::Path(path)),
@@ -97,7 +120,9 @@ fn open(text: &[u8], request: &Message, side: Side, context: &Context<'_>) -> St
 /// RFC 3608, SIGNALLING §4: what a device's Route names beyond us must be a member of a group, or it would choose
 /// where we send.
 fn leads_to_a_member(request: &Edited, context: &Context<'_>) -> Step<()> {
-    let Some(value) = request.values(Header::Route).next() else { return Ok(()) };
+    let Some(value) = request.values(Header::Route).next() else {
+        return Ok(());
+    };
     let uri = NameAddr::parse(value).and_then(|route| Uri::parse(route.uri));
     match uri.and_then(|uri| context.site.member(&uri)) {
         Some(_) => Ok(()),

@@ -17,7 +17,11 @@ const SUPPORTED: &[u8] = b"path, outbound, gruu";
 /// The request with `received` and `rport` in its top Via (RFC 3581 §4).
 pub fn stamped(request: &Message, peer: SocketAddr) -> Edited {
     let mut edited = Edited::new(request.clone());
-    if let Some(via) = request.values(Header::Via).next().and_then(|via| via::stamp_received(via, peer)) {
+    if let Some(via) = request
+        .values(Header::Via)
+        .next()
+        .and_then(|via| via::stamp_received(via, peer))
+    {
         edited.replace_value(Header::Via, 0, &via);
     }
     edited
@@ -30,7 +34,12 @@ pub fn answer(request: &Message, peer: SocketAddr, reason: &Reason) -> Bytes {
         return Bytes::new();
     }
     let stamped = stamped(request, peer);
-    let mut response = sip::build::response(&stamped, status, reason.phrase(), Some(own_tag(request).as_bytes()));
+    let mut response = sip::build::response(
+        &stamped,
+        status,
+        reason.phrase(),
+        Some(own_tag(request).as_bytes()),
+    );
     match reason {
         Reason::BadExtension(tags) => response = response.header(Header::Unsupported, tags),
         Reason::Options => {
@@ -57,12 +66,20 @@ pub fn own_tag(request: &Message) -> String {
     let mut hasher = SipHasher13::new_with_keys(0x746f_2d74, 0x6167_2121);
     hasher.write(request.call_id());
     hasher.write(request.from_tag().unwrap_or_default());
-    hasher.write(request.top_via().and_then(|via| via.branch).unwrap_or_default());
+    hasher.write(
+        request
+            .top_via()
+            .and_then(|via| via.branch)
+            .unwrap_or_default(),
+    );
     hasher.write_u32(request.cseq().map_or(0, |cseq| cseq.number));
     format!("cw{:016x}", hasher.finish())
 }
 
 /// True for the ACK to an answer of our own.
 pub fn acknowledges_us(request: &Message) -> bool {
-    request.method() == Method::Ack && request.to_tag().is_some_and(|tag| tag == own_tag(request).as_bytes())
+    request.method() == Method::Ack
+        && request
+            .to_tag()
+            .is_some_and(|tag| tag == own_tag(request).as_bytes())
 }

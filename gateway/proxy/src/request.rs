@@ -3,7 +3,9 @@
 use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 
 use crate::breadth;
-use crate::decision::{Binding, Bindings, Context, Decision, Device, Facts, Forward, Hop, Question, Sender};
+use crate::decision::{
+    Binding, Bindings, Context, Decision, Device, Facts, Forward, Hop, Question, Sender,
+};
 use crate::flow::{Flow, ListenerId};
 use crate::forward;
 use crate::preprocess::{Dialog, Routed, preprocess};
@@ -27,7 +29,9 @@ pub fn decide(request: &Message, flow: &Flow, context: &Context<'_>, facts: &Fac
     let decision = steps(request, flow, context, facts).unwrap_or_else(|decision| *decision);
     match decision {
         // RFC 3261 §17: nothing ever answers an ACK.
-        Decision::Reply(_) | Decision::Challenge { .. } | Decision::Await { .. } if request.method() == Method::Ack => {
+        Decision::Reply(_) | Decision::Challenge { .. } | Decision::Await { .. }
+            if request.method() == Method::Ack =>
+        {
             Decision::Drop(Reason::Ack)
         }
         other => other,
@@ -58,7 +62,10 @@ fn steps(request: &Message, flow: &Flow, context: &Context<'_>, facts: &Facts) -
 /// RFC 3261 §16.3.
 fn validate(request: &Message, context: &Context<'_>) -> Step<()> {
     if let Err(fault) = request.check() {
-        return refuse(Reason::Fault { status: fault.status, phrase: fault.reason });
+        return refuse(Reason::Fault {
+            status: fault.status,
+            phrase: fault.reason,
+        });
     }
     if request.max_forwards() == Some(0) && !is_for_us(request, context) {
         return refuse(Reason::TooManyHops);
@@ -68,7 +75,10 @@ fn validate(request: &Message, context: &Context<'_>) -> Step<()> {
     }
     // §16.3 step 5. CANCEL and ACK are exempt: they cannot be negotiated about (§8.2.2.3).
     if !matches!(request.method(), Method::Ack | Method::Cancel) {
-        let lacking: Vec<&[u8]> = request.values(Header::ProxyRequire).filter(|tag| !tag.is_empty()).collect();
+        let lacking: Vec<&[u8]> = request
+            .values(Header::ProxyRequire)
+            .filter(|tag| !tag.is_empty())
+            .collect();
         if !lacking.is_empty() {
             return refuse(Reason::BadExtension(lacking.join(&b", "[..])));
         }
@@ -79,28 +89,46 @@ fn validate(request: &Message, context: &Context<'_>) -> Step<()> {
 /// RFC 3261 §16.3 step 1, for what a strict router has left as request-URI (§16.4) and what one is yet to get as such (§16.6
 /// step 6): with a broken escape it would be a fault of ours.
 fn validate_route(request: &Edited) -> Step<()> {
-    let route = request.values(Header::Route).next().and_then(NameAddr::parse);
+    let route = request
+        .values(Header::Route)
+        .next()
+        .and_then(NameAddr::parse);
     let whole = sip::uri::escapes_are_whole(request.uri())
         && route.is_none_or(|route| sip::uri::escapes_are_whole(route.uri));
-    if whole { Ok(()) } else { refuse(Reason::Fault { status: 400, phrase: "Bad Route" }) }
+    if whole {
+        Ok(())
+    } else {
+        refuse(Reason::Fault {
+            status: 400,
+            phrase: "Bad Route",
+        })
+    }
 }
 
 /// An OPTIONS whose request-URI has no user and names us (RFC 3261 §11).
 fn is_for_us(request: &Message, context: &Context<'_>) -> bool {
     request.method() == Method::Options
-        && Uri::parse(request.uri()).is_some_and(|uri| uri.user.is_none() && context.site.names_us(&uri))
+        && Uri::parse(request.uri())
+            .is_some_and(|uri| uri.user.is_none() && context.site.names_us(&uri))
 }
 
 /// RFC 3261 §16.5 for a request inside a dialog: the token says where, whatever the request-URI's host is.
 fn inside(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Decision> {
-    let Dialog::Inside(token) = &routed.dialog else { return refuse(Reason::ForeignToken) };
+    let Dialog::Inside(token) = &routed.dialog else {
+        return refuse(Reason::ForeignToken);
+    };
     let (media, from_called, device) = match token {
-        Token::RecordRouteCore(copy) => {
-            (copy.media, copy.media.pass == Pass::Up, Some((copy.listener, copy.flow, Device(copy.device))))
-        }
-        Token::RecordRouteDevice(copy) => {
-            (copy.media, copy.called, copy.towards.map(|to| (to.listener, to.flow, Device(to.device))))
-        }
+        Token::RecordRouteCore(copy) => (
+            copy.media,
+            copy.media.pass == Pass::Up,
+            Some((copy.listener, copy.flow, Device(copy.device))),
+        ),
+        Token::RecordRouteDevice(copy) => (
+            copy.media,
+            copy.called,
+            copy.towards
+                .map(|to| (to.listener, to.flow, Device(to.device))),
+        ),
         _ => return refuse(Reason::ForeignToken),
     };
     let pass = match (token, media.pass) {
@@ -118,8 +146,16 @@ fn inside(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> 
                 // What it would cancel is not pending here, or it would not have come so far.
                 None if method == Method::Cancel => return refuse(Reason::NoTransaction),
                 // An ACK cannot be held back: its sender would not repeat it, and nobody may answer it.
-                None if method == Method::Ack || device == Device::default() => return refuse(Reason::DeviceGone),
-                None => return Ok(Decision::Await { device, media, from_called }),
+                None if method == Method::Ack || device == Device::default() => {
+                    return refuse(Reason::DeviceGone);
+                }
+                None => {
+                    return Ok(Decision::Await {
+                        device,
+                        media,
+                        from_called,
+                    });
+                }
             }
         }
         None => (core_hop(&routed.request, flow, context, facts)?, None),
@@ -137,7 +173,8 @@ fn core_hop(request: &Edited, flow: &Flow, context: &Context<'_>, facts: &Facts)
     let hop = forward::next_hop(request, context, facts)?;
     match hop {
         Hop::Server { address, .. }
-            if context.site.side(flow.listener) == Side::Device && !context.site.is_core(address) =>
+            if context.site.side(flow.listener) == Side::Device
+                && !context.site.is_core(address) =>
         {
             refuse(Reason::ForeignRoute)
         }
@@ -160,7 +197,8 @@ fn to_flow(routed: Routed, path: &PathToken, flow: &Flow, context: &Context<'_>)
         return refuse(Reason::FlowFailed);
     };
     let towards = context.flows.device(&target);
-    let mut forward = forward::prepare(routed.request, Hop::Flow(target), Pass::Down, flow, context)?;
+    let mut forward =
+        forward::prepare(routed.request, Hop::Flow(target), Pass::Down, flow, context)?;
     forward.towards = towards;
     Ok(decide_state(vec![forward], context))
 }
@@ -178,7 +216,10 @@ fn initial(
     }
     let side = context.site.side(flow.listener);
     let Some(uri) = Uri::parse(sip::uri::without_headers(request.uri())) else {
-        return refuse(Reason::Fault { status: 400, phrase: "Bad Request-URI" });
+        return refuse(Reason::Fault {
+            status: 400,
+            phrase: "Bad Request-URI",
+        });
     };
     if request.method() == Method::Register {
         return register(routed, &uri, flow, context, facts);
@@ -237,7 +278,11 @@ fn register(
     let serves = context.site.serves(uri)
         || !context.site.domains.is_empty()
             && context.site.names_us(uri)
-            && routed.request.to().and_then(|to| Uri::parse(to.uri).map(|uri| context.site.serves(&uri))) == Some(true);
+            && routed
+                .request
+                .to()
+                .and_then(|to| Uri::parse(to.uri).map(|uri| context.site.serves(&uri)))
+                == Some(true);
     if serves {
         return Ok(Decision::Register(Box::new(routed.request)));
     }
@@ -252,13 +297,19 @@ fn register(
 /// credentials of its own (ACK, CANCEL: RFC 3261 §22.1) is not asked for any.
 fn authenticate(request: &Message, context: &Context<'_>, facts: &Facts) -> Step<()> {
     let site = context.site;
-    if !site.authenticate || site.domains.is_empty() || matches!(request.method(), Method::Ack | Method::Cancel) {
+    if !site.authenticate
+        || site.domains.is_empty()
+        || matches!(request.method(), Method::Ack | Method::Cancel)
+    {
         return Ok(());
     }
     match facts.sender {
         None => Err(Box::new(Decision::Ask(Question::Sender))),
         Some(Sender::Authenticated) => Ok(()),
-        Some(Sender::Unknown { stale }) => Err(Box::new(Decision::Challenge { as_proxy: true, stale })),
+        Some(Sender::Unknown { stale }) => Err(Box::new(Decision::Challenge {
+            as_proxy: true,
+            stale,
+        })),
         Some(Sender::Refused) => refuse(Reason::Refused),
     }
 }
@@ -277,14 +328,18 @@ fn lookup(
         (true, Some(_)) => Question::Bindings(site.address_of_record(uri)),
         (true, None) => return refuse(Reason::NoUser),
         // SIGNALLING §5: a Contact is quoted by others.
-        (false, _) if !site.domains.is_empty() => Question::Contact(sip::uri::without_headers(routed.request.uri()).to_vec()),
+        (false, _) if !site.domains.is_empty() => {
+            Question::Contact(sip::uri::without_headers(routed.request.uri()).to_vec())
+        }
         (false, _) => return refuse(Reason::NotServed),
     };
     let devices = match &facts.bindings {
         None => return Err(Box::new(Decision::Ask(question))),
         Some(Bindings::NoUser) if by_name => return refuse(Reason::NoUser),
         Some(Bindings::NoUser) => return refuse(Reason::NotServed),
-        Some(Bindings::Devices(devices)) if devices.is_empty() => return refuse(Reason::NotRegistered),
+        Some(Bindings::Devices(devices)) if devices.is_empty() => {
+            return refuse(Reason::NotRegistered);
+        }
         Some(Bindings::Devices(devices)) => devices,
     };
     let mut forwards = Vec::with_capacity(devices.len());
@@ -309,12 +364,19 @@ fn to_binding(
     facts: &Facts,
 ) -> Step<Option<Forward>> {
     let (hop, routes) = match binding.path.split_first() {
-        Some((top, rest)) if names_us(top, context) => match own_flow(top, binding.device, context) {
+        Some((top, rest)) if names_us(top, context) => match own_flow(top, binding.device, context)
+        {
             Some(flow) => (Hop::Flow(flow), rest),
             None => return Ok(None),
         },
-        Some((top, _)) => (forward::hop_of_route(top, context, facts)?, &binding.path[..]),
-        None => (forward::hop_of_uri(&binding.contact, context, facts)?, &[][..]),
+        Some((top, _)) => (
+            forward::hop_of_route(top, context, facts)?,
+            &binding.path[..],
+        ),
+        None => (
+            forward::hop_of_uri(&binding.contact, context, facts)?,
+            &[][..],
+        ),
     };
     let mut copy = request.clone();
     copy.set_uri(&binding.contact);
@@ -327,20 +389,29 @@ fn to_binding(
 }
 
 fn names_us(route: &[u8], context: &Context<'_>) -> bool {
-    NameAddr::parse(route).and_then(|route| Uri::parse(route.uri)).is_some_and(|uri| context.site.names_us(&uri))
+    NameAddr::parse(route)
+        .and_then(|route| Uri::parse(route.uri))
+        .is_some_and(|uri| context.site.names_us(&uri))
 }
 
 /// The flow of a device that is registered by our own token in a Path.
 fn own_flow(path: &[u8], device: Device, context: &Context<'_>) -> Option<Flow> {
     let path = own_path(path, context)?;
-    current_flow(context.flows.flow(ListenerId(path.listener), path.flow), device, context)
+    current_flow(
+        context.flows.flow(ListenerId(path.listener), path.flow),
+        device,
+        context,
+    )
 }
 
 /// Our own token in a stored Path.
 fn own_path(value: &[u8], context: &Context<'_>) -> Option<PathToken> {
     let address = NameAddr::parse(value)?;
     let uri = Uri::parse(address.uri)?;
-    let token = context.sealer.open(Purpose::Path, uri.user?, None, context.now_unix).ok()?;
+    let token = context
+        .sealer
+        .open(Purpose::Path, uri.user?, None, context.now_unix)
+        .ok()?;
     match token {
         Token::Path(path) => Some(path),
         _ => None,
@@ -364,13 +435,19 @@ fn decide_state(forwards: Vec<Forward>, context: &Context<'_>) -> Decision {
 
 /// SIGNALLING §3: what has a transaction, and what is relayed without.
 fn with_state(mut forwards: Vec<Forward>, may_fail_over: bool, context: &Context<'_>) -> Decision {
-    let Some(first) = forwards.first() else { return Decision::Reply(Reason::NotRegistered) };
+    let Some(first) = forwards.first() else {
+        return Decision::Reply(Reason::NotRegistered);
+    };
     let stateless = match first.request.method() {
         // RFC 3261 §16.10: a CANCEL that matches nothing is relayed statelessly, to the one that it may concern.
         Method::Ack | Method::Cancel => true,
         _ => forwards.len() == 1 && !may_fail_over && same_kind(first) && !waits(first, context),
     };
-    if stateless { Decision::Relay(Box::new(forwards.swap_remove(0))) } else { Decision::Start(forwards) }
+    if stateless {
+        Decision::Relay(Box::new(forwards.swap_remove(0)))
+    } else {
+        Decision::Start(forwards)
+    }
 }
 
 /// UDP to UDP or stream to stream: who sends repeats it, or nobody needs to.

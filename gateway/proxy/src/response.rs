@@ -25,9 +25,13 @@ pub struct Onward {
 /// §16.7 steps 1 to 3 and 8. A branch that does not verify is dropped: RFC 6026 §7.3 forbids relaying strays because
 /// attackers forge them, and the MAC meets that.
 pub fn pass_on(response: &Message, flow: &Flow, context: &Context<'_>) -> Result<Onward, Reason> {
-    let branch = response.top_via().and_then(|via| via.branch.map(<[u8]>::to_vec));
+    let branch = response
+        .top_via()
+        .and_then(|via| via.branch.map(<[u8]>::to_vec));
     let via = branch.and_then(|branch| open_via(&branch, response.call_id(), context));
-    let Some(via) = via else { return Err(Reason::StrayResponse) };
+    let Some(via) = via else {
+        return Err(Reason::StrayResponse);
+    };
     let mut edited = Edited::new(response.clone());
     edited.remove_value(Header::Via, 0);
     if edited.values(Header::Via).next().is_none() {
@@ -39,7 +43,12 @@ pub fn pass_on(response: &Message, flow: &Flow, context: &Context<'_>) -> Result
     let direction = direction(&via, flow, context);
     swap_record_route(&mut edited, &via, flow, context, direction);
     soften(&mut edited, direction);
-    Ok(Onward { response: edited, listener: ListenerId(via.listener), source: via.source, via })
+    Ok(Onward {
+        response: edited,
+        listener: ListenerId(via.listener),
+        source: via.source,
+        via,
+    })
 }
 
 /// §16.7 step 6: a member's 503 would make a device shun the edge; 430 is said between registrars and edges only
@@ -60,7 +69,10 @@ fn soften(response: &mut Edited, direction: Pass) {
 
 /// Which way the request went: from the listener in our Via to the one that the answer comes by.
 fn direction(via: &ViaToken, flow: &Flow, context: &Context<'_>) -> Pass {
-    match (context.site.side(ListenerId(via.listener)), context.site.side(flow.listener)) {
+    match (
+        context.site.side(ListenerId(via.listener)),
+        context.site.side(flow.listener),
+    ) {
         (Side::Device, Side::Device) => Pass::Local,
         (Side::Device, Side::Core) => Pass::Up,
         (Side::Core, _) => Pass::Down,
@@ -69,24 +81,44 @@ fn direction(via: &ViaToken, flow: &Flow, context: &Context<'_>) -> Pass {
 
 /// RFC 3261 §16.7 step 8, RFC 5658 §6.2: in every 101 to 299, our own value is rewritten into the copy of the side
 /// that the response goes to, always to the same bytes.
-fn swap_record_route(response: &mut Edited, via: &ViaToken, flow: &Flow, context: &Context<'_>, direction: Pass) {
+fn swap_record_route(
+    response: &mut Edited,
+    via: &ViaToken,
+    flow: &Flow,
+    context: &Context<'_>,
+    direction: Pass,
+) {
     if !(101..=299).contains(&response.status()) || response.method() == Method::Register {
         return;
     }
     let call_id = response.call_id().to_vec();
-    let Some((index, called)) = ours(response, via, context, direction) else { return };
+    let Some((index, called)) = ours(response, via, context, direction) else {
+        return;
+    };
     let answering = towards(flow, context);
     let media = via.media;
     let token = match direction {
-        Pass::Up => Token::RecordRouteDevice(RecordRouteDevice { media, called: media.pass == Pass::Down, towards: None }),
+        Pass::Up => Token::RecordRouteDevice(RecordRouteDevice {
+            media,
+            called: media.pass == Pass::Down,
+            towards: None,
+        }),
         Pass::Down => Token::RecordRouteCore(core_copy(answering, media)),
-        Pass::Local => {
-            Token::RecordRouteDevice(RecordRouteDevice { media, called: !called, towards: Some(answering) })
-        }
+        Pass::Local => Token::RecordRouteDevice(RecordRouteDevice {
+            media,
+            called: !called,
+            towards: Some(answering),
+        }),
     };
     // The copy names the listener of its own side: the one by which the request came.
-    let Some(listener) = context.site.listener(ListenerId(via.listener)) else { return };
-    let write_token = |text: &mut String| context.sealer.seal_into(text, &token, Some(&call_id), context.now_unix);
+    let Some(listener) = context.site.listener(ListenerId(via.listener)) else {
+        return;
+    };
+    let write_token = |text: &mut String| {
+        context
+            .sealer
+            .seal_into(text, &token, Some(&call_id), context.now_unix)
+    };
     let value = listener.route(write_token, "");
     response.replace_value(Header::RecordRoute, index, value.as_bytes());
 }
@@ -94,20 +126,39 @@ fn swap_record_route(response: &mut Edited, via: &ViaToken, flow: &Flow, context
 /// The Record-Route value that this pass put there, and whether it says that its holder was called: its token
 /// verifies and says the media of our Via, and the device that the request came from. In a spiral there are several of
 /// ours.
-fn ours(response: &Edited, via: &ViaToken, context: &Context<'_>, direction: Pass) -> Option<(usize, bool)> {
+fn ours(
+    response: &Edited,
+    via: &ViaToken,
+    context: &Context<'_>,
+    direction: Pass,
+) -> Option<(usize, bool)> {
     let purpose = match direction {
         Pass::Up => Purpose::RecordRouteCore,
         Pass::Down | Pass::Local => Purpose::RecordRouteDevice,
     };
-    response.values(Header::RecordRoute).enumerate().find_map(|(index, value)| {
-        let uri = NameAddr::parse(value).and_then(|route| Uri::parse(route.uri))?;
-        let call_id = Some(response.call_id());
-        let source = (via.listener, via.source);
-        let (media, called, came_from) = match context.sealer.open(purpose, uri.user?, call_id, context.now_unix).ok()? {
-            Token::RecordRouteCore(copy) => (copy.media, false, Some((copy.listener, copy.flow))),
-            Token::RecordRouteDevice(copy) => (copy.media, copy.called, copy.towards.map(|to| (to.listener, to.flow))),
-            _ => return None,
-        };
-        (media == via.media && came_from.is_none_or(|flow| flow == source)).then_some((index, called))
-    })
+    response
+        .values(Header::RecordRoute)
+        .enumerate()
+        .find_map(|(index, value)| {
+            let uri = NameAddr::parse(value).and_then(|route| Uri::parse(route.uri))?;
+            let call_id = Some(response.call_id());
+            let source = (via.listener, via.source);
+            let (media, called, came_from) = match context
+                .sealer
+                .open(purpose, uri.user?, call_id, context.now_unix)
+                .ok()?
+            {
+                Token::RecordRouteCore(copy) => {
+                    (copy.media, false, Some((copy.listener, copy.flow)))
+                }
+                Token::RecordRouteDevice(copy) => (
+                    copy.media,
+                    copy.called,
+                    copy.towards.map(|to| (to.listener, to.flow)),
+                ),
+                _ => return None,
+            };
+            (media == via.media && came_from.is_none_or(|flow| flow == source))
+                .then_some((index, called))
+        })
 }

@@ -153,18 +153,33 @@ pub struct Route {
 impl Match {
     fn takes_source(&self, flow: &Flow, site: &Site) -> bool {
         let is_member = |group: usize| {
-            let members = site.groups.get(group).map_or(&[][..], |group| &group.members);
-            members.iter().flat_map(|member| &member.addresses).any(|at| at.ip() == flow.peer.ip().to_canonical())
+            let members = site
+                .groups
+                .get(group)
+                .map_or(&[][..], |group| &group.members);
+            members
+                .iter()
+                .flat_map(|member| &member.addresses)
+                .any(|at| at.ip() == flow.peer.ip().to_canonical())
         };
-        self.side.is_none_or(|wanted| wanted == site.side(flow.listener))
+        self.side
+            .is_none_or(|wanted| wanted == site.side(flow.listener))
             && (self.listeners.is_empty() || self.listeners.contains(&flow.listener))
             && self.group.is_none_or(is_member)
     }
 
     fn takes_user(&self, user: &[u8]) -> bool {
-        self.user.as_ref().is_none_or(|wanted| wanted.as_bytes() == user)
-            && self.prefix.as_ref().is_none_or(|prefix| user.starts_with(prefix.as_bytes()))
-            && self.regex.as_ref().is_none_or(|regex| regex.is_match(&String::from_utf8_lossy(user)))
+        self.user
+            .as_ref()
+            .is_none_or(|wanted| wanted.as_bytes() == user)
+            && self
+                .prefix
+                .as_ref()
+                .is_none_or(|prefix| user.starts_with(prefix.as_bytes()))
+            && self
+                .regex
+                .as_ref()
+                .is_none_or(|regex| regex.is_match(&String::from_utf8_lossy(user)))
     }
 }
 
@@ -200,20 +215,30 @@ impl Site {
     /// True for an address of the core: a member's, or of a network that a core listener trusts.
     pub fn is_core(&self, address: SocketAddr) -> bool {
         self.core.iter().any(|net| net.contains(&address.ip()))
-            || self.groups.iter().flat_map(|group| &group.members).any(|member| member.addresses.contains(&address))
+            || self
+                .groups
+                .iter()
+                .flat_map(|group| &group.members)
+                .any(|member| member.addresses.contains(&address))
     }
 
     /// Towards whom the listener of a flow faces; what we do not know counts as hostile.
     pub fn side(&self, id: ListenerId) -> Side {
-        self.listener(id).map_or(Side::Device, |listener| listener.side)
+        self.listener(id)
+            .map_or(Side::Device, |listener| listener.side)
     }
 
     /// True when the host and port of a URI mean us (RFC 3261 §16.4): a listener, an advertised name, an alias; a
     /// port that is not given matches any of ours.
     pub fn names_us(&self, uri: &Uri<'_>) -> bool {
-        let bare = uri.host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(uri.host);
+        let bare = uri
+            .host
+            .strip_prefix(b"[")
+            .and_then(|host| host.strip_suffix(b"]"))
+            .unwrap_or(uri.host);
         let port_is_ours = |listener: &Listener| {
-            uri.port.is_none_or(|port| port == listener.port || port == listener.bind.port())
+            uri.port
+                .is_none_or(|port| port == listener.port || port == listener.bind.port())
         };
         if self.domain_of(bare).is_some() {
             return uri.port.is_none() || self.listeners.iter().any(port_is_ours);
@@ -254,8 +279,16 @@ impl Site {
     pub fn address_of_record(&self, uri: &Uri<'_>) -> Vec<u8> {
         let mut key = uri.user_decoded().into_owned();
         key.push(b'@');
-        let only = || self.domains.iter().next().filter(|_| self.domains.len() == 1 && self.names_us(uri));
-        match self.domain_of(uri.host).or_else(|| only().map(String::as_str)) {
+        let only = || {
+            self.domains
+                .iter()
+                .next()
+                .filter(|_| self.domains.len() == 1 && self.names_us(uri))
+        };
+        match self
+            .domain_of(uri.host)
+            .or_else(|| only().map(String::as_str))
+        {
             Some(domain) => key.extend_from_slice(domain.as_bytes()),
             None => key.extend(uri.host.to_ascii_lowercase()),
         }
@@ -266,12 +299,19 @@ impl Site {
     pub fn route(&self, flow: &Flow, method: &[u8], uri: &Uri<'_>) -> Option<&To> {
         let takes = |when: &Match| {
             when.takes_source(flow, self)
-                && (when.methods.is_empty() || when.methods.iter().any(|name| name.as_bytes() == method))
+                && (when.methods.is_empty()
+                    || when.methods.iter().any(|name| name.as_bytes() == method))
                 && (when.domains.is_empty()
-                    || when.domains.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(uri.host)))
+                    || when
+                        .domains
+                        .iter()
+                        .any(|name| name.as_bytes().eq_ignore_ascii_case(uri.host)))
                 && when.takes_user(&dialled(uri))
         };
-        self.routes.iter().find(|route| takes(&route.when)).map(|route| &route.to)
+        self.routes
+            .iter()
+            .find(|route| takes(&route.when))
+            .map(|route| &route.to)
     }
 
     /// The group and member that a URI names, by host or address and port.
@@ -284,16 +324,24 @@ impl Site {
                 let port = uri.port.unwrap_or(member.transport.default_port());
                 member.port == port
                     && (member.host.eq_ignore_ascii_case(bare)
-                        || address.is_some_and(|ip| member.addresses.iter().any(|at| at.ip() == ip)))
+                        || address
+                            .is_some_and(|ip| member.addresses.iter().any(|at| at.ip() == ip)))
             })?;
             Some((index, member))
         })
     }
 
     /// The first listener towards `side` that speaks `transport` in the address family of `to`.
-    pub fn listener_towards(&self, side: Side, transport: Transport, to: SocketAddr) -> Option<&Listener> {
+    pub fn listener_towards(
+        &self,
+        side: Side,
+        transport: Transport,
+        to: SocketAddr,
+    ) -> Option<&Listener> {
         self.listeners.iter().find(|listener| {
-            listener.side == side && listener.transport == transport && listener.bind.is_ipv4() == to.is_ipv4()
+            listener.side == side
+                && listener.transport == transport
+                && listener.bind.is_ipv4() == to.is_ipv4()
         })
     }
 }
@@ -313,5 +361,9 @@ fn dialled<'u>(uri: &Uri<'u>) -> Cow<'u, [u8]> {
 /// The address that a host without brackets is; names are told by their first byte.
 fn address_of(host: &[u8]) -> Option<IpAddr> {
     let may_be = host.first().is_some_and(u8::is_ascii_digit) || host.contains(&b':');
-    if may_be { std::str::from_utf8(host).ok()?.parse().ok() } else { None }
+    if may_be {
+        std::str::from_utf8(host).ok()?.parse().ok()
+    } else {
+        None
+    }
 }

@@ -72,7 +72,9 @@ impl Reason {
             Reason::TooManyHops => 483,
             Reason::Loop => 482,
             Reason::BadExtension(_) => 420,
-            Reason::ForeignToken | Reason::ForeignRoute | Reason::NotServed | Reason::Refused => 403,
+            Reason::ForeignToken | Reason::ForeignRoute | Reason::NotServed | Reason::Refused => {
+                403
+            }
             Reason::NoUser => 404,
             Reason::NotRegistered | Reason::DeviceGone => 480,
             Reason::FlowFailed => 430,

@@ -83,7 +83,11 @@ pub enum Pass {
 impl Media {
     /// A pass without RTPEngine.
     pub fn none(pass: Pass) -> Self {
-        Self { node: u8::MAX, generation: 0, pass }
+        Self {
+            node: u8::MAX,
+            generation: 0,
+            pass,
+        }
     }
 
     /// True when an RTPEngine is named.
@@ -231,18 +235,37 @@ impl Sealer {
         self.seal_with(token, call_id, now_unix, HANDED_OVER_BIT)
     }
 
-    fn seal_with(&self, token: &Token, call_id: Option<&[u8]>, now_unix: u64, handed_over: u8) -> String {
+    fn seal_with(
+        &self,
+        token: &Token,
+        call_id: Option<&[u8]>,
+        now_unix: u64,
+        handed_over: u8,
+    ) -> String {
         let mut text = String::with_capacity(64);
         self.write(&mut text, token, call_id, now_unix, handed_over);
         text
     }
 
     /// [`seal`](Self::seal), behind what is there.
-    pub(crate) fn seal_into(&self, text: &mut String, token: &Token, call_id: Option<&[u8]>, now_unix: u64) {
+    pub(crate) fn seal_into(
+        &self,
+        text: &mut String,
+        token: &Token,
+        call_id: Option<&[u8]>,
+        now_unix: u64,
+    ) {
         self.write(text, token, call_id, now_unix, 0);
     }
 
-    fn write(&self, text: &mut String, token: &Token, call_id: Option<&[u8]>, now_unix: u64, handed_over: u8) {
+    fn write(
+        &self,
+        text: &mut String,
+        token: &Token,
+        call_id: Option<&[u8]>,
+        now_unix: u64,
+        handed_over: u8,
+    ) {
         let key = self.keys.signing(now_unix);
         let purpose = token.purpose();
         let (mut payload, family) = payload::write(token);

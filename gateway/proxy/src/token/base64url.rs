@@ -31,7 +31,12 @@ pub(crate) fn encode_into(text: &mut String, bytes: &[u8]) {
     let mut groups = bytes.chunks_exact(3);
     for group in &mut groups {
         let word = u32::from(group[0]) << 16 | u32::from(group[1]) << 8 | u32::from(group[2]);
-        text.extend([character(word, 18), character(word, 12), character(word, 6), character(word, 0)]);
+        text.extend([
+            character(word, 18),
+            character(word, 12),
+            character(word, 6),
+            character(word, 0),
+        ]);
     }
     match *groups.remainder() {
         [one] => {

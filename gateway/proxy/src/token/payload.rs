@@ -28,7 +28,11 @@ pub(super) fn write(token: &Token) -> (Payload, bool) {
             write_flow(&mut to, core.listener, core.node, core.flow)
         }
         Token::RecordRouteDevice(device) => {
-            write_media(&mut to, device.media, if device.called { CALLED_BIT } else { 0 });
+            write_media(
+                &mut to,
+                device.media,
+                if device.called { CALLED_BIT } else { 0 },
+            );
             device.towards.is_some_and(|other| {
                 to.extend_from_slice(&other.device);
                 write_flow(&mut to, other.listener, other.node, other.flow)
@@ -79,7 +83,11 @@ pub(super) fn read(purpose: Purpose, bytes: &[u8], family: bool) -> Option<Token
                 [] if !family => None,
                 other => Some(read_device(other, family)?),
             };
-            Token::RecordRouteDevice(RecordRouteDevice { media, called, towards })
+            Token::RecordRouteDevice(RecordRouteDevice {
+                media,
+                called,
+                towards,
+            })
         }
         Purpose::Via => {
             let bits = bytes.get(1)?;
@@ -92,7 +100,15 @@ pub(super) fn read(purpose: Purpose, bytes: &[u8], family: bool) -> Option<Token
                 _ => (None, bytes),
             };
             let (listener, node, source) = read_flow(bytes, family)?;
-            Token::Via(ViaToken { node, media, offer, transaction: *transaction, listener, source, device })
+            Token::Via(ViaToken {
+                node,
+                media,
+                offer,
+                transaction: *transaction,
+                listener,
+                source,
+                device,
+            })
         }
         Purpose::Contact if !family => Token::Contact(ContactToken {
             uri: bytes.to_vec(),

@@ -329,13 +329,27 @@ fn any_token() -> impl Strategy<Value = Token> {
             media,
         })
     });
-    let device =
-        (any_media(), any::<bool>(), proptest::option::of(any_towards())).prop_map(|(media, called, towards)| {
-            Token::RecordRouteDevice(RecordRouteDevice { media, called, towards })
+    let device = (
+        any_media(),
+        any::<bool>(),
+        proptest::option::of(any_towards()),
+    )
+        .prop_map(|(media, called, towards)| {
+            Token::RecordRouteDevice(RecordRouteDevice {
+                media,
+                called,
+                towards,
+            })
         });
     let device_of_register = proptest::option::of(any::<[u8; 4]>());
-    let via = (any_towards(), any_media(), any::<bool>(), any::<[u8; 8]>(), device_of_register).prop_map(
-        |(other, media, offer, transaction, device)| {
+    let via = (
+        any_towards(),
+        any_media(),
+        any::<bool>(),
+        any::<[u8; 8]>(),
+        device_of_register,
+    )
+        .prop_map(|(other, media, offer, transaction, device)| {
             Token::Via(ViaToken {
                 node: other.node,
                 media,
@@ -345,8 +359,7 @@ fn any_token() -> impl Strategy<Value = Token> {
                 source: other.flow,
                 device,
             })
-        },
-    );
+        });
     let contact = proptest::collection::vec(any::<u8>(), 0..300)
         .prop_map(|uri| Token::Contact(ContactToken { uri }));
     prop_oneof![path, core, device, via, contact]

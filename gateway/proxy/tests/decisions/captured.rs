@@ -16,10 +16,26 @@ use crate::kit::*;
 
 /// A message, how ours decides, and why that is right although the capture's edge did otherwise.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("g1_refer_deflect/023_reg2_to_edge_BYE", "relay down flow", "the capture's edge went by the private host of the request-URI, and the BYE was lost"),
-    ("j1_options_by_device/001_caller_to_edge_OPTIONS", "start up udp 10.33.69.15", "in the edge role the domain is not ours but the registrars'"),
-    ("m1_wss_random_contact_natua/015_reg1_to_edge_ACK", "drop ack", "the registrar dropped our Route for its look-up by natua, which no Path of ours makes it do"),
-    ("m1_wss_random_contact_natua/017_reg1_to_edge_BYE", "403 not_served", "the same"),
+    (
+        "g1_refer_deflect/023_reg2_to_edge_BYE",
+        "relay down flow",
+        "the capture's edge went by the private host of the request-URI, and the BYE was lost",
+    ),
+    (
+        "j1_options_by_device/001_caller_to_edge_OPTIONS",
+        "start up udp 10.33.69.15",
+        "in the edge role the domain is not ours but the registrars'",
+    ),
+    (
+        "m1_wss_random_contact_natua/015_reg1_to_edge_ACK",
+        "drop ack",
+        "the registrar dropped our Route for its look-up by natua, which no Path of ours makes it do",
+    ),
+    (
+        "m1_wss_random_contact_natua/017_reg1_to_edge_BYE",
+        "403 not_served",
+        "the same",
+    ),
 ];
 /// Its edge hid the topology: there is no Via or Route of it that could be ours.
 const HIDDEN: &str = "b4_invite_topology_hiding";
@@ -68,13 +84,21 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn branch(message: &Message, index: usize) -> Vec<u8> {
-    let via = message.values(Header::Via).nth(index).and_then(sip::Via::parse);
-    via.and_then(|via| via.branch.map(<[u8]>::to_vec)).unwrap_or_default()
+    let via = message
+        .values(Header::Via)
+        .nth(index)
+        .and_then(sip::Via::parse);
+    via.and_then(|via| via.branch.map(<[u8]>::to_vec))
+        .unwrap_or_default()
 }
 
 /// The dialog of a request inside it, as its sender knows it.
 fn dialog(request: &Message, from: &Flow) -> (Vec<u8>, Flow, Vec<u8>) {
-    (request.call_id().to_vec(), *from, request.to_tag().unwrap_or_default().to_vec())
+    (
+        request.call_id().to_vec(),
+        *from,
+        request.to_tag().unwrap_or_default().to_vec(),
+    )
 }
 
 /// How a hop is written by [`way`].
@@ -89,16 +113,35 @@ fn hop(flow: &Flow) -> String {
 
 impl Replay {
     fn new(site: Site, folder: &Path) -> Self {
-        let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         files.sort();
-        let files = files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "sip")).map(|path| {
-            let name = text(path.file_stem().unwrap().as_encoded_bytes());
-            // `001_reg1_to_edge_INVITE` and `01-jssip1-to-edge-INVITE`.
-            let words: Vec<&str> = if name.contains("_to_") { name.split('_').collect() } else { name.split('-').collect() };
-            let (from, to) = (words[1].to_owned(), words[3].to_owned());
-            let to = if words[3] == "edge" && words[4] == "priv" { "edge".to_owned() } else { to };
-            File { from, to, message: parse(&std::fs::read(path).unwrap()), name }
-        });
+        let files = files
+            .iter()
+            .filter(|path| path.extension().is_some_and(|extension| extension == "sip"))
+            .map(|path| {
+                let name = text(path.file_stem().unwrap().as_encoded_bytes());
+                // `001_reg1_to_edge_INVITE` and `01-jssip1-to-edge-INVITE`.
+                let words: Vec<&str> = if name.contains("_to_") {
+                    name.split('_').collect()
+                } else {
+                    name.split('-').collect()
+                };
+                let (from, to) = (words[1].to_owned(), words[3].to_owned());
+                let to = if words[3] == "edge" && words[4] == "priv" {
+                    "edge".to_owned()
+                } else {
+                    to
+                };
+                File {
+                    from,
+                    to,
+                    message: parse(&std::fs::read(path).unwrap()),
+                    name,
+                }
+            });
         Self {
             files: files.collect(),
             edge: Edge::of(site),
@@ -123,14 +166,26 @@ impl Replay {
             return flow(CORE, Transport::Udp, server, None);
         }
         let transport = Transport::from_param(message.top_via().unwrap().transport).unwrap();
-        let listener = self.edge.site.listeners.iter().find(|listener| listener.side == Side::Device && listener.transport == transport);
+        let listener = self
+            .edge
+            .site
+            .listeners
+            .iter()
+            .find(|listener| listener.side == Side::Device && listener.transport == transport);
         if page.ends_with(b".invalid") {
             self.pages.insert(name.to_owned(), text(page));
         }
         let page = self.pages.get(name).filter(|_| transport.is_websocket());
         let port = 1024 + hash(name) % 60000;
-        let connection = transport.is_stream().then(|| hash((name, page)) & 0xffff_ffff_ffff);
-        let found = flow(listener.unwrap().id.0, transport, &format!("198.51.100.7:{port}"), connection);
+        let connection = transport
+            .is_stream()
+            .then(|| hash((name, page)) & 0xffff_ffff_ffff);
+        let found = flow(
+            listener.unwrap().id.0,
+            transport,
+            &format!("198.51.100.7:{port}"),
+            connection,
+        );
         if connection.is_some() && !self.edge.flows.connections.contains(&found) {
             self.edge.flows.connections.push(found);
         }
@@ -141,11 +196,21 @@ impl Replay {
     fn copies_of(&mut self, request: &Message) -> Vec<(Flow, Message)> {
         let came = branch(request, 0);
         let is_copy = |file: &&File| {
-            is_edge(&file.from) && file.message.is_request() && file.message.method() == request.method() && branch(&file.message, 1) == came
+            is_edge(&file.from)
+                && file.message.is_request()
+                && file.message.method() == request.method()
+                && branch(&file.message, 1) == came
         };
-        let copies: Vec<(String, Message)> = self.files.iter().filter(is_copy).map(|file| (file.to.clone(), file.message.clone())).collect();
+        let copies: Vec<(String, Message)> = self
+            .files
+            .iter()
+            .filter(is_copy)
+            .map(|file| (file.to.clone(), file.message.clone()))
+            .collect();
         let towards = |(name, copy): (String, Message)| {
-            let host = Uri::parse(copy.uri()).map(|uri| uri.host.to_vec()).unwrap_or_default();
+            let host = Uri::parse(copy.uri())
+                .map(|uri| uri.host.to_vec())
+                .unwrap_or_default();
             (self.flow_of(&name, &copy, &host), copy)
         };
         copies.into_iter().map(towards).collect()
@@ -153,22 +218,49 @@ impl Replay {
 
     /// The status that the capture's edge gave a request by itself, if that was all that it did.
     fn answered(&self, request: &Message) -> Option<u16> {
-        let is_answer = |file: &&File| is_edge(&file.from) && !file.message.is_request() && file.message.status() >= 200;
-        let same = |file: &&File| branch(&file.message, 0) == branch(request, 0) && file.message.method() == request.method();
-        self.files.iter().filter(is_answer).find(same).map(|file| file.message.status())
+        let is_answer = |file: &&File| {
+            is_edge(&file.from) && !file.message.is_request() && file.message.status() >= 200
+        };
+        let same = |file: &&File| {
+            branch(&file.message, 0) == branch(request, 0)
+                && file.message.method() == request.method()
+        };
+        self.files
+            .iter()
+            .filter(is_answer)
+            .find(same)
+            .map(|file| file.message.status())
     }
 
     /// How many values from the first on name the edge, and whether one of them is a Path that the registrar stored.
     fn ours(&self, message: &Message, header: Header<'static>, skip: usize) -> (usize, bool) {
-        let uris = message.values(header).skip(skip).map(|value| NameAddr::parse(value).unwrap().uri.to_vec());
-        let ours: Vec<Vec<u8>> = uris.take_while(|uri| self.edge.site.names_us(&Uri::parse(uri).unwrap())).collect();
-        (ours.len(), ours.iter().any(|uri| Uri::parse(uri).unwrap().user.is_some()))
+        let uris = message
+            .values(header)
+            .skip(skip)
+            .map(|value| NameAddr::parse(value).unwrap().uri.to_vec());
+        let ours: Vec<Vec<u8>> = uris
+            .take_while(|uri| self.edge.site.names_us(&Uri::parse(uri).unwrap()))
+            .collect();
+        (
+            ours.len(),
+            ours.iter()
+                .any(|uri| Uri::parse(uri).unwrap().user.is_some()),
+        )
     }
 
     /// The request with what it would have of us: our copy of the Record-Route or our Path.
-    fn with_our_routes(&self, request: &Message, from: &Flow, copies: &[(Flow, Message)]) -> Message {
+    fn with_our_routes(
+        &self,
+        request: &Message,
+        from: &Flow,
+        copies: &[(Flow, Message)],
+    ) -> Message {
         let (count, is_path) = self.ours(request, Header::Route, 0);
-        let ours = match (is_path, copies.first(), self.copies.get(&dialog(request, from))) {
+        let ours = match (
+            is_path,
+            copies.first(),
+            self.copies.get(&dialog(request, from)),
+        ) {
             (true, Some((towards, _)), _) => self.edge.path(towards),
             (false, _, Some(copy)) => copy.clone(),
             _ => return request.clone(),
@@ -185,11 +277,20 @@ impl Replay {
 
     fn play(mut self) -> BTreeMap<String, usize> {
         for index in 0..self.files.len() {
-            let File { name, from, to, message } = &self.files[index];
+            let File {
+                name,
+                from,
+                to,
+                message,
+            } = &self.files[index];
             if !is_edge(to) {
                 continue;
             }
-            let (at, from, message) = (format!("{}/{name}", self.scenario), from.clone(), message.clone());
+            let (at, from, message) = (
+                format!("{}/{name}", self.scenario),
+                from.clone(),
+                message.clone(),
+            );
             if message.is_request() {
                 let host = message.top_via().unwrap().host.to_vec();
                 let flow = self.flow_of(&from, &message, &host);
@@ -212,11 +313,19 @@ impl Replay {
         let registrar = !self.edge.site.domains.is_empty();
         let method = request.method();
         // RFC 3261 §9.1, §17.1.1.3: these have the branch of their INVITE, and go its way.
-        if let Some((facts, invite, sealed)) = self.pending.get(&branch(&request, 0)).filter(|_| matches!(method, Method::Ack | Method::Cancel)) {
+        if let Some((facts, invite, sealed)) = self
+            .pending
+            .get(&branch(&request, 0))
+            .filter(|_| matches!(method, Method::Ack | Method::Cancel))
+        {
             let mut hop_by_hop = Edited::new(request.clone());
             hop_by_hop.remove(Header::Route);
-            invite.values(Header::Route).for_each(|route| hop_by_hop.append(Header::Route, route));
-            let again = self.edge.sealed(&parse(&hop_by_hop.to_bytes()), &from, facts);
+            invite
+                .values(Header::Route)
+                .for_each(|route| hop_by_hop.append(Header::Route, route));
+            let again = self
+                .edge
+                .sealed(&parse(&hop_by_hop.to_bytes()), &from, facts);
             assert_eq!(again.branch.as_bytes(), sealed, "{at}");
             return self.count("the branch of its INVITE");
         }
@@ -227,7 +336,10 @@ impl Replay {
             if !self.is_let_in(at, &request, &from) {
                 return;
             }
-        } else if method == Method::Ack && copies.is_empty() && !self.copies.contains_key(&dialog(&request, &from)) {
+        } else if method == Method::Ack
+            && copies.is_empty()
+            && !self.copies.contains_key(&dialog(&request, &from))
+        {
             return self.ack_to_us(at, &request, &from);
         }
         if copies.is_empty() && registrar && request.to_tag().is_none() {
@@ -244,9 +356,21 @@ impl Replay {
     }
 
     /// Where the copies of the capture went, and with a transaction where one is due.
-    fn goes_to_the_same(&mut self, at: &str, says: &str, request: &Message, from: &Flow, copies: &[(Flow, Message)]) {
-        assert!(!copies.is_empty(), "{at}: the capture's edge sent it nowhere, ours: {says}");
-        let up_to_any = !self.edge.site.domains.is_empty() || request.to_tag().is_some() || from.listener.0 == CORE;
+    fn goes_to_the_same(
+        &mut self,
+        at: &str,
+        says: &str,
+        request: &Message,
+        from: &Flow,
+        copies: &[(Flow, Message)],
+    ) {
+        assert!(
+            !copies.is_empty(),
+            "{at}: the capture's edge sent it nowhere, ours: {says}"
+        );
+        let up_to_any = !self.edge.site.domains.is_empty()
+            || request.to_tag().is_some()
+            || from.listener.0 == CORE;
         let verb = match request.method() {
             Method::Ack | Method::Cancel => "relay",
             _ if copies.len() > 1 || !up_to_any => "start",
@@ -256,7 +380,11 @@ impl Replay {
         assert!(says.starts_with(verb), "{at}: {verb}, not: {says}");
         for (towards, _) in copies {
             // The capture's dispatcher took turns; ours keeps a user with one registrar.
-            let there = if up_to_any { says.contains(&hop(towards)) } else { says.contains("udp 10.33.69.15") };
+            let there = if up_to_any {
+                says.contains(&hop(towards))
+            } else {
+                says.contains("udp 10.33.69.15")
+            };
             assert!(there, "{at}: to {}, not: {says}", hop(towards));
         }
         let pass = match (from.listener.0 == CORE, copies[0].0.listener.0 == CORE) {
@@ -264,13 +392,26 @@ impl Replay {
             (false, true) => "up",
             (false, false) => "local",
         };
-        assert!(says.contains(&format!("{verb} {pass}")), "{at}: {pass}, not: {says}");
-        let inside = if request.to_tag().is_some() { "inside a dialog" } else { "outside" };
+        assert!(
+            says.contains(&format!("{verb} {pass}")),
+            "{at}: {pass}, not: {says}"
+        );
+        let inside = if request.to_tag().is_some() {
+            "inside a dialog"
+        } else {
+            "outside"
+        };
         self.count(&format!("{inside}, {verb} {pass}"));
     }
 
     /// Looks at what is sent on, and keeps it for the answers.
-    fn remember(&mut self, request: &Message, from: Flow, facts: Facts, copies: Vec<(Flow, Message)>) {
+    fn remember(
+        &mut self,
+        request: &Message,
+        from: Flow,
+        facts: Facts,
+        copies: Vec<(Flow, Message)>,
+    ) {
         let forwards = self.edge.forwards(request, &from, &facts);
         assert_eq!(forwards.len(), copies.len());
         let call = request.call_id().to_vec();
@@ -278,17 +419,32 @@ impl Replay {
             let sealed = self.edge.seal(forward);
             let message = parse(&sealed.request.to_bytes());
             message.check().unwrap();
-            assert_eq!(message.values(Header::Via).count(), request.values(Header::Via).count() + 1);
+            assert_eq!(
+                message.values(Header::Via).count(),
+                request.values(Header::Via).count() + 1
+            );
             assert_eq!(message.body(), request.body());
             if forward.record_route {
                 let ours = text(message.values(Header::RecordRoute).next().unwrap());
                 let other = request.from_tag().unwrap().to_vec();
-                self.copies.entry((call.clone(), towards, other)).or_insert(ours);
+                self.copies
+                    .entry((call.clone(), towards, other))
+                    .or_insert(ours);
             }
             if request.method() == Method::Invite {
-                self.pending.insert(branch(request, 0), (facts.clone(), request.clone(), sealed.branch.into_bytes()));
+                self.pending.insert(
+                    branch(request, 0),
+                    (facts.clone(), request.clone(), sealed.branch.into_bytes()),
+                );
             }
-            self.sent.insert(branch(&captured, 0), Sent { message, source: from, towards });
+            self.sent.insert(
+                branch(&captured, 0),
+                Sent {
+                    message,
+                    source: from,
+                    towards,
+                },
+            );
         }
     }
 
@@ -300,10 +456,17 @@ impl Replay {
         let path = self.edge.path(&from);
         let has_path = |edited: &Edited| {
             let first = text(edited.values(Header::Path).next().unwrap());
-            assert!(first.trim_end_matches('>').trim_end_matches(";ob") == path.trim_end_matches('>'), "{at}: {first}");
-            let outbound = text(edited.header(Header::Contact).unwrap_or_default()).contains("reg-id=");
+            assert!(
+                first.trim_end_matches('>').trim_end_matches(";ob") == path.trim_end_matches('>'),
+                "{at}: {first}"
+            );
+            let outbound =
+                text(edited.header(Header::Contact).unwrap_or_default()).contains("reg-id=");
             assert_eq!(first.ends_with(";ob>"), outbound, "{at}");
-            assert!(edited.values(Header::Supported).any(|tag| tag == b"path"), "{at}");
+            assert!(
+                edited.values(Header::Supported).any(|tag| tag == b"path"),
+                "{at}"
+            );
         };
         match decision {
             Decision::Register(edited) => has_path(&edited),
@@ -314,7 +477,11 @@ impl Replay {
             }
             _ => panic!("{at}: {says}"),
         }
-        self.count(if says == "register" { "to our registrar" } else { "REGISTER to a registrar" });
+        self.count(if says == "register" {
+            "to our registrar"
+        } else {
+            "REGISTER to a registrar"
+        });
     }
 
     /// Whoever calls has to prove it; false if the capture has nothing more of this request.
@@ -330,8 +497,15 @@ impl Replay {
             return false;
         }
         assert_eq!(says, "ask sender", "{at}");
-        let unknown = Facts { sender: Some(Sender::Unknown { stale: false }), ..nothing() };
-        assert_eq!(self.edge.says_with(request, from, &unknown), "challenge 407", "{at}");
+        let unknown = Facts {
+            sender: Some(Sender::Unknown { stale: false }),
+            ..nothing()
+        };
+        assert_eq!(
+            self.edge.says_with(request, from, &unknown),
+            "challenge 407",
+            "{at}"
+        );
         if self.answered(request) == Some(407) {
             assert!(request.header(Header::ProxyAuthorization).is_none(), "{at}");
             self.count("challenged");
@@ -343,9 +517,15 @@ impl Replay {
     /// What the capture's edge answered by itself (a user that its script has busy, events that it does not know, a Contact
     /// of nobody): ours asks its registrar, and says who is not there.
     fn answered_there(&mut self, at: &str, request: &Message, from: &Flow) {
-        assert!(self.answered(request).is_some_and(|status| status >= 400), "{at}");
+        assert!(
+            self.answered(request).is_some_and(|status| status >= 400),
+            "{at}"
+        );
         let asks = self.edge.says_with(request, from, &authenticated());
-        let nobody = Facts { bindings: Some(Bindings::NoUser), ..authenticated() };
+        let nobody = Facts {
+            bindings: Some(Bindings::NoUser),
+            ..authenticated()
+        };
         let says = self.edge.says_with(request, from, &nobody);
         match asks.strip_prefix("ask ").unwrap().split(' ').next() {
             Some("bindings") => assert_eq!(says, "404 no_user", "{at}"),
@@ -361,7 +541,11 @@ impl Replay {
         let to = format!("{};tag={tag}", to.split(";tag=").next().unwrap());
         let mut ours = Edited::new(request.clone());
         ours.set(Header::To, to.as_bytes());
-        assert_eq!(self.edge.says(&parse(&ours.to_bytes()), from), "drop ack", "{at}");
+        assert_eq!(
+            self.edge.says(&parse(&ours.to_bytes()), from),
+            "drop ack",
+            "{at}"
+        );
         self.count("ACK to our own answer");
     }
 
@@ -370,16 +554,29 @@ impl Replay {
         if request.to_tag().is_some() {
             return nothing();
         }
-        let bindings = copies.iter().map(|(towards, copy)| self.edge.binding(&text(copy.uri()), towards, Device([1, 2, 3, 4])));
+        let bindings = copies.iter().map(|(towards, copy)| {
+            self.edge
+                .binding(&text(copy.uri()), towards, Device([1, 2, 3, 4]))
+        });
         let found: Vec<_> = bindings.collect();
-        let bindings = if found.is_empty() { Bindings::NoUser } else { Bindings::Devices(found) };
-        Facts { bindings: Some(bindings), ..authenticated() }
+        let bindings = if found.is_empty() {
+            Bindings::NoUser
+        } else {
+            Bindings::Devices(found)
+        };
+        Facts {
+            bindings: Some(bindings),
+            ..authenticated()
+        }
     }
 
     /// Every answer to what we sent goes back to where the request came from, with our Record-Route for that side.
     fn response(&mut self, at: &str, captured: &Message) {
         let Some(sent) = self.sent.get(&branch(captured, 0)) else {
-            assert!(self.scenario.contains("options_keepalive"), "{at}: an answer to nothing that we sent");
+            assert!(
+                self.scenario.contains("options_keepalive"),
+                "{at}: an answer to nothing that we sent"
+            );
             return self.count("answers to the edge's own OPTIONS");
         };
         let mut edited = Edited::new(captured.clone());
@@ -403,35 +600,70 @@ impl Replay {
             insert(&mut edited, place, ours);
         }
         let response = parse(&edited.to_bytes());
-        let onward = pass_on(&response, &sent.towards, &self.edge.context()).unwrap_or_else(|reason| panic!("{at}: {reason:?}"));
-        assert_eq!((onward.listener, onward.source), (sent.source.listener, sent.source.address()), "{at}");
-        assert_eq!(onward.response.values(Header::Via).count(), response.values(Header::Via).count() - 1, "{at}");
+        let onward = pass_on(&response, &sent.towards, &self.edge.context())
+            .unwrap_or_else(|reason| panic!("{at}: {reason:?}"));
+        assert_eq!(
+            (onward.listener, onward.source),
+            (sent.source.listener, sent.source.address()),
+            "{at}"
+        );
+        assert_eq!(
+            onward.response.values(Header::Via).count(),
+            response.values(Header::Via).count() - 1,
+            "{at}"
+        );
         assert_eq!(onward.response.status(), response.status(), "{at}");
-        let after: Vec<String> = onward.response.values(Header::RecordRoute).map(text).collect();
+        let after: Vec<String> = onward
+            .response
+            .values(Header::RecordRoute)
+            .map(text)
+            .collect();
         let before = values(&response, Header::RecordRoute);
         let changes = has_ours && (101..300).contains(&response.status());
         for (index, (before, after)) in before.iter().zip(&after).enumerate() {
             assert_eq!(before != after, changes && index == place, "{at}: {after}");
         }
         if changes {
-            let key = (response.call_id().to_vec(), sent.source, response.to_tag().unwrap().to_vec());
-            self.copies.entry(key).or_insert_with(|| after[place].clone());
+            let key = (
+                response.call_id().to_vec(),
+                sent.source,
+                response.to_tag().unwrap().to_vec(),
+            );
+            self.copies
+                .entry(key)
+                .or_insert_with(|| after[place].clone());
         }
-        self.count(if changes { "answers with our Record-Route" } else { "answers without" });
+        self.count(if changes {
+            "answers with our Record-Route"
+        } else {
+            "answers without"
+        });
     }
 }
 
 /// Puts a Record-Route value among the others.
 fn insert(message: &mut Edited, place: usize, value: &[u8]) {
-    let mut values: Vec<Vec<u8>> = message.values(Header::RecordRoute).map(<[u8]>::to_vec).collect();
+    let mut values: Vec<Vec<u8>> = message
+        .values(Header::RecordRoute)
+        .map(<[u8]>::to_vec)
+        .collect();
     values.insert(place, value.to_vec());
     message.remove(Header::RecordRoute);
-    values.iter().for_each(|value| message.append(Header::RecordRoute, value));
+    values
+        .iter()
+        .for_each(|value| message.append(Header::RecordRoute, value));
 }
 
 fn folders(of: &str) -> Vec<PathBuf> {
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/captured")).join(of);
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let root = Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/data/captured"
+    ))
+    .join(of);
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     folders.retain(|path| path.is_dir());
     folders.sort();
     folders
@@ -447,14 +679,23 @@ fn play_all(site: &Site, folders: &[PathBuf]) -> BTreeMap<String, usize> {
         }
     }
     println!("{messages} messages: {all:#?}");
-    assert_eq!(all.values().sum::<usize>(), messages, "each was decided, and fell under a rule");
+    assert_eq!(
+        all.values().sum::<usize>(),
+        messages,
+        "each was decided, and fell under a rule"
+    );
     all
 }
 
 /// The edge of the chain: two registrars behind it, and nobody's registrar itself.
 fn chain_site() -> Site {
     let mut site = relay_site();
-    let devices = [(Transport::Udp, 5060), (Transport::Tcp, 5060), (Transport::Tls, 5061), (Transport::Wss, 8443)];
+    let devices = [
+        (Transport::Udp, 5060),
+        (Transport::Tcp, 5060),
+        (Transport::Tls, 5061),
+        (Transport::Wss, 8443),
+    ];
     for (listener, (transport, port)) in site.listeners.iter_mut().zip(devices) {
         listener.transport = transport;
         listener.bind = ([10, 33, 69, 151], port).into();
@@ -466,11 +707,22 @@ fn chain_site() -> Site {
     site.groups = vec![
         Group {
             name: "registrars".to_owned(),
-            members: ["10.33.69.152", "10.33.69.153"].map(|host| member(host, &format!("{host}:5060"), Transport::Udp)).to_vec(),
+            members: ["10.33.69.152", "10.33.69.153"]
+                .map(|host| member(host, &format!("{host}:5060"), Transport::Udp))
+                .to_vec(),
         },
-        Group { name: "fs".to_owned(), members: vec![member("10.33.69.154", "10.33.69.154:5080", Transport::Udp)] },
+        Group {
+            name: "fs".to_owned(),
+            members: vec![member("10.33.69.154", "10.33.69.154:5080", Transport::Udp)],
+        },
     ];
-    site.routes = vec![Route { when: Match { side: Some(Side::Device), ..Match::default() }, to: To::Group(0) }];
+    site.routes = vec![Route {
+        when: Match {
+            side: Some(Side::Device),
+            ..Match::default()
+        },
+        to: To::Group(0),
+    }];
     site
 }
 
@@ -480,26 +732,52 @@ fn browser_site() -> Site {
     // SIPp, the core of that capture, stands beside the edge.
     site.core = vec!["203.0.113.0/24".parse().expect("a network")];
     "203.0.113.10".clone_into(&mut site.listeners[usize::from(WSS)].host);
-    site.groups = vec![Group { name: "sipp".to_owned(), members: vec![member("203.0.113.10", "203.0.113.10:5090", Transport::Udp)] }];
-    let sipp = Match { prefix: Some("sipp".to_owned()), ..Match::default() };
-    site.routes = vec![Route { when: sipp, to: To::Group(0) }];
+    site.groups = vec![Group {
+        name: "sipp".to_owned(),
+        members: vec![member("203.0.113.10", "203.0.113.10:5090", Transport::Udp)],
+    }];
+    let sipp = Match {
+        prefix: Some("sipp".to_owned()),
+        ..Match::default()
+    };
+    site.routes = vec![Route {
+        when: sipp,
+        to: To::Group(0),
+    }];
     site
 }
 
 #[test]
 fn the_captured_chain_is_decided_as_it_should_be() {
     let all = play_all(&chain_site(), &folders("chain"));
-    assert_eq!(all["otherwise than the capture, with a reason"], EXCEPTIONS.len());
-    for (rule, at_least) in [("REGISTER to a registrar", 25), ("answers with our Record-Route", 75), ("inside a dialog, relay down", 50), ("the branch of its INVITE", 15)] {
+    assert_eq!(
+        all["otherwise than the capture, with a reason"],
+        EXCEPTIONS.len()
+    );
+    for (rule, at_least) in [
+        ("REGISTER to a registrar", 25),
+        ("answers with our Record-Route", 75),
+        ("inside a dialog, relay down", 50),
+        ("the branch of its INVITE", 15),
+    ] {
         assert!(all[rule] >= at_least, "{rule}: {all:#?}");
     }
 }
 
 #[test]
 fn the_captured_browsers_and_phones_are_decided_as_they_should_be() {
-    let folders: Vec<PathBuf> = ["jssip", "sipjs", "baresip", "linphone"].iter().flat_map(|of| folders(&format!("browser/{of}"))).collect();
+    let folders: Vec<PathBuf> = ["jssip", "sipjs", "baresip", "linphone"]
+        .iter()
+        .flat_map(|of| folders(&format!("browser/{of}")))
+        .collect();
     let all = play_all(&browser_site(), &folders);
-    for (rule, at_least) in [("to our registrar", 90), ("challenged", 60), ("ACK to our own answer", 60), ("inside a dialog, start local", 80), ("outside, start local", 50)] {
+    for (rule, at_least) in [
+        ("to our registrar", 90),
+        ("challenged", 60),
+        ("ACK to our own answer", 60),
+        ("inside a dialog, start local", 80),
+        ("outside, start local", 50),
+    ] {
         assert!(all[rule] >= at_least, "{rule}: {all:#?}");
     }
 }
@@ -509,26 +787,51 @@ fn the_captured_browsers_and_phones_are_decided_as_they_should_be() {
 fn nothing_that_was_ever_captured_makes_us_panic() {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data"));
     let (mut folders, mut seen) = (vec![root.to_owned()], 0);
-    let edges = [Edge::of(chain_site()), Edge::of(browser_site()).with_media()];
-    let facts = [nothing(), bound(vec![edges[1].binding("sip:x@y.invalid", &browser(), BOB)])];
+    let edges = [
+        Edge::of(chain_site()),
+        Edge::of(browser_site()).with_media(),
+    ];
+    let facts = [
+        nothing(),
+        bound(vec![edges[1].binding("sip:x@y.invalid", &browser(), BOB)]),
+    ];
     while let Some(folder) = folders.pop() {
-        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        for path in std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+        {
             if path.is_dir() {
                 folders.push(path);
                 continue;
             }
-            let Ok(message) = Message::parse(std::fs::read(&path).unwrap().into(), &sip::Limits::default()) else { continue };
+            let Ok(message) = Message::parse(
+                std::fs::read(&path).unwrap().into(),
+                &sip::Limits::default(),
+            ) else {
+                continue;
+            };
             seen += 1;
-            for (edge, from) in edges.iter().flat_map(|edge| [browser(), core()].map(|from| (edge, from))) {
+            for (edge, from) in edges
+                .iter()
+                .flat_map(|edge| [browser(), core()].map(|from| (edge, from)))
+            {
                 if !message.is_request() {
-                    assert!(pass_on(&message, &from, &edge.context()).is_err(), "{}: no answer to us", path.display());
+                    assert!(
+                        pass_on(&message, &from, &edge.context()).is_err(),
+                        "{}: no answer to us",
+                        path.display()
+                    );
                     continue;
                 }
                 for facts in &facts {
                     match edge.decide(&message, &from, facts) {
                         Decision::Relay(forward) => drop(edge.seal(&forward)),
-                        Decision::Start(forwards) => forwards.iter().for_each(|forward| drop(edge.seal(forward))),
-                        Decision::Reply(reason) => drop(proxy::reply::answer(&message, from.peer, &reason)),
+                        Decision::Start(forwards) => {
+                            forwards.iter().for_each(|forward| drop(edge.seal(forward)))
+                        }
+                        Decision::Reply(reason) => {
+                            drop(proxy::reply::answer(&message, from.peer, &reason))
+                        }
                         _ => {}
                     }
                 }

@@ -10,8 +10,8 @@ use proxy::token::{
     FlowAddress, Media, Pass, PathToken, RecordRouteCore, RecordRouteDevice, Sealer, Token, Towards,
 };
 use proxy::{
-    Alive, Binding, Bindings, ConnectionId, Context, Decision, Device, Facts, Flow, Flows, Forward, Hop, ListenerId,
-    Question, Sender, decide,
+    Alive, Binding, Bindings, ConnectionId, Context, Decision, Device, Facts, Flow, Flows, Forward,
+    Hop, ListenerId, Question, Sender, decide,
 };
 use sip::{Header, Limits, Message, NameAddr, Transport, Uri};
 
@@ -35,41 +35,105 @@ fn address(text: &str) -> SocketAddr {
 
 fn listener(id: u8, side: Side, transport: Transport, bind: &str, host: &str) -> Listener {
     let bind = address(bind);
-    Listener { id: ListenerId(id), side, transport, bind, host: host.to_owned(), port: bind.port() }
+    Listener {
+        id: ListenerId(id),
+        side,
+        transport,
+        bind,
+        host: host.to_owned(),
+        port: bind.port(),
+    }
 }
 
 pub(crate) fn listeners() -> Vec<Listener> {
     vec![
-        listener(UDP, Side::Device, Transport::Udp, "203.0.113.10:5060", "203.0.113.10"),
-        listener(TCP, Side::Device, Transport::Tcp, "203.0.113.10:5060", "203.0.113.10"),
-        listener(TLS, Side::Device, Transport::Tls, "203.0.113.10:5061", "edge.example.net"),
-        listener(WSS, Side::Device, Transport::Wss, "203.0.113.10:443", "edge.example.net"),
-        listener(CORE, Side::Core, Transport::Udp, "10.0.0.10:5060", "10.0.0.10"),
-        listener(CORE_TCP, Side::Core, Transport::Tcp, "10.0.0.10:5060", "10.0.0.10"),
-        listener(UDP6, Side::Device, Transport::Udp, "[2001:db8::10]:5060", "2001:DB8:0::10"),
+        listener(
+            UDP,
+            Side::Device,
+            Transport::Udp,
+            "203.0.113.10:5060",
+            "203.0.113.10",
+        ),
+        listener(
+            TCP,
+            Side::Device,
+            Transport::Tcp,
+            "203.0.113.10:5060",
+            "203.0.113.10",
+        ),
+        listener(
+            TLS,
+            Side::Device,
+            Transport::Tls,
+            "203.0.113.10:5061",
+            "edge.example.net",
+        ),
+        listener(
+            WSS,
+            Side::Device,
+            Transport::Wss,
+            "203.0.113.10:443",
+            "edge.example.net",
+        ),
+        listener(
+            CORE,
+            Side::Core,
+            Transport::Udp,
+            "10.0.0.10:5060",
+            "10.0.0.10",
+        ),
+        listener(
+            CORE_TCP,
+            Side::Core,
+            Transport::Tcp,
+            "10.0.0.10:5060",
+            "10.0.0.10",
+        ),
+        listener(
+            UDP6,
+            Side::Device,
+            Transport::Udp,
+            "[2001:db8::10]:5060",
+            "2001:DB8:0::10",
+        ),
     ]
 }
 
 pub(crate) fn member(host: &str, at: &str, transport: Transport) -> Member {
     let at = address(at);
-    Member { host: host.to_owned(), port: at.port(), transport, addresses: vec![at] }
+    Member {
+        host: host.to_owned(),
+        port: at.port(),
+        transport,
+        addresses: vec![at],
+    }
 }
 
 fn from_devices(prefix: Option<&str>, to: To) -> Route {
-    let when = Match { side: Some(Side::Device), prefix: prefix.map(str::to_owned), ..Match::default() };
+    let when = Match {
+        side: Some(Side::Device),
+        prefix: prefix.map(str::to_owned),
+        ..Match::default()
+    };
     Route { when, to }
 }
 
 /// A site in the edge role: everything of devices goes to group 0; users that begin with 77 to a group of two, with 88
 /// to one behind TCP, with 00 nowhere.
 pub(crate) fn relay_site() -> Site {
-    let group = |name: &str, members| Group { name: name.to_owned(), members };
+    let group = |name: &str, members| Group {
+        name: name.to_owned(),
+        members,
+    };
     Site {
         node: 7,
         listeners: listeners(),
         core: vec!["10.0.0.0/8".parse().expect("a network")],
         groups: vec![
-            group("core", vec![member("10.0.0.21", "10.0.0.21:5060", Transport::Udp)]),
+            group(
+                "core",
+                vec![member("10.0.0.21", "10.0.0.21:5060", Transport::Udp)],
+            ),
             group(
                 "pair",
                 vec![
@@ -77,7 +141,10 @@ pub(crate) fn relay_site() -> Site {
                     member("reg-b.example.net", "10.0.0.32:5060", Transport::Udp),
                 ],
             ),
-            group("trunk", vec![member("10.0.0.41", "10.0.0.41:5060", Transport::Tcp)]),
+            group(
+                "trunk",
+                vec![member("10.0.0.41", "10.0.0.41:5060", Transport::Tcp)],
+            ),
         ],
         routes: vec![
             from_devices(Some("00"), To::Reject(603)),
@@ -123,9 +190,19 @@ impl Flows for Around {
         match at {
             FlowAddress::Udp(peer) => {
                 let (_, local) = *self.udp.iter().find(|(id, _)| *id == listener)?;
-                Some(Flow { listener, transport: Transport::Udp, local, peer, connection: None })
+                Some(Flow {
+                    listener,
+                    transport: Transport::Udp,
+                    local,
+                    peer,
+                    connection: None,
+                })
             }
-            FlowAddress::Connection(_) => self.connections.iter().find(|flow| flow.address() == at).copied(),
+            FlowAddress::Connection(_) => self
+                .connections
+                .iter()
+                .find(|flow| flow.address() == at)
+                .copied(),
         }
     }
 
@@ -146,13 +223,21 @@ impl Alive for Edge {
 
 impl Edge {
     pub(crate) fn of(site: Site) -> Self {
-        let udp = site.listeners.iter().filter(|listener| listener.transport == Transport::Udp);
+        let udp = site
+            .listeners
+            .iter()
+            .filter(|listener| listener.transport == Transport::Udp);
         let flows = Around {
             connections: vec![browser(), tab(), tcp_phone()],
             udp: udp.map(|listener| (listener.id, listener.bind)).collect(),
             ..Around::default()
         };
-        Edge { site, sealer: Sealer::new(Keys::single([7; 32])), flows, dead: HashSet::new() }
+        Edge {
+            site,
+            sealer: Sealer::new(Keys::single([7; 32])),
+            flows,
+            dead: HashSet::new(),
+        }
     }
 
     pub(crate) fn relay() -> Self {
@@ -169,7 +254,13 @@ impl Edge {
     }
 
     pub(crate) fn context(&self) -> Context<'_> {
-        Context { now_unix: NOW, site: &self.site, sealer: &self.sealer, flows: &self.flows, alive: self }
+        Context {
+            now_unix: NOW,
+            site: &self.site,
+            sealer: &self.sealer,
+            flows: &self.flows,
+            alive: self,
+        }
     }
 
     pub(crate) fn decide(&self, request: &Message, flow: &Flow, facts: &Facts) -> Decision {
@@ -211,7 +302,11 @@ impl Edge {
     }
 
     pub(crate) fn path(&self, flow: &Flow) -> String {
-        let token = PathToken { listener: flow.listener.0, node: self.site.node, flow: flow.address() };
+        let token = PathToken {
+            listener: flow.listener.0,
+            node: self.site.node,
+            flow: flow.address(),
+        };
         let text = self.sealer.seal(&Token::Path(token), None, NOW);
         self.site.listeners[usize::from(CORE)].route(|route| route.push_str(&text), "")
     }
@@ -221,7 +316,13 @@ impl Edge {
         self.core_copy_of(CALL, flow, device, pass)
     }
 
-    pub(crate) fn core_copy_of(&self, call: &str, flow: &Flow, device: Device, pass: Pass) -> String {
+    pub(crate) fn core_copy_of(
+        &self,
+        call: &str,
+        flow: &Flow,
+        device: Device,
+        pass: Pass,
+    ) -> String {
         let token = RecordRouteCore {
             listener: flow.listener.0,
             node: self.site.node,
@@ -229,7 +330,9 @@ impl Edge {
             device: device.0,
             media: Media::none(pass),
         };
-        let text = self.sealer.seal(&Token::RecordRouteCore(token), Some(call.as_bytes()), NOW);
+        let text = self
+            .sealer
+            .seal(&Token::RecordRouteCore(token), Some(call.as_bytes()), NOW);
         self.site.listeners[usize::from(CORE)].route(|route| route.push_str(&text), "")
     }
 
@@ -239,15 +342,31 @@ impl Edge {
     }
 
     /// The copy that a device behind `listener` has of the Record-Route of a call with another device.
-    pub(crate) fn local_copy(&self, listener: u8, called: bool, other: &Flow, device: Device) -> String {
+    pub(crate) fn local_copy(
+        &self,
+        listener: u8,
+        called: bool,
+        other: &Flow,
+        device: Device,
+    ) -> String {
         self.device_copy_on(listener, called, Some((other, device)))
     }
 
     /// The copy that a device has of the Record-Route of a call with the core whose media an RTPEngine has.
     pub(crate) fn anchored_copy(&self) -> String {
-        let media = Media { node: 1, generation: 0, pass: Pass::Up };
-        let token = RecordRouteDevice { media, called: false, towards: None };
-        let text = self.sealer.seal(&Token::RecordRouteDevice(token), Some(CALL.as_bytes()), NOW);
+        let media = Media {
+            node: 1,
+            generation: 0,
+            pass: Pass::Up,
+        };
+        let token = RecordRouteDevice {
+            media,
+            called: false,
+            towards: None,
+        };
+        let text = self
+            .sealer
+            .seal(&Token::RecordRouteDevice(token), Some(CALL.as_bytes()), NOW);
         self.site.listeners[usize::from(UDP)].route(|route| route.push_str(&text), "")
     }
 
@@ -263,8 +382,14 @@ impl Edge {
             flow: flow.address(),
             device: device.0,
         });
-        let token = RecordRouteDevice { media: Media::none(pass), called, towards };
-        let text = self.sealer.seal(&Token::RecordRouteDevice(token), Some(CALL.as_bytes()), NOW);
+        let token = RecordRouteDevice {
+            media: Media::none(pass),
+            called,
+            towards,
+        };
+        let text = self
+            .sealer
+            .seal(&Token::RecordRouteDevice(token), Some(CALL.as_bytes()), NOW);
         self.site.listeners[usize::from(listener)].route(|route| route.push_str(&text), "")
     }
 
@@ -276,14 +401,29 @@ impl Edge {
     }
 
     pub(crate) fn binding(&self, contact: &str, flow: &Flow, device: Device) -> Binding {
-        Binding { contact: contact.as_bytes().to_vec(), path: vec![self.path(flow).into_bytes()], device }
+        Binding {
+            contact: contact.as_bytes().to_vec(),
+            path: vec![self.path(flow).into_bytes()],
+            device,
+        }
     }
 }
 
-pub(crate) fn flow(listener: u8, transport: Transport, peer: &str, connection: Option<u64>) -> Flow {
+pub(crate) fn flow(
+    listener: u8,
+    transport: Transport,
+    peer: &str,
+    connection: Option<u64>,
+) -> Flow {
     let local = listeners()[usize::from(listener)].bind;
     let connection = connection.map(ConnectionId::from_bits);
-    Flow { listener: ListenerId(listener), transport, local, peer: address(peer), connection }
+    Flow {
+        listener: ListenerId(listener),
+        transport,
+        local,
+        peer: address(peer),
+        connection,
+    }
 }
 
 /// A phone on UDP behind NAT.
@@ -325,11 +465,17 @@ pub(crate) fn nothing() -> Facts {
 }
 
 pub(crate) fn authenticated() -> Facts {
-    Facts { sender: Some(Sender::Authenticated), ..Facts::default() }
+    Facts {
+        sender: Some(Sender::Authenticated),
+        ..Facts::default()
+    }
 }
 
 pub(crate) fn bound(devices: Vec<Binding>) -> Facts {
-    Facts { bindings: Some(Bindings::Devices(devices)), ..authenticated() }
+    Facts {
+        bindings: Some(Bindings::Devices(devices)),
+        ..authenticated()
+    }
 }
 
 /// A message being written.
@@ -343,7 +489,10 @@ pub(crate) struct Draft {
 /// A request of alice to bob.
 pub(crate) fn request(method: &str, uri: &str) -> Draft {
     let lines = [
-        ("Via", "SIP/2.0/UDP 192.168.1.9:5060;branch=z9hG4bKalice1;rport"),
+        (
+            "Via",
+            "SIP/2.0/UDP 192.168.1.9:5060;branch=z9hG4bKalice1;rport",
+        ),
         ("Max-Forwards", "70"),
         ("From", "<sip:alice@example.test>;tag=alice"),
         ("To", "<sip:bob@example.test>"),
@@ -351,8 +500,14 @@ pub(crate) fn request(method: &str, uri: &str) -> Draft {
         ("CSeq", &format!("1 {method}")),
         ("Contact", "<sip:alice@192.168.1.9:5060>"),
     ];
-    let lines = lines.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    Draft { start: format!("{method} {uri} SIP/2.0"), lines, body: String::new() }
+    let lines = lines
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+    Draft {
+        start: format!("{method} {uri} SIP/2.0"),
+        lines,
+        body: String::new(),
+    }
 }
 
 pub(crate) fn invite() -> Draft {
@@ -361,22 +516,42 @@ pub(crate) fn invite() -> Draft {
 
 /// A request inside a dialog, to a Contact that only the other side's NAT could reach.
 pub(crate) fn inside(method: &str, route: &str) -> Draft {
-    request(method, "sip:bob@192.168.77.5:5060").tagged("bob").with("Route", route)
+    request(method, "sip:bob@192.168.77.5:5060")
+        .tagged("bob")
+        .with("Route", route)
 }
 
 /// The response to a message that we sent on.
 pub(crate) fn response_to(message: &Message, status: u16) -> Draft {
     let mut lines = Vec::new();
-    for header in [Header::Via, Header::RecordRoute, Header::From, Header::To, Header::CallId, Header::CSeq] {
+    for header in [
+        Header::Via,
+        Header::RecordRoute,
+        Header::From,
+        Header::To,
+        Header::CallId,
+        Header::CSeq,
+    ] {
         for line in message.lines(header) {
             let line = String::from_utf8_lossy(line).into_owned();
             let name = String::from_utf8_lossy(header.name()).into_owned();
-            let line = if header == Header::To && !line.contains("tag=") { format!("{line};tag=bob") } else { line };
+            let line = if header == Header::To && !line.contains("tag=") {
+                format!("{line};tag=bob")
+            } else {
+                line
+            };
             lines.push((name, line));
         }
     }
-    lines.push(("Contact".to_owned(), "<sip:bob@192.168.77.5:5060>".to_owned()));
-    Draft { start: format!("SIP/2.0 {status} Whatever"), lines, body: String::new() }
+    lines.push((
+        "Contact".to_owned(),
+        "<sip:bob@192.168.77.5:5060>".to_owned(),
+    ));
+    Draft {
+        start: format!("SIP/2.0 {status} Whatever"),
+        lines,
+        body: String::new(),
+    }
 }
 
 impl Draft {
@@ -423,13 +598,24 @@ pub(crate) fn parse(bytes: &[u8]) -> Message {
 
 /// All values of a header, commas apart.
 pub(crate) fn values(message: &Message, header: Header<'_>) -> Vec<String> {
-    message.values(header).map(|value| String::from_utf8_lossy(value).into_owned()).collect()
+    message
+        .values(header)
+        .map(|value| String::from_utf8_lossy(value).into_owned())
+        .collect()
 }
 
 /// The user part of a Route or Record-Route value: its token.
 pub(crate) fn token_of(value: &str) -> String {
-    let uri = NameAddr::parse(value.as_bytes()).expect("a name-addr").uri.to_vec();
-    String::from_utf8_lossy(Uri::parse(&uri).and_then(|uri| uri.user).unwrap_or_default()).into_owned()
+    let uri = NameAddr::parse(value.as_bytes())
+        .expect("a name-addr")
+        .uri
+        .to_vec();
+    String::from_utf8_lossy(
+        Uri::parse(&uri)
+            .and_then(|uri| uri.user)
+            .unwrap_or_default(),
+    )
+    .into_owned()
 }
 
 /// A decision in a line.
@@ -438,11 +624,18 @@ pub(crate) fn says(decision: &Decision) -> String {
         Decision::Drop(reason) => format!("drop {}", reason.label()),
         Decision::Reply(reason) => format!("{} {}", reason.status(), reason.label()),
         Decision::Challenge { as_proxy, stale } => {
-            format!("challenge {}{}", if *as_proxy { 407 } else { 401 }, if *stale { " stale" } else { "" })
+            format!(
+                "challenge {}{}",
+                if *as_proxy { 407 } else { 401 },
+                if *stale { " stale" } else { "" }
+            )
         }
         Decision::Register(_) => "register".to_owned(),
         Decision::Relay(forward) => format!("relay {}", way(forward)),
-        Decision::Start(forwards) => format!("start {}", forwards.iter().map(way).collect::<Vec<_>>().join(" and ")),
+        Decision::Start(forwards) => format!(
+            "start {}",
+            forwards.iter().map(way).collect::<Vec<_>>().join(" and ")
+        ),
         Decision::Await { .. } => "await".to_owned(),
         Decision::Ask(question) => match question {
             Question::Sender => "ask sender".to_owned(),

@@ -1,7 +1,12 @@
 //! What the proxy decides, a table for each rule. Each row names the section that it comes from: RFC 3261 and its like, or
 //! the design page on signalling (SIGNALLING).
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may"
+)]
 
 mod captured;
 mod dialogs;
