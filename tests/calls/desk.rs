@@ -74,6 +74,20 @@ pub(crate) async fn a_browser_and_a_phone_of_one_user_both_ring(place: &Place) -
     beside.hears(440, seconds).await?;
     beside.hang_up().await?;
     caller.event("CALL_CLOSED").await?;
+    place.engine_is_empty().await?;
+
+    // One of them declines before the other one answers.
+    let before = beeps(&caller);
+    caller.dial(&format!("sip:alice@{DOMAIN}")).await?;
+    page.state(&["ringing"]).await?;
+    beside.event("CALL_INCOMING").await?;
+    beside.hang_up().await?;
+    beside.event("CALL_CLOSED").await?;
+    page.click("call-answer").await?;
+    caller.event("CALL_ESTABLISHED").await?;
+    page_and_phone_talk(&page, &caller, before).await?;
+    caller.hang_up().await?;
+    page.state(&["ended"]).await?;
     place.engine_is_empty().await
 }
 

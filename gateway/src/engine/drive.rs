@@ -179,6 +179,9 @@ impl Engine {
         if status >= 200 {
             self.session_ended_by(transaction, &state, index, Some(status));
         }
+        if (200..300).contains(&status) {
+            self.session_has_a_winner(transaction, &state);
+        }
         self.forget_if_over(transaction, &state);
     }
 

@@ -207,6 +207,15 @@ impl Engine {
         }
     }
 
+    /// A 2xx to an INVITE went back: what is kept of the branches that had failed before is for a retry that will not come.
+    pub(super) fn session_has_a_winner(&self, transaction: &Transaction, state: &State) {
+        if transaction.is_invite() {
+            let failed = state.failures.iter().map(|(index, reason)| (*index, reason.status()));
+            let refused = state.branches.iter().enumerate().filter_map(|(index, branch)| Some((index, branch.ended.as_ref()?.status())));
+            failed.chain(refused).for_each(|(index, status)| self.session_ended_by(transaction, state, index, Some(status)));
+        }
+    }
+
     /// Tells RTPEngine what the end of a request means for its session, if anything.
     fn end(&self, request: &Edited, hop: &Hop, media: Media, ending: Option<Ending>) {
         let (Some(sessions), Some(ending), true) = (&self.media, ending, media.is_some()) else { return };
