@@ -1,25 +1,18 @@
 //! Makes the copy that is passed on: RFC 3261 §16.6, with the tokens of SIGNALLING §1 and §2.
 
-use std::hash::Hasher;
-use std::net::{IpAddr, SocketAddr};
-
 use sip::digest::Credentials;
-use sip::{Edited, Header, Message, Method, NameAddr, Transport, Uri, via};
-use siphasher::sip::SipHasher13;
+use sip::{Edited, Header, Method, NameAddr, Transport, Uri, via};
 
-use crate::decision::{Context, Decision, Facts, Forward, Hop, Question};
+use crate::branch::{self, MAGIC_COOKIE};
+use crate::decision::{Context, Forward, Hop};
 use crate::device;
 use crate::flow::Flow;
 use crate::request::{Step, refuse};
-use crate::site::{Listener, Member, Side, Site, write_number};
+use crate::site::{Listener, Side, Site, write_number};
 use crate::status::Reason;
 use crate::token::{
-    FlowAddress, Media, Pass, PathToken, Purpose, RecordRouteCore, RecordRouteDevice, Token,
-    Towards, ViaToken,
+    Media, Pass, PathToken, RecordRouteCore, RecordRouteDevice, Token, Towards, ViaToken,
 };
-
-/// RFC 3261 §8.1.1.7: what a branch of this RFC begins with.
-pub const MAGIC_COOKIE: &str = "z9hG4bK";
 
 /// A request ready for the wire.
 #[derive(Clone, Debug)]
@@ -46,7 +39,7 @@ pub(crate) fn prepare(
         let uri = sip::uri::without_headers(request.uri()).to_vec();
         request.set_uri(&uri);
     }
-    let identity = identity(&request, &hop);
+    let identity = branch::identity(&request, &hop);
     // Step 3. A request without Max-Forwards gets RFC 3261's own 70.
     let left = request
         .max_forwards()
@@ -121,197 +114,6 @@ fn records_route(request: &Edited) -> bool {
             | Method::Update
             | Method::Info
     )
-}
-
-/// What the branch is a function of (RFC 3261 §16.11): the received top branch, the request-URI and the target, never
-/// the method; five bytes. The other three are the hash that finds loops (RFC 5393 §4.2.2). A fast hash will do: the token
-/// around it has a MAC over it and the Call-ID.
-fn identity(request: &Edited, hop: &Hop) -> [u8; 8] {
-    let top = request.values(Header::Via).next().unwrap_or_default();
-    let branch = sip::Via::parse(top)
-        .and_then(|via| via.branch)
-        .unwrap_or(top);
-    let mut hasher = SipHasher13::new_with_keys(0x6272_616e, 0x6368_2121);
-    for part in [
-        branch,
-        request.uri(),
-        request.from_tag().unwrap_or_default(),
-    ] {
-        hasher.write_u64(part.len() as u64);
-        hasher.write(part);
-    }
-    match hop {
-        Hop::Flow(flow) => {
-            hasher.write_u8(flow.listener.0);
-            match flow.address() {
-                FlowAddress::Udp(address) => hash_address(&mut hasher, address),
-                FlowAddress::Connection(number) => hasher.write_u64(number),
-            }
-        }
-        Hop::Server { transport, address } => {
-            hasher.write(transport.via_name().as_bytes());
-            hash_address(&mut hasher, *address);
-        }
-    }
-    let mut identity = hasher.finish().to_be_bytes();
-    identity[5..].copy_from_slice(&loop_hash(request.original()));
-    identity
-}
-
-/// The same on every node, whatever it was built by.
-fn hash_address(hasher: &mut SipHasher13, address: SocketAddr) {
-    match address.ip() {
-        IpAddr::V4(ip) => hasher.write(&ip.octets()),
-        IpAddr::V6(ip) => hasher.write(&ip.octets()),
-    }
-    hasher.write_u16(address.port());
-}
-
-/// Of what decides the way of a request: if it comes back with the same values, it goes round in a circle.
-fn loop_hash(request: &Message) -> [u8; 3] {
-    let mut hasher = SipHasher13::new_with_keys(0x4c4f_4f50, 0x5246_4335);
-    hasher.write(request.uri());
-    for route in request.values(Header::Route) {
-        hasher.write(route);
-    }
-    // Its number alone: CANCEL and ACK have the INVITE's.
-    hasher.write_u32(request.cseq().map_or(0, |cseq| cseq.number));
-    hasher.write(request.from_tag().unwrap_or_default());
-    let [a, b, c, ..] = hasher.finish().to_be_bytes();
-    [a, b, c]
-}
-
-/// RFC 5393 §4.2.2: a Via of ours further down carries the hash that this request has now.
-pub(crate) fn is_loop(request: &Message, context: &Context<'_>) -> bool {
-    let mut now = None;
-    // As many as a Max-Forwards of 70 lets there be: each costs a MAC.
-    request.values(Header::Via).take(70).any(|value| {
-        let Some(branch) = sip::Via::parse(value).and_then(|via| via.branch) else {
-            return false;
-        };
-        match open_via(branch, request.call_id(), context) {
-            Some(token) => token.transaction[5..] == *now.get_or_insert_with(|| loop_hash(request)),
-            None => false,
-        }
-    })
-}
-
-/// Our token in a branch.
-pub(crate) fn open_via(branch: &[u8], call_id: &[u8], context: &Context<'_>) -> Option<ViaToken> {
-    let text = branch.strip_prefix(MAGIC_COOKIE.as_bytes())?;
-    // Nobody else's branches cost a MAC: ours have one of four lengths.
-    if !matches!(text.len(), 38 | 43 | 54 | 59) {
-        return None;
-    }
-    match context
-        .sealer
-        .open(Purpose::Via, text, Some(call_id), context.now_unix)
-        .ok()?
-    {
-        Token::Via(token) => Some(token),
-        _ => None,
-    }
-}
-
-/// Where the next hop of a request without a flow is: its top Route, or its request-URI (RFC 3261 §16.6 step 7).
-pub(crate) fn next_hop(request: &Edited, context: &Context<'_>, facts: &Facts) -> Step<Hop> {
-    match request.values(Header::Route).next() {
-        Some(route) => hop_of_route(route, context, facts),
-        None => hop_of_uri(request.uri(), context, facts),
-    }
-}
-
-/// The server that a Route or Path value names.
-pub(crate) fn hop_of_route(value: &[u8], context: &Context<'_>, facts: &Facts) -> Step<Hop> {
-    match NameAddr::parse(value) {
-        Some(route) => hop_of_uri(route.uri, context, facts),
-        None => refuse(Reason::Fault {
-            status: 400,
-            phrase: "Bad Route",
-        }),
-    }
-}
-
-/// The server that a URI names.
-pub(crate) fn hop_of_uri(text: &[u8], context: &Context<'_>, facts: &Facts) -> Step<Hop> {
-    let Some(uri) = Uri::parse(text).filter(Uri::is_sip) else {
-        return refuse(Reason::Fault {
-            status: 416,
-            phrase: "Unsupported URI Scheme",
-        });
-    };
-    if let Some((_, member)) = context.site.member(&uri) {
-        let named = member
-            .addresses
-            .iter()
-            .find(|address| uri.ip() == Some(address.ip()));
-        return match named.or(member.addresses.first()) {
-            Some(address) => Ok(Hop::Server {
-                transport: transport_of(&uri, member.transport),
-                address: *address,
-            }),
-            None => refuse(Reason::Unresolvable),
-        };
-    }
-    let transport = transport_of(&uri, Transport::Udp);
-    let port = uri.port.unwrap_or(transport.default_port());
-    if let Some(ip) = uri.ip() {
-        return Ok(Hop::Server {
-            transport,
-            address: SocketAddr::new(ip, port),
-        });
-    }
-    let host = String::from_utf8_lossy(uri.host).to_ascii_lowercase();
-    match facts.addresses.iter().find(|(asked, _)| *asked == host) {
-        None => Err(Box::new(Decision::Ask(Question::Address { host, port }))),
-        Some((_, addresses)) => match addresses.first() {
-            Some(address) => Ok(Hop::Server {
-                transport,
-                address: SocketAddr::new(address.ip(), port),
-            }),
-            None => refuse(Reason::Unresolvable),
-        },
-    }
-}
-
-fn transport_of(uri: &Uri<'_>, default: Transport) -> Transport {
-    if uri.scheme.eq_ignore_ascii_case(b"sips") {
-        return Transport::Tls;
-    }
-    uri.param(b"transport")
-        .flatten()
-        .and_then(Transport::from_param)
-        .unwrap_or(default)
-}
-
-/// The living member of a group that rendezvous hashing of the caller's address-of-record chooses.
-pub(crate) fn member_for(request: &Edited, group: usize, context: &Context<'_>) -> Option<Hop> {
-    let group_of = context.site.groups.get(group)?;
-    let from = request.from()?;
-    let uri = Uri::parse(from.uri)?;
-    let living = group_of
-        .members
-        .iter()
-        .enumerate()
-        .filter(|(index, member)| {
-            context.alive.is_alive(group, *index) && !member.addresses.is_empty()
-        });
-    let (_, member) = living.max_by_key(|(_, member)| score(&uri, member))?;
-    Some(Hop::Server {
-        transport: member.transport,
-        address: *member.addresses.first()?,
-    })
-}
-
-/// Highest random weight: a member that goes takes only its own users along.
-fn score(user: &Uri<'_>, member: &Member) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(0x4341_5553, 0x4557_4159);
-    hasher.write(&user.user_decoded());
-    hasher.write(b"@");
-    hasher.write(&user.host.to_ascii_lowercase());
-    hasher.write(member.host.as_bytes());
-    hasher.write_u16(member.port);
-    hasher.finish()
 }
 
 /// Puts our Path on top (RFC 3327 §5.2): the device's flow in a token. `ob` says that RFC 5626's outbound is served:

@@ -4,6 +4,7 @@
 //! Start reading at [`decide`], which is RFC 3261 §16.3 to §16.6 a function a section, then [`response::pass_on`]
 //! (§16.7). What an edge would otherwise have to remember of a call is in [`token`]s.
 
+mod branch;
 mod breadth;
 pub mod decision;
 pub mod device;
@@ -11,12 +12,15 @@ pub mod flow;
 pub mod fork;
 pub mod forward;
 pub mod key;
+mod lookup;
 pub mod media;
+mod next_hop;
 mod preprocess;
 pub mod reply;
 pub mod request;
 pub mod response;
 pub mod site;
+mod state;
 pub mod status;
 pub mod token;
 

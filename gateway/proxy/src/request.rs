@@ -1,18 +1,20 @@
-//! Says what to do with a request: RFC 3261 §16.3 to §16.5, a function a section. §16.6 is in [`crate::forward`].
+//! Says what to do with a request: RFC 3261 §16.3 to §16.5, a function a section. Users of our own registrar are found in
+//! `lookup`, servers in `next_hop`; §16.6 is in [`crate::forward`], and what has a transaction in `state`.
 
 use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 
-use crate::breadth;
-use crate::decision::{
-    Binding, Bindings, Context, Decision, Device, Facts, Forward, Hop, Question, Sender,
-};
+use crate::branch;
+use crate::decision::{Context, Decision, Device, Facts, Forward, Hop, Question, Sender};
 use crate::flow::{Flow, ListenerId};
 use crate::forward;
+use crate::lookup::lookup;
+use crate::next_hop;
 use crate::preprocess::{Dialog, Routed, preprocess};
 use crate::reply;
 use crate::site::{Side, To};
+use crate::state::{decide_state, with_state};
 use crate::status::Reason;
-use crate::token::{Media, Pass, PathToken, Purpose, Token};
+use crate::token::{Media, Pass, PathToken, Token};
 
 /// What RFC 3261 §16.3 calls a refusal: the decision is made.
 pub(crate) type Step<T> = Result<T, Box<Decision>>;
@@ -70,7 +72,7 @@ fn validate(request: &Message, context: &Context<'_>) -> Step<()> {
     if request.max_forwards() == Some(0) && !is_for_us(request, context) {
         return refuse(Reason::TooManyHops);
     }
-    if forward::is_loop(request, context) {
+    if branch::is_loop(request, context) {
         return refuse(Reason::Loop);
     }
     // §16.3 step 5. CANCEL and ACK are exempt: they cannot be negotiated about (§8.2.2.3).
@@ -170,7 +172,7 @@ fn inside(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> 
 /// The next hop towards the core. Nothing from outside chooses where we send: a device's Route and request-URI, also behind a
 /// token of ours, lead into the networks of the core or nowhere.
 fn core_hop(request: &Edited, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Hop> {
-    let hop = forward::next_hop(request, context, facts)?;
+    let hop = next_hop::next_hop(request, context, facts)?;
     match hop {
         Hop::Server { address, .. }
             if context.site.side(flow.listener) == Side::Device
@@ -183,7 +185,11 @@ fn core_hop(request: &Edited, flow: &Flow, context: &Context<'_>, facts: &Facts)
 }
 
 /// SIGNALLING §5: the flow of the token, unless it is gone or (UDP) the index knows a newer one.
-fn current_flow(in_token: Option<Flow>, device: Device, context: &Context<'_>) -> Option<Flow> {
+pub(crate) fn current_flow(
+    in_token: Option<Flow>,
+    device: Device,
+    context: &Context<'_>,
+) -> Option<Flow> {
     match in_token {
         Some(flow) if flow.connection.is_some() => Some(flow),
         other => context.flows.newest(device).or(other),
@@ -245,7 +251,12 @@ fn by_route(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -
 }
 
 /// The copy of a request that no dialog of ours carries.
-fn outside_dialog(request: Edited, hop: Hop, flow: &Flow, context: &Context<'_>) -> Step<Forward> {
+pub(crate) fn outside_dialog(
+    request: Edited,
+    hop: Hop,
+    flow: &Flow,
+    context: &Context<'_>,
+) -> Step<Forward> {
     let (pass, between_servers) = match (context.site.side(flow.listener), &hop) {
         (Side::Device, Hop::Flow(_)) => (Pass::Local, false),
         (Side::Device, Hop::Server { .. }) => (Pass::Up, false),
@@ -314,163 +325,13 @@ fn authenticate(request: &Message, context: &Context<'_>, facts: &Facts) -> Step
     }
 }
 
-/// Our registrar's location service says where the called user is.
-fn lookup(
-    routed: Routed,
-    uri: &Uri<'_>,
-    flow: &Flow,
-    context: &Context<'_>,
-    facts: &Facts,
-) -> Step<Decision> {
-    let site = context.site;
-    let by_name = site.serves(uri) || !site.domains.is_empty() && site.names_us(uri);
-    let question = match (by_name, uri.user) {
-        (true, Some(_)) => Question::Bindings(site.address_of_record(uri)),
-        (true, None) => return refuse(Reason::NoUser),
-        // SIGNALLING §5: a Contact is quoted by others.
-        (false, _) if !site.domains.is_empty() => {
-            Question::Contact(sip::uri::without_headers(routed.request.uri()).to_vec())
-        }
-        (false, _) => return refuse(Reason::NotServed),
-    };
-    let devices = match &facts.bindings {
-        None => return Err(Box::new(Decision::Ask(question))),
-        Some(Bindings::NoUser) if by_name => return refuse(Reason::NoUser),
-        Some(Bindings::NoUser) => return refuse(Reason::NotServed),
-        Some(Bindings::Devices(devices)) if devices.is_empty() => {
-            return refuse(Reason::NotRegistered);
-        }
-        Some(Bindings::Devices(devices)) => devices,
-    };
-    let mut forwards = Vec::with_capacity(devices.len());
-    for device in devices {
-        if let Some(forward) = to_binding(&routed.request, device, flow, context, facts)? {
-            forwards.push(forward);
-        }
-    }
-    if forwards.is_empty() {
-        return refuse(Reason::NotRegistered);
-    }
-    breadth::share(&mut forwards)?;
-    Ok(decide_state(forwards, context))
-}
-
-/// A copy for one device, or `None` when its flow is gone.
-fn to_binding(
-    request: &Edited,
-    binding: &Binding,
-    flow: &Flow,
-    context: &Context<'_>,
-    facts: &Facts,
-) -> Step<Option<Forward>> {
-    let (hop, routes) = match binding.path.split_first() {
-        Some((top, rest)) if names_us(top, context) => match own_flow(top, binding.device, context)
-        {
-            Some(flow) => (Hop::Flow(flow), rest),
-            None => return Ok(None),
-        },
-        Some((top, _)) => (
-            forward::hop_of_route(top, context, facts)?,
-            &binding.path[..],
-        ),
-        None => (
-            forward::hop_of_uri(&binding.contact, context, facts)?,
-            &[][..],
-        ),
-    };
-    let mut copy = request.clone();
-    copy.set_uri(&binding.contact);
-    for route in routes.iter().rev() {
-        copy.prepend(Header::Route, route);
-    }
-    let mut forward = outside_dialog(copy, hop, flow, context)?;
-    forward.towards = Some(binding.device);
-    Ok(Some(forward))
-}
-
-fn names_us(route: &[u8], context: &Context<'_>) -> bool {
-    NameAddr::parse(route)
-        .and_then(|route| Uri::parse(route.uri))
-        .is_some_and(|uri| context.site.names_us(&uri))
-}
-
-/// The flow of a device that is registered by our own token in a Path.
-fn own_flow(path: &[u8], device: Device, context: &Context<'_>) -> Option<Flow> {
-    let path = own_path(path, context)?;
-    current_flow(
-        context.flows.flow(ListenerId(path.listener), path.flow),
-        device,
-        context,
-    )
-}
-
-/// Our own token in a stored Path.
-fn own_path(value: &[u8], context: &Context<'_>) -> Option<PathToken> {
-    let address = NameAddr::parse(value)?;
-    let uri = Uri::parse(address.uri)?;
-    let token = context
-        .sealer
-        .open(Purpose::Path, uri.user?, None, context.now_unix)
-        .ok()?;
-    match token {
-        Token::Path(path) => Some(path),
-        _ => None,
-    }
-}
-
 /// To the member that rendezvous hashing of the From's address-of-record chooses among the living: challenge and
 /// answer meet without memory (SIGNALLING §6).
 fn to_group(routed: Routed, group: usize, flow: &Flow, context: &Context<'_>) -> Step<Decision> {
-    let Some(hop) = forward::member_for(&routed.request, group, context) else {
+    let Some(hop) = next_hop::member_for(&routed.request, group, context) else {
         return refuse(Reason::NobodyAlive);
     };
     let forward = outside_dialog(routed.request, hop, flow, context)?;
     let may_fail_over = context.site.groups[group].members.len() > 1;
     Ok(with_state(vec![forward], may_fail_over, context))
-}
-
-fn decide_state(forwards: Vec<Forward>, context: &Context<'_>) -> Decision {
-    with_state(forwards, false, context)
-}
-
-/// SIGNALLING §3: what has a transaction, and what is relayed without.
-fn with_state(mut forwards: Vec<Forward>, may_fail_over: bool, context: &Context<'_>) -> Decision {
-    let Some(first) = forwards.first() else {
-        return Decision::Reply(Reason::NotRegistered);
-    };
-    let stateless = match first.request.method() {
-        // RFC 3261 §16.10: a CANCEL that matches nothing is relayed statelessly, to the one that it may concern.
-        Method::Ack | Method::Cancel => true,
-        _ => forwards.len() == 1 && !may_fail_over && same_kind(first) && !waits(first, context),
-    };
-    if stateless {
-        Decision::Relay(Box::new(forwards.swap_remove(0)))
-    } else {
-        Decision::Start(forwards)
-    }
-}
-
-/// UDP to UDP or stream to stream: who sends repeats it, or nobody needs to.
-fn same_kind(forward: &Forward) -> bool {
-    let beyond = match &forward.hop {
-        Hop::Flow(flow) => flow.transport,
-        Hop::Server { transport, .. } => *transport,
-    };
-    beyond.is_stream() == forward.source.transport.is_stream()
-}
-
-/// A stream to a server may have to be opened first; what changes a session has to be seen by RTPEngine.
-fn waits(forward: &Forward, context: &Context<'_>) -> bool {
-    if matches!(forward.hop, Hop::Server { transport, .. } if transport.is_stream()) {
-        return true;
-    }
-    // Of a new call nothing is said yet: it will be anchored.
-    let is_anchored = context.site.media && forward.media.is_none_or(|media| media.is_some());
-    is_anchored
-        && match forward.request.method() {
-            Method::Invite => true,
-            Method::Bye => forward.media.is_some(),
-            Method::Update | Method::Prack => forward.request.has_sdp(),
-            _ => false,
-        }
 }

@@ -2,9 +2,10 @@
 
 use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 
+use crate::branch::open_via;
 use crate::decision::Context;
 use crate::flow::{Flow, ListenerId};
-use crate::forward::{core_copy, open_via, towards};
+use crate::forward::{core_copy, towards};
 use crate::site::Side;
 use crate::status::Reason;
 use crate::token::{FlowAddress, Pass, Purpose, RecordRouteDevice, Token, ViaToken};

@@ -10,11 +10,13 @@
 
 mod captured;
 mod dialogs;
+mod draft;
 mod forwards;
 mod kit;
 mod lookups;
 mod refused;
 mod registers;
+mod replay;
 mod responses;
 mod routes;
 mod state;
