@@ -282,7 +282,14 @@ fn apply(
         .collect();
     // The very same REGISTER may name one Contact twice, in two spellings.
     let own = |held: &Binding| held.updated == common.now_ms && held.cseq == common.cseq;
-    for held in replaced.iter().filter(|held| !own(held)) {
+    // A REGISTER that a node stored, and died before it could answer, comes once more: it is no newer, but it is the same.
+    let again = |held: &Binding| {
+        *held.call_id == *common.call_id
+            && held.cseq == common.cseq
+            && same_uri(&held.contact, contact.uri)
+            && held.expires.saturating_sub(held.updated) == u64::from(seconds) * 1000
+    };
+    for held in replaced.iter().filter(|held| !own(held) && !again(held)) {
         in_order(held, common)?;
     }
     if seconds == 0 {

@@ -260,7 +260,8 @@ async fn a_register_that_was_overtaken_changes_nothing() {
     assert_eq!(register(&registrar, NOW, 5, &[A]).await.status(), 200);
     let later = NOW + seconds(1);
     for (why, cseq, headers, want) in [
-        ("the same number", 5, vec![short], 500),
+        ("the same number for something else", 5, vec![short], 500),
+        ("the same once more: its answer was lost", 5, vec![A], 200),
         ("a lower number", 4, vec![short], 500),
         (
             "all or nothing",
