@@ -1,7 +1,8 @@
 //! Where devices are now: device → newest flow, filled from REGISTERs that were answered 2xx, expiring with the binding
 //! (SIGNALLING §5). Soft: losing it loses no call.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
@@ -15,6 +16,8 @@ use crate::transport::Transports;
 /// Devices that one node remembers at most: about 100 bytes each.
 const DEVICES: usize = 2_000_000;
 const SHARDS: usize = 64;
+/// A device that lost its connection may come back within this time without registering again: SIP.js does not.
+const COMES_BACK_WITHIN: Duration = Duration::from_secs(60);
 
 /// The index of a node.
 pub(crate) struct DeviceIndex {
@@ -22,6 +25,8 @@ pub(crate) struct DeviceIndex {
     listeners: Vec<(Transport, std::net::SocketAddr)>,
     newest: DashMap<Device, (Flow, Instant)>,
     behind: DashMap<(ListenerId, FlowAddress), Device>,
+    /// Connections that closed, and which device was behind.
+    gone: Mutex<VecDeque<(Instant, Flow, Device)>>,
     /// Told whenever a device appears at a new flow.
     pub(crate) appeared: Notify,
 }
@@ -34,6 +39,7 @@ impl DeviceIndex {
             listeners,
             newest: DashMap::with_shard_amount(SHARDS),
             behind: DashMap::with_shard_amount(SHARDS),
+            gone: Mutex::default(),
             appeared: Notify::new(),
         }
     }
@@ -61,18 +67,26 @@ impl DeviceIndex {
         }
     }
 
-    /// A connection closed: what registered by it is not there any more. True if a device did.
-    pub(crate) fn closed(&self, flow: &Flow) -> bool {
-        let Some((_, device)) = self.behind.remove(&(flow.listener, flow.address())) else { return false };
+    /// A connection closed: what registered by it is not there any more, for now.
+    pub(crate) fn closed(&self, flow: &Flow) {
+        let Some((_, device)) = self.behind.remove(&(flow.listener, flow.address())) else { return };
         self.newest.remove_if(&device, |_, (newest, _)| newest.address() == flow.address());
-        true
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        if gone.len() < DEVICES {
+            gone.push_back((Instant::now(), *flow, device));
+        }
     }
 
-    /// Removes what has expired; called now and then.
-    pub(crate) fn sweep(&self) {
-        let now = Instant::now();
+    /// Removes what has expired; called now and then. The flows whose device did not come back in time.
+    pub(crate) fn sweep(&self, now: Instant) -> Vec<Flow> {
         self.newest.retain(|_, (_, until)| *until > now);
         self.behind.retain(|_, device| self.newest.contains_key(device));
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lost = Vec::new();
+        while gone.front().is_some_and(|(since, ..)| *since + COMES_BACK_WITHIN < now) {
+            lost.extend(gone.pop_front().filter(|(.., device)| !self.newest.contains_key(device)).map(|(_, flow, _)| flow));
+        }
+        lost
     }
 
     /// How many devices are known.
@@ -101,5 +115,46 @@ impl Flows for DeviceIndex {
 
     fn device(&self, flow: &Flow) -> Option<Device> {
         self.behind.get(&(flow.listener, flow.address())).map(|device| *device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEVICE: Device = Device([1, 2, 3, 4]);
+
+    fn connection(bits: u64) -> Flow {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 5060));
+        let connection = Some(ConnectionId::from_bits(bits));
+        Flow { listener: ListenerId(0), transport: Transport::Ws, local: address, peer: address, connection }
+    }
+
+    #[test]
+    fn a_flow_is_lost_when_its_device_does_not_come_back() {
+        let index = DeviceIndex::new(Arc::default(), Vec::new());
+        let hour = Duration::from_secs(3600);
+        let later = |seconds| Instant::now() + Duration::from_secs(seconds);
+        index.learn(DEVICE, connection(1), hour);
+        index.closed(&connection(1));
+        assert_eq!(index.sweep(later(30)), [], "it may still come");
+        assert_eq!(index.sweep(later(61)), [connection(1)]);
+        assert_eq!(index.sweep(later(62)), [], "told once");
+
+        index.learn(DEVICE, connection(2), hour);
+        index.closed(&connection(2));
+        index.learn(DEVICE, connection(3), hour);
+        assert_eq!(index.sweep(later(61)), [], "it came by another connection");
+        assert_eq!(index.device(&connection(3)), Some(DEVICE));
+    }
+
+    #[test]
+    fn a_device_is_forgotten_when_its_binding_expires() {
+        let index = DeviceIndex::new(Arc::default(), Vec::new());
+        index.learn(DEVICE, connection(1), Duration::from_secs(60));
+        index.sweep(Instant::now() + Duration::from_secs(59));
+        assert_eq!(index.len(), 1);
+        index.sweep(Instant::now() + Duration::from_secs(61));
+        assert_eq!((index.len(), index.device(&connection(1))), (0, None));
     }
 }

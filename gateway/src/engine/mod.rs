@@ -142,10 +142,22 @@ impl Engine {
             let mut every = tokio::time::interval(Duration::from_secs(30));
             loop {
                 every.tick().await;
-                self.index.sweep();
+                for flow in self.index.sweep(Instant::now()) {
+                    self.forget_bindings(&flow);
+                }
             }
         };
         tokio::join!(self.timers.run(|armed| self.fire(armed)), sweeping);
+    }
+
+    /// Forgets what was registered by a connection that is gone and whose device did not come back: its Path is always the
+    /// same text, so it is made again and looked for.
+    fn forget_bindings(&self, flow: &Flow) {
+        let Some(registrar) = &self.registrar else { return };
+        let context = self.context();
+        for path in [false, true].iter().filter_map(|ob| proxy::forward::path_of(flow, *ob, &context)) {
+            registrar.remove_flow(path.as_bytes());
+        }
     }
 
     /// How many transactions are pending.
@@ -310,14 +322,7 @@ impl Handler for Engine {
     }
 
     fn closed(&self, flow: &Flow, _why: &CloseReason) {
-        if self.index.closed(flow)
-            && let Some(registrar) = &self.registrar
-        {
-            let context = self.context();
-            for path in [false, true].iter().filter_map(|ob| proxy::forward::path_of(flow, *ob, &context)) {
-                registrar.remove_flow(path.as_bytes());
-            }
-        }
+        self.index.closed(flow);
         self.flow_failed(flow);
     }
 }

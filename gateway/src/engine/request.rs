@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::token::Media;
-use proxy::{Binding, Bindings, Decision, Facts, Flow, Forward, Question, Reason, Sender, decide, device};
-use sip::{Header, Message, Method};
+use proxy::{Binding, Bindings, Decision, Facts, Flow, Flows, Forward, Question, Reason, Sender, decide, device};
+use sip::{Header, Message, Method, NameAddr, Uri};
 
 use super::transaction::{ServerInput, Transaction};
 use super::{Engine, Outcome};
@@ -51,16 +51,25 @@ impl Engine {
                     return Outcome::Done;
                 }
                 Decision::Register(edited) => return self.register(flow, &request, *edited),
-                Decision::Relay(forward) => return self.relay(*forward),
+                Decision::Relay(forward) => {
+                    return match transaction {
+                        None => self.relay(*forward),
+                        // It had to wait and so has a transaction, which only an answer of its own branch ends.
+                        Some(_) => self.start(flow, request, transaction, vec![*forward]),
+                    };
+                }
                 Decision::Start(forwards) => return self.start(flow, request, transaction, forwards),
                 Decision::Await { device, media, from_called } => {
                     let transaction = transaction.unwrap_or_else(|| self.begin(flow, &request));
                     return self.wait_for_device(flow, request, transaction, facts, (device, media, from_called));
                 }
-                Decision::Ask(question) => match self.answer_now(&question, &request) {
+                Decision::Ask(question) => match self.answer_now(&question, &request, flow) {
                     Some(answer) => answer.add_to(&mut facts),
                     None => {
-                        let transaction = transaction.take().unwrap_or_else(|| self.begin(flow, &request));
+                        // An ACK has no transaction, and a CANCEL that comes here has that of an INVITE which nobody knows.
+                        if transaction.is_none() && !matches!(request.method(), Method::Ack | Method::Cancel) {
+                            transaction = Some(self.begin(flow, &request));
+                        }
                         return self.ask(flow, request, transaction, facts, question);
                     }
                 },
@@ -69,12 +78,18 @@ impl Engine {
     }
 
     /// What can be known without waiting.
-    fn answer_now(&self, question: &Question, request: &Message) -> Option<Answer> {
+    fn answer_now(&self, question: &Question, request: &Message, flow: &Flow) -> Option<Answer> {
         let registrar = self.registrar.as_deref();
         let now = super::now();
         Some(match question {
             Question::Sender => Answer::Sender(match registrar {
-                Some(registrar) => sender(&registrar.authenticate(request, Kind::Proxy, now)),
+                Some(registrar) => {
+                    let sender = sender(&registrar.authenticate(request, Kind::Proxy, now));
+                    if sender == Sender::Authenticated {
+                        self.learn_sender(registrar, request, flow, now);
+                    }
+                    sender
+                }
                 None => Sender::Refused,
             }),
             Question::Bindings(aor) => Answer::Bindings(match registrar {
@@ -91,12 +106,31 @@ impl Engine {
         })
     }
 
+    /// SIGNALLING §5: a device that reconnects and does not register again (SIP.js) is known by the Contact of its next
+    /// authenticated request.
+    fn learn_sender(&self, registrar: &Registrar, request: &Message, flow: &Flow, now: Duration) {
+        if self.index.device(flow).is_some() {
+            return;
+        }
+        let contact = request.values(Header::Contact).next().and_then(NameAddr::parse).and_then(|c| Uri::parse(c.uri));
+        let from = request.from().and_then(|from| Uri::parse(from.uri));
+        let (Some(contact), Some(from)) = (contact, from) else { return };
+        let aor = self.site.address_of_record(&from);
+        let same = |target: &&Target| {
+            Uri::parse(&target.uri).is_some_and(|uri| (uri.user, uri.host, uri.port) == (contact.user, contact.host, contact.port))
+        };
+        if let Some(target) = registrar.lookup(&aor, now).iter().find(same) {
+            let left = Duration::from_millis(target.expires).saturating_sub(now);
+            self.index.learn(device::of(&aor, target.instance.as_deref(), &target.uri), *flow, left);
+        }
+    }
+
     /// Waits for what the resolver says.
     fn ask(
         &self,
         flow: &Flow,
         request: Message,
-        transaction: Arc<Transaction>,
+        transaction: Option<Arc<Transaction>>,
         mut facts: Facts,
         question: Question,
     ) -> Outcome {
@@ -107,7 +141,7 @@ impl Engine {
                 let found = found.map(Iterator::collect).unwrap_or_default();
                 facts.addresses.push((host, found));
             }
-            if let Outcome::Wait(rest) = me.decide(&flow, request, Some(transaction), facts) {
+            if let Outcome::Wait(rest) = me.decide(&flow, request, transaction, facts) {
                 rest.await;
             }
         })
@@ -124,7 +158,6 @@ impl Engine {
     ) -> Outcome {
         let (Some(me), flow) = (self.me.upgrade(), *flow) else { return Outcome::Done };
         Outcome::wait(async move {
-            use proxy::Flows;
             let back = async {
                 loop {
                     let appeared = me.index.appeared.notified();
