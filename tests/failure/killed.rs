@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::time::Duration;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use causeway_tests::baresip::Phone;
 use causeway_tests::browser::{Browser, Page};
@@ -133,12 +135,49 @@ async fn whoever_hangs_up_meanwhile_is_heard_afterwards() {
     scene.nothing_stays(Duration::from_secs(15)).await.unwrap();
 }
 
-/// REGISTERs that SIPp has seen answered 200.
-fn answered(sipp: &Sipp) -> usize {
-    let messages = fs::read(sipp.process.path().join("messages")).unwrap_or_default();
-    String::from_utf8_lossy(&messages)
-        .matches("SIP/2.0 200 OK")
-        .count()
+/// REGISTERs that SIPp has seen answered 200, counted as its log grows.
+struct Answers {
+    log: PathBuf,
+    read: u64,
+    /// What may be the beginning of the next one.
+    rest: Vec<u8>,
+    count: usize,
+}
+
+impl Answers {
+    const LINE: &[u8] = b"SIP/2.0 200 OK";
+
+    fn of(sipp: &Sipp) -> Self {
+        Answers {
+            log: sipp.process.path().join("messages"),
+            read: 0,
+            rest: Vec::new(),
+            count: 0,
+        }
+    }
+
+    fn count(&mut self) -> usize {
+        let mut grown = std::mem::take(&mut self.rest);
+        if let Ok(mut log) = fs::File::open(&self.log)
+            && log.seek(SeekFrom::Start(self.read)).is_ok()
+        {
+            self.read += log.read_to_end(&mut grown).unwrap_or(0) as u64;
+        }
+        self.count += grown
+            .windows(Self::LINE.len())
+            .filter(|window| *window == Self::LINE)
+            .count();
+        self.rest = grown.split_off(grown.len().saturating_sub(Self::LINE.len() - 1));
+        self.count
+    }
+
+    /// Waits for `count` of them without a pause between two looks: what was answered last is to be hardly a moment old.
+    async fn reach(&mut self, count: usize) {
+        let began = Instant::now();
+        while self.count() < count && began.elapsed() < Duration::from_secs(20) {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -163,16 +202,26 @@ async fn every_register_that_was_answered_survives() {
         local: Some(local),
         keys: vec![("domain", scene::DOMAIN)],
         calls: USERS as u32,
-        more: vec!["-inf", file.to_str().unwrap(), "-r", "400"],
+        more: vec!["-inf", file.to_str().unwrap(), "-r", "4000"],
         ..Run::client("register-many", scene.sip)
     }
     .start()
     .unwrap();
 
-    // In the midst of them.
-    assert!(wait::until(Duration::from_secs(20), || answered(&sipp) >= USERS / 4).await);
+    let mut answers = Answers::of(&sipp);
+
+    // In the midst of them; SIPp then takes what was answered up to that moment from its socket.
+    answers.reach(1).await;
     scene.gateway.kill();
-    let known = answered(&sipp);
+    let mut known = 0;
+    assert!(
+        wait::until(Duration::from_secs(5), || {
+            let before = std::mem::replace(&mut known, answers.count());
+            before == known
+        })
+        .await
+    );
+    assert!((1..USERS).contains(&known));
     scene.gateway.restart().await.unwrap();
     let bindings = scene.figure("bindings").await;
     assert!(
@@ -180,11 +229,11 @@ async fn every_register_that_was_answered_survives() {
         "{known} were answered, {bindings} are known"
     );
 
-    // Those that were not answered are sent again; at once after the last answer.
-    let all = wait::until(Duration::from_secs(20), || answered(&sipp) >= USERS).await;
+    // Those that were not answered are sent again. At once after the last answer:
+    answers.reach(USERS).await;
     scene.gateway.kill();
-    assert!(all, "{} of {USERS} were answered", answered(&sipp));
-    sipp.succeeds(Duration::from_secs(5)).await.unwrap();
+    let counts = sipp.succeeds(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(counts.successful, USERS as u64);
     scene.gateway.restart().await.unwrap();
     assert_eq!(scene.figure("bindings").await, USERS as u64);
 
