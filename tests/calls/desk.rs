@@ -145,7 +145,7 @@ async fn keys_mute_and_hold(place: &Place, transport: Transport) -> Result<()> {
     let (page, mut phone) = both(place, transport).await?;
     browser_calls(&page, &mut phone).await?;
     sound::phone_hears_browser(&phone, 0).await?;
-    keys_reach_the_phone(&page, &mut phone).await?;
+    keys_reach_the_phone(place, &page, &mut phone).await?;
     a_muted_browser_is_silent(&page, &phone).await?;
     the_browser_holds(&page, &mut phone).await?;
     the_phone_holds(&page, &mut phone).await?;
@@ -154,14 +154,17 @@ async fn keys_mute_and_hold(place: &Place, transport: Transport) -> Result<()> {
     place.engine_is_empty().await
 }
 
-async fn keys_reach_the_phone(page: &Page, phone: &mut Phone) -> Result<()> {
+async fn keys_reach_the_phone(place: &Place, page: &Page, phone: &mut Phone) -> Result<()> {
+    let messages = place.messages().await?;
     page.click("call-keypad").await?;
     for key in ["dtmf-1", "dtmf-9", "dtmf-hash", "dtmf-star", "dtmf-0"] {
         page.click(key).await?;
     }
-    // RFC 4733: baresip tells of telephone events in RTP; what comes in INFO it does not show as an event.
     let keys = phone.keys(5).await?;
     ensure!(keys == "19#*0", "the phone received {keys:?}");
+    // RFC 4733: they came in RTP. baresip takes an INFO for a key as well, but that would be a message.
+    let sent = place.messages().await? - messages;
+    ensure!(sent == 0, "{sent} SIP messages were sent for the keys");
     page.click("call-keypad").await
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use causeway_tests::baresip::{Account, Phone, Transport};
 use causeway_tests::browser::{Browser, Page};
 use causeway_tests::gateway::Gateway;
@@ -133,14 +133,29 @@ impl Place {
 
     /// How many transactions the gateway holds.
     pub(crate) async fn transactions(&self) -> Result<u64> {
+        let status = self.status().await?;
+        status["transactions"]
+            .as_u64()
+            .context("/status does not count transactions")
+    }
+
+    /// How many SIP messages the gateway has received.
+    pub(crate) async fn messages(&self) -> Result<u64> {
+        let status = self.status().await?;
+        let received = status["received"]
+            .as_object()
+            .context("/status does not count messages")?;
+        let messages = received.values().filter_map(Value::as_u64).sum();
+        ensure!(messages > 0, "/status counts no messages: {status}");
+        Ok(messages)
+    }
+
+    async fn status(&self) -> Result<Value> {
         let (status, body) = http::get(self.admin, "/status").await?;
         if status != 200 {
             bail!("/status answers {status}");
         }
-        let figures: Value = serde_json::from_str(&body).context("/status is not JSON")?;
-        figures["transactions"]
-            .as_u64()
-            .context("/status does not count transactions")
+        serde_json::from_str(&body).context("/status is not JSON")
     }
 
     /// The ends of the logs of both.
