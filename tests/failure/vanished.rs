@@ -37,7 +37,7 @@ async fn a_tab_that_is_closed_hangs_up() {
 }
 
 #[tokio::test]
-async fn a_tab_that_is_closed_while_it_calls_cancels() {
+async fn a_browser_that_crashes_while_it_calls_has_its_call_cancelled() {
     let part = Part::take().await;
     let (alice, desk) = (part.user("alice"), part.user("desk"));
     let browser = Browser::start().await.unwrap();
@@ -49,7 +49,7 @@ async fn a_tab_that_is_closed_while_it_calls_cancels() {
     let mut phone = Phone::start_registered(&manual).await.unwrap();
     scene::dial(&page, &desk).await.unwrap();
     phone.event("CALL_INCOMING").await.unwrap();
-    // It crashes, so that nothing of the page's own can help: the connection's end is all that there is.
+    // The end of the connection is all that there is.
     page.crash().await.unwrap();
     phone.event("CALL_CLOSED").await.unwrap();
     part.leave().await;
