@@ -7,6 +7,7 @@ use crate::branch::{self, MAGIC_COOKIE};
 use crate::decision::{Context, Forward, Hop};
 use crate::device;
 use crate::flow::Flow;
+use crate::mtu::{self, Shortened};
 use crate::request::{Step, refuse};
 use crate::site::{Listener, Side, Site, write_number};
 use crate::status::Reason;
@@ -21,6 +22,8 @@ pub struct Sealed {
     pub request: Edited,
     /// Our branch: the key of the client transaction.
     pub branch: String,
+    /// What it lost to fit a datagram (SIGNALLING §8).
+    pub shortened: Option<Box<Shortened>>,
 }
 
 /// §16.6 steps 1 to 7, for all but what names the media node.
@@ -249,9 +252,14 @@ fn seal_copy(
         .sealer
         .seal_into(&mut via, &token, call_id, context.now_unix);
     request.prepend(Header::Via, via.as_bytes());
+    let shortened = match &forward.hop {
+        Hop::Flow(flow) => mtu::shorten(&mut request, flow, context.site).map(Box::new),
+        Hop::Server { .. } => None,
+    };
     Some(Sealed {
         request,
         branch: via.split_off(branch),
+        shortened,
     })
 }
 

@@ -14,6 +14,7 @@ pub mod forward;
 pub mod key;
 mod lookup;
 pub mod media;
+pub mod mtu;
 mod next_hop;
 mod preprocess;
 pub mod reply;

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use sip::{Transport, Uri};
 
 use crate::flow::{Flow, ListenerId};
+use crate::mtu::Mtu;
 
 /// Towards whom a listener faces. Trust follows the listener and its access list, never a header (DESIGN §9).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +35,8 @@ pub struct Listener {
     pub host: String,
     /// The port that they name.
     pub port: u16,
+    /// What its datagrams may be.
+    pub mtu: Mtu,
 }
 
 impl Listener {

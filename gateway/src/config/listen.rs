@@ -2,6 +2,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
+use proxy::mtu::Saving;
 use sip::Transport;
 
 use super::address::split_host_port;
@@ -32,6 +33,10 @@ section! {
         pub trust: Vec<IpNet> = Vec::new();
         /// Origins whose pages may open a WebSocket, such as `"https://phone.example.com"`. Empty admits every origin: digest still asks every user, but any page may try passwords.
         pub origins: Vec<Origin> = Vec::new();
+        /// Bytes of an IP packet on the way to this side's devices. Over UDP a request to a device may have 200 less (RFC 3261 §18.1.1), a response 28 less (IPv6: 48); what is longer is shortened, and what is still longer leaves in fragments, which many NATs drop. Nothing towards a core side is shortened.
+        pub mtu: u16 = 1500, within(576, 65_535);
+        /// What a request or response that is too long for `mtu` may lose, in this order, until it fits. Empty shortens nothing.
+        pub shorten: Vec<Saving> = Saving::ALL.to_vec();
         /// Serve the demo softphone on the WebSocket ports.
         pub page: bool = false;
     }

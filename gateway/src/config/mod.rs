@@ -22,6 +22,7 @@ mod node;
 mod reader;
 mod registrar;
 mod route;
+mod saving;
 mod schema;
 mod secret;
 mod source;

@@ -67,6 +67,7 @@ impl Engine {
         let first = state.branches.len();
         for (forward, media, flow) in ready.into_iter().take(BRANCHES) {
             let Some(sealed) = proxy::forward::seal(&forward, media, &self.context()) else { continue };
+            self.note_shortened(sealed.shortened.as_deref());
             let bytes = sealed.request.to_bytes();
             let (client, actions) = Client::new(is_invite, bytes, &self.times(&flow));
             let index = state.branches.len() as u8;
@@ -216,7 +217,7 @@ impl Engine {
 
     /// Sends a response back, and keeps a 2xx for its retransmissions.
     fn respond(&self, transaction: &Arc<Transaction>, state: &mut State, response: &Edited) {
-        let (status, bytes) = (response.status(), response.to_bytes());
+        let (status, bytes) = (response.status(), self.bytes_back(response, &transaction.source));
         if transaction.is_invite() && (200..300).contains(&status) {
             let tag = response.to_tag().unwrap_or_default().to_vec();
             state.answers.push((tag, bytes.clone()));

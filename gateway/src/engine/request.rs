@@ -250,6 +250,7 @@ impl Engine {
     fn relay_now(&self, forward: Forward, media: Media) {
         let (hop, pass, source) = (forward.hop.clone(), forward.pass, forward.source);
         let Some(sealed) = proxy::forward::seal_last(forward, media, &self.context()) else { return };
+        self.note_shortened(sealed.shortened.as_deref());
         let request = sealed.request.original();
         if self.send_to(&hop, sealed.request.to_bytes()).is_err() && request.method() != Method::Ack {
             let reason = match pass {

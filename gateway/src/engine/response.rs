@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use proxy::mtu::{self, Shortened};
 use proxy::response::{Onward, pass_on};
 use proxy::{Device, Flow, Flows, Reason, device};
 use sip::transaction::NonInviteClientInput;
@@ -95,8 +97,28 @@ impl Engine {
 
     fn send_back(&self, onward: &Onward) {
         match self.index.flow(onward.listener, onward.source) {
-            Some(flow) => drop(self.send(&flow, onward.response.to_bytes())),
+            Some(flow) => drop(self.send(&flow, self.bytes_back(&onward.response, &flow))),
             None => self.counters.count(&Reason::StrayResponse),
+        }
+    }
+
+    /// A response as it leaves by this flow: over UDP it has to fit a datagram (SIGNALLING §8).
+    pub(super) fn bytes_back(&self, response: &Edited, flow: &Flow) -> Bytes {
+        let fits = mtu::budget(false, flow, &self.site).is_none_or(|budget| response.len() <= budget);
+        if fits {
+            return response.to_bytes();
+        }
+        let mut response = response.clone();
+        self.note_shortened(mtu::shorten(&mut response, flow, &self.site).as_ref());
+        response.to_bytes()
+    }
+
+    /// Counts and logs what a message lost to fit a datagram.
+    pub(super) fn note_shortened(&self, shortened: Option<&Shortened>) {
+        if let Some(shortened) = shortened {
+            self.counters.shortened(shortened);
+            let Shortened { budget, before, after, spent } = shortened;
+            tracing::debug!(budget, before, after, ?spent, "too long for a datagram");
         }
     }
 

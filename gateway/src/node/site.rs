@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use proxy::flow::ListenerId;
+use proxy::mtu::Mtu;
 use proxy::site::{Group, Listener, Match, Member, Route, Side, Site, To};
 use sip::Transport;
 
@@ -28,7 +29,8 @@ pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartE
             let id = ListenerId(u8::try_from(listeners.len()).unwrap_or(u8::MAX));
             let (host, port) = advertised(section, bind);
             sections.entry(name).or_default().push(id);
-            listeners.push(Listener { id, side, transport, bind, host, port });
+            let mtu = Mtu { bytes: section.mtu, savings: section.shorten.clone() };
+            listeners.push(Listener { id, side, transport, bind, host, port, mtu });
             trust.push(section.trust.clone());
         }
     }

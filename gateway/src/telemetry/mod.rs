@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use proxy::Reason;
+use proxy::mtu::{Saving, Shortened};
 
 pub use scrape::{scrape, status};
 
@@ -16,6 +17,8 @@ pub use scrape::{scrape, status};
 pub struct Counters {
     unreadable: AtomicU64,
     reasons: Mutex<BTreeMap<&'static str, u64>>,
+    shortened: [AtomicU64; Saving::ALL.len()],
+    too_long: AtomicU64,
 }
 
 impl Counters {
@@ -28,6 +31,29 @@ impl Counters {
     pub(crate) fn count(&self, reason: &Reason) {
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         *reasons.entry(reason.label()).or_default() += 1;
+    }
+
+    /// A message towards a device was too long for a datagram.
+    pub(crate) fn shortened(&self, shortened: &Shortened) {
+        for (saving, count) in Saving::ALL.iter().zip(&self.shortened) {
+            if shortened.spent.contains(saving) {
+                count.fetch_add(1, Relaxed);
+            }
+        }
+        if shortened.is_too_long() {
+            self.too_long.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// How many messages lost something to fit a datagram, by what they lost.
+    pub fn shortened_messages(&self) -> Vec<(&'static str, u64)> {
+        let read = |(saving, count): (&Saving, &AtomicU64)| (saving.label(), count.load(Relaxed));
+        Saving::ALL.iter().zip(&self.shortened).map(read).collect()
+    }
+
+    /// How many did not fit all the same.
+    pub fn too_long_messages(&self) -> u64 {
+        self.too_long.load(Relaxed)
     }
 
     /// Messages that could not be read.

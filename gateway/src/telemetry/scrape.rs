@@ -17,6 +17,8 @@ struct Figures {
     transactions: i64,
     devices: i64,
     unreadable: u64,
+    shortened: Vec<(&'static str, u64)>,
+    too_long: u64,
     refused: Vec<(&'static str, u64)>,
     reasons: Vec<(&'static str, u64)>,
     received: Vec<(&'static str, u64)>,
@@ -39,6 +41,8 @@ impl Figures {
             transactions: engine.transactions() as i64,
             devices: engine.devices() as i64,
             unreadable: engine.counters.unreadable_messages(),
+            shortened: engine.counters.shortened_messages(),
+            too_long: engine.counters.too_long_messages(),
             refused: Refusal::ALL.iter().map(|why| (why.label(), engine.guard().refused(*why))).collect(),
             reasons: engine.counters.reasons().into_iter().collect(),
             received: each(&|transport| counters.received(transport)),
@@ -62,6 +66,8 @@ impl Collector for Figures {
         counter(&mut encoder, "keepalives", "CRLF, pongs and STUN Binding requests", self.keepalives)?;
         counter(&mut encoder, "tls_handshakes", "TLS handshakes that succeeded", self.handshakes)?;
         counter(&mut encoder, "tls_handshake_failures", "TLS handshakes and upgrades that failed", self.handshake_failures)?;
+        counter(&mut encoder, "too_long_datagrams", "Datagrams to devices that did not fit the MTU", self.too_long)?;
+        counters(&mut encoder, "shortened", "Datagrams to devices that lost something to fit the MTU", "step", &self.shortened)?;
         counters(&mut encoder, "answered", "Messages answered or dropped by ourselves", "reason", &self.reasons)?;
         counters(&mut encoder, "refused", "Messages and connections that the guard refused", "reason", &self.refused)?;
         counters(&mut encoder, "received_messages", "Messages received", "transport", &self.received)?;
@@ -126,6 +132,8 @@ pub fn status(engine: &Engine, transports: &Transports) -> Value {
         "answered": map(&figures.reasons),
         "dropped": map(&figures.dropped),
         "unreadable": figures.unreadable,
+        "shortened": map(&figures.shortened),
+        "too_long": figures.too_long,
         "refused": map(&figures.refused),
         "kernel_dropped": figures.kernel_dropped,
     })

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use proxy::decision::{Alive, Device, Flows};
 use proxy::flow::ConnectionId;
 use proxy::key::Keys;
+use proxy::mtu::Mtu;
 use proxy::site::{Group, Listener, Match, Member, Route, Side, To};
 use proxy::token::{FlowAddress, Sealer};
 use proxy::{Context, Flow, ListenerId, Site};
@@ -133,6 +134,7 @@ fn listener(id: u8, side: Side, transport: Transport, bind: &str) -> Listener {
         bind,
         host: bind.ip().to_string(),
         port: bind.port(),
+        mtu: Mtu::default(),
     }
 }
 

@@ -103,6 +103,17 @@ impl Draft {
         self.set("To", &format!("<sip:bob@example.test>;tag={tag}"))
     }
 
+    pub(crate) fn body(mut self, body: &str) -> Self {
+        body.clone_into(&mut self.body);
+        self
+    }
+
+    pub(crate) fn method(mut self, method: &str) -> Self {
+        let (_, rest) = self.start.split_once(' ').expect("a request line");
+        self.start = format!("{method} {rest}");
+        self
+    }
+
     pub(crate) fn sdp(mut self) -> Self {
         self.body = "v=0\r\no=- 1 1 IN IP4 192.168.1.9\r\ns=-\r\nc=IN IP4 192.168.1.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n".to_owned();
         self.with("Content-Type", "application/sdp")

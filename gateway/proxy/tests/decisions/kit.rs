@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use proxy::forward::{Sealed, seal};
 use proxy::key::Keys;
+use proxy::mtu::Mtu;
 use proxy::site::{Group, Listener, Match, Member, Route, Side, Site, To};
 use proxy::token::{
     FlowAddress, Media, Pass, PathToken, RecordRouteCore, RecordRouteDevice, Sealer, Token, Towards,
@@ -44,6 +45,7 @@ fn listener(id: u8, side: Side, transport: Transport, bind: &str, host: &str) ->
         bind,
         host: host.to_owned(),
         port: bind.port(),
+        mtu: Mtu::default(),
     }
 }
 

@@ -14,6 +14,7 @@ mod draft;
 mod forwards;
 mod kit;
 mod lookups;
+mod mtu;
 mod refused;
 mod registers;
 mod replay;
