@@ -101,8 +101,15 @@ impl<'a> Line<'a> {
         self.text = Cow::Owned(text);
     }
 
+    /// Ends the last line of a body. If that breaks off behind a CR, an LF makes it CRLF: so it will be read.
     pub(crate) fn set_end(&mut self, end: LineEnd) {
         self.end = end;
+        if end == LineEnd::Lf
+            && let Some(text) = self.text.strip_suffix(b"\r")
+        {
+            self.text = Cow::Owned(text.to_vec());
+            self.end = LineEnd::CrLf;
+        }
     }
 
     pub(crate) fn into_owned(self) -> Line<'static> {
