@@ -220,7 +220,9 @@ impl Listen {
                 ));
             }
             Some(pair) => {
-                if !needs {
+                let wrote = |key: &str| checks.source.wrote(&format!("{at}.{key}"));
+                // One that was written and could not be read would use it.
+                if !needs && !wrote("tls") && !wrote("wss") {
                     let found = checks
                         .source
                         .warning_at_key(&certificate, "no socket uses this certificate");

@@ -33,6 +33,7 @@ mod user;
 mod value;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -101,22 +102,24 @@ pub struct Loaded {
 
 /// Reads and checks a file. The error is everything that is wrong, warnings included, in the order of the file.
 pub fn load(path: &Path, around: &Surroundings<'_>) -> Result<Loaded, Diagnostics> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => load_text(path, text, around),
-        Err(error) => {
-            let file = Arc::new(File {
-                path: path.to_owned(),
-                text: String::new(),
-            });
-            let mut found = Diagnostics::default();
-            let message = format!("cannot read {}: {}", path.display(), node::plain(&error));
-            found.push(
-                Diagnostic::error(&file, None, message)
-                    .help("name a TOML file; deploy/causeway.toml is one to start from"),
-            );
-            Err(found)
-        }
-    }
+    load_text(path, read_file(path)?, around)
+}
+
+fn read_file(path: &Path) -> Result<String, Diagnostics> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let file = Arc::new(File {
+            path: path.to_owned(),
+            text: String::new(),
+        });
+        let mut found = Diagnostics::default();
+        let message = format!("cannot read {}: {}", path.display(), node::plain(&error));
+        let help = match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::InvalidData => node::advice(&error, path),
+            _ => "name a TOML file; deploy/causeway.toml is one to start from".to_owned(),
+        };
+        found.push(Diagnostic::error(&file, None, message).help(help));
+        found
+    })
 }
 
 /// Reads and checks the text of a file that stands, or would stand, at `path`.
@@ -125,6 +128,33 @@ pub fn load_text(
     text: String,
     around: &Surroundings<'_>,
 ) -> Result<Loaded, Diagnostics> {
+    let Read {
+        config,
+        source,
+        found,
+        ..
+    } = read_text(path, text, around);
+    if found.errors() > 0 {
+        Err(found)
+    } else {
+        Ok(Loaded {
+            config,
+            source,
+            warnings: found,
+        })
+    }
+}
+
+/// What could be read, good or not.
+struct Read {
+    config: Config,
+    source: Source,
+    found: Diagnostics,
+    /// Whether the file is TOML at all.
+    well_formed: bool,
+}
+
+fn read_text(path: &Path, text: String, around: &Surroundings<'_>) -> Read {
     let file = Arc::new(File {
         path: path.to_owned(),
         text,
@@ -142,14 +172,11 @@ pub fn load_text(
     }
     source.redact(&mut found);
     found.sort();
-    if found.errors() > 0 {
-        Err(found)
-    } else {
-        Ok(Loaded {
-            config,
-            source,
-            warnings: found,
-        })
+    Read {
+        config,
+        source,
+        found,
+        well_formed,
     }
 }
 
@@ -195,12 +222,16 @@ pub fn check(path: &Path) -> Report {
         env: &env,
         now: SystemTime::now(),
     };
-    let found = match load(path, &around) {
-        Ok(loaded) => {
-            let mut found = loaded.warnings;
-            found.extend(probe(&loaded.config, &loaded.source));
-            found.sort();
-            found
+    let found = match read_file(path) {
+        Ok(text) => {
+            let mut read = read_text(path, text, &around);
+            // Mistakes or not: whoever mends the file wants to know of the port in use as well, and not an hour later.
+            if read.well_formed {
+                let machine = probe(&read.config, &read.source);
+                read.found.extend_unless_known(machine);
+                read.found.sort();
+            }
+            read.found
         }
         Err(found) => found,
     };

@@ -81,17 +81,26 @@ pub(crate) fn plain(error: &std::io::Error) -> String {
         .to_lowercase()
 }
 
-fn advice(error: &std::io::Error, path: &std::path::Path) -> String {
+/// What to do about a file that cannot be read.
+pub(crate) fn advice(error: &std::io::Error, path: &std::path::Path) -> String {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::NotFound => match similar(path) {
             Some(near) => format!("did you mean {}?", near.display()),
-            None => "a path is relative to the directory of the configuration file".to_owned(),
+            None => {
+                let what = match path.parent() {
+                    Some(above) if !above.as_os_str().is_empty() && !above.is_dir() => {
+                        format!("there is no directory {}", above.display())
+                    }
+                    _ => "put it there or name another".to_owned(),
+                };
+                format!("{what}; a path is relative to the directory of the configuration file")
+            }
         },
         ErrorKind::PermissionDenied => {
             "the user that runs causeway must be able to read it".to_owned()
         }
-        ErrorKind::InvalidData => "it must be text".to_owned(),
+        ErrorKind::InvalidData => "it must be text, in UTF-8".to_owned(),
         _ => "name a file that can be read".to_owned(),
     }
 }

@@ -130,6 +130,39 @@ fn a_configuration_built_by_code_is_probed_without_a_file() {
 }
 
 #[test]
+fn mistakes_of_the_file_and_of_the_machine_are_said_at_once() {
+    let site = Site::new();
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let text = completed(&format!(
+        "[node]\nopen_files = 512\ndata_dir = 3\n[listen.a]\nudp = \"{address}\"\nupd = \"127.0.0.1:5060\"\n"
+    ));
+    site.write("both.toml", 0o600, &text);
+    let report = check(&site.path("both.toml"));
+    let said: Vec<_> = report
+        .found
+        .iter()
+        .map(|one| (one.position(), one.message.clone()))
+        .collect();
+    let in_use = format!("UDP port {} is in use", address.port());
+    let want = [
+        // What nobody could read is not looked for on the machine: no word of the default directory.
+        (
+            Some((3, 12)),
+            "`node.data_dir` must be a path, not a number",
+        ),
+        (Some((5, 7)), in_use.as_str()),
+        (Some((6, 1)), "unknown key `listen.a.upd`"),
+    ];
+    assert_eq!(
+        said,
+        want.map(|(at, words)| (at, words.to_owned())),
+        "{}",
+        report.found
+    );
+}
+
+#[test]
 fn check_reads_probes_and_says_how_it_ends() {
     let site = Site::new();
     let good = format!(
@@ -144,7 +177,11 @@ fn check_reads_probes_and_says_how_it_ends() {
         "{}",
         report.render(false)
     );
-    site.write("bad.toml", 0o600, "[lisen.a]\n");
+    site.write(
+        "bad.toml",
+        0o600,
+        "[lisen.a]\n[node]\ndata_dir = \".\"\nopen_files = 512\n",
+    );
     let report = check(&site.path("bad.toml"));
     assert_eq!(report.exit_code(), 1);
     assert!(

@@ -69,7 +69,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[listen.a]\nwss = \"127.0.0.1:443\"\n▶certificate = { chain = \"good.pem\" }\n", "error: `key` is missing from `listen.a.certificate`", "add `key = "),
     ("[listen.a]\nwss = \"127.0.0.1:443\"\n▶certificate = { key = \"good.key\" }\n", "error: `chain` is missing from `listen.a.certificate`", "add `chain = "),
     ("[listen.a]\nwss = \"127.0.0.1:443\"\ncertificate = { chain = ▶\"god.pem\", key = \"good.key\" }\n", "error: cannot read", "did you mean"),
-    ("[listen.a]\nwss = \"127.0.0.1:443\"\ncertificate = { chain = \"good.pem\", key = ▶\"keys/privkey.pem\" }\n", "privkey.pem: no such file or directory", "relative to the directory"),
+    ("[listen.a]\nwss = \"127.0.0.1:443\"\ncertificate = { chain = \"good.pem\", key = ▶\"keys/privkey.pem\" }\n", "privkey.pem: no such file or directory", "there is no directory"),
+    ("[listen.a]\nwss = \"127.0.0.1:443\"\ncertificate = { chain = \"good.pem\", key = ▶\"elsewhere.pem\" }\n", "elsewhere.pem: no such file or directory", "relative to the directory of the configuration file"),
     ("[listen.a]\nwss = \"127.0.0.1:443\"\ncertificate = { chain = \"good.pem\", key = ▶\"other.key\" }\n", "other.key is not the key of the first certificate in", "when it is renewed"),
     ("[listen.a]\nwss = \"127.0.0.1:443\"\ncertificate = { chain = ▶\"nothing.pem\", key = \"good.key\" }\n", "nothing.pem holds no PEM certificate", "BEGIN CERTIFICATE"),
     ("[listen.a]\nwss = \"127.0.0.1:443\"\ncertificate = { chain = \"good.pem\", key = ▶\"nothing.pem\" }\n", "nothing.pem holds no PEM private key", "BEGIN PRIVATE KEY"),
@@ -274,6 +275,20 @@ to = "group:cor"
 
 #[test]
 fn a_line_that_is_no_toml_does_not_hide_the_mistakes_of_others() {
+#[test]
+fn a_socket_that_could_not_be_read_still_uses_its_certificate() {
+    let pair = "certificate = { chain = \"good.pem\", key = \"good.key\" }";
+    let site = Site::new();
+    for (socket, warnings) in [
+        ("udp = \"127.0.0.1:5060\"", 1),
+        ("tls = \"127.0.0.1\"", 0),
+        ("wss = \"127.0.0.1:99999\"", 0),
+    ] {
+        let found = site.found(&completed(&format!("[listen.a]\n{socket}\n{pair}\n")));
+        assert_eq!(found.warnings(), warnings, "{found}");
+    }
+}
+
     let found = Site::new()
         .load("[node]\nid = \nworker = 2\n[log]\nlevel = \"loud\"\n")
         .unwrap_err();
