@@ -177,6 +177,8 @@ pub struct Forward {
     pub from_called: bool,
     /// The device that it goes to, where that is known.
     pub towards: Option<Device>,
+    /// From says no more who the caller is (RFC 3323): [`crate::privacy::reveal`] puts it back in the responses.
+    pub anonymous: bool,
     /// Where the request came from, for the branch and the other copy of the Record-Route.
     pub source: Flow,
     /// What the branch is a function of: received branch, request-URI and target.

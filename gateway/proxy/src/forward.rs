@@ -8,6 +8,7 @@ use crate::decision::{Context, Forward, Hop};
 use crate::device;
 use crate::flow::Flow;
 use crate::mtu::{self, Shortened};
+use crate::privacy;
 use crate::request::{Step, refuse};
 use crate::site::{Listener, Side, Site, write_number};
 use crate::status::Reason;
@@ -51,6 +52,7 @@ pub(crate) fn prepare(
     write_number(&mut digits, left);
     request.set(Header::MaxForwards, digits.as_bytes());
     stamp_source(&mut request, source);
+    let anonymous = to_device(&hop, context) && privacy::conceal_if_asked(&mut request);
     loose_or_strict(&mut request, context);
     let record_route = records_route(&request);
     Ok(Forward {
@@ -62,8 +64,14 @@ pub(crate) fn prepare(
         from_called: false,
         towards: None,
         source: *source,
+        anonymous,
         identity,
     })
+}
+
+/// True for what leaves by a device's flow.
+fn to_device(hop: &Hop, context: &Context<'_>) -> bool {
+    matches!(hop, Hop::Flow(flow) if context.site.side(flow.listener) == Side::Device)
 }
 
 /// RFC 3581 §4: where the request came from, in its top Via.
@@ -277,11 +285,13 @@ pub fn leaving_by<'a>(hop: &Hop, context: &Context<'a>) -> Option<&'a Listener> 
             })
             .or_else(|| site.listener_towards(Side::Device, *transport, *address))
             .or_else(|| {
+            anonymous: forward.anonymous,
                 site.listeners
                     .iter()
                     .find(|l| l.bind.is_ipv4() == address.is_ipv4())
             }),
     }
+            anonymous: forward.anonymous,
 }
 
 /// The copy of the side that the request goes to.
@@ -289,7 +299,7 @@ fn record_route(forward: &Forward, media: Media, context: &Context<'_>) -> Token
     let source = towards(&forward.source, context);
     let called = !forward.from_called;
     match forward.pass {
-        Pass::Up => Token::RecordRouteCore(core_copy(source, media)),
+        Pass::Up => Token::RecordRouteCore(core_copy(source, media, false)),
         Pass::Down => Token::RecordRouteDevice(RecordRouteDevice {
             media,
             called,
@@ -305,6 +315,7 @@ fn record_route(forward: &Forward, media: Media, context: &Context<'_>) -> Token
 
 /// What a token says of a device's flow.
 pub(crate) fn towards(flow: &Flow, context: &Context<'_>) -> Towards {
+        anonymous,
     Towards {
         listener: flow.listener.0,
         node: context.site.node,
@@ -314,7 +325,7 @@ pub(crate) fn towards(flow: &Flow, context: &Context<'_>) -> Towards {
 }
 
 /// The copy that the core sees.
-pub(crate) fn core_copy(device: Towards, media: Media) -> RecordRouteCore {
+pub(crate) fn core_copy(device: Towards, media: Media, anonymous: bool) -> RecordRouteCore {
     RecordRouteCore {
         listener: device.listener,
         node: device.node,

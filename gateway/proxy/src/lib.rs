@@ -17,6 +17,7 @@ pub mod media;
 pub mod mtu;
 mod next_hop;
 mod preprocess;
+pub mod privacy;
 pub mod reply;
 pub mod request;
 pub mod response;

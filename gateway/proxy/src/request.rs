@@ -10,6 +10,7 @@ use crate::forward;
 use crate::lookup::lookup;
 use crate::next_hop;
 use crate::preprocess::{Dialog, Routed, preprocess};
+use crate::privacy;
 use crate::reply;
 use crate::site::{Side, To};
 use crate::state::{decide_state, with_state};
@@ -119,15 +120,17 @@ fn inside(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> 
     let Dialog::Inside(token) = &routed.dialog else {
         return refuse(Reason::ForeignToken);
     };
-    let (media, from_called, device) = match token {
+    let (media, from_called, anonymous, device) = match token {
         Token::RecordRouteCore(copy) => (
             copy.media,
             copy.media.pass == Pass::Up,
+            copy.anonymous,
             Some((copy.listener, copy.flow, Device(copy.device))),
         ),
         Token::RecordRouteDevice(copy) => (
             copy.media,
             copy.called,
+            copy.anonymous,
             copy.towards
                 .map(|to| (to.listener, to.flow, Device(to.device))),
         ),
@@ -165,6 +168,10 @@ fn inside(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> 
     let mut forward = forward::prepare(routed.request, hop, pass, flow, context)?;
     forward.media = Some(media);
     forward.from_called = from_called;
+    if anonymous && !from_called {
+        privacy::conceal(&mut forward.request);
+        forward.anonymous = true;
+    }
     forward.towards = towards;
     Ok(decide_state(vec![forward], context))
 }

@@ -6,6 +6,7 @@ use crate::branch::open_via;
 use crate::decision::Context;
 use crate::flow::{Flow, ListenerId};
 use crate::forward::{core_copy, towards};
+use crate::privacy;
 use crate::site::Side;
 use crate::status::Reason;
 use crate::token::{FlowAddress, Pass, Purpose, RecordRouteDevice, Token, ViaToken};
@@ -42,6 +43,9 @@ pub fn pass_on(response: &Message, flow: &Flow, context: &Context<'_>) -> Result
         crate::forward::distrust(&mut edited);
     }
     let direction = direction(&via, flow, context);
+    if context.site.side(ListenerId(via.listener)) == Side::Device {
+        privacy::conceal_answerer(&mut edited);
+    }
     swap_record_route(&mut edited, &via, flow, context, direction);
     soften(&mut edited, direction);
     Ok(Onward {
@@ -93,7 +97,12 @@ fn swap_record_route(
         return;
     }
     let call_id = response.call_id().to_vec();
-    let Some((index, called)) = ours(response, via, context, direction) else {
+    let Some(Ours {
+        index,
+        called,
+        anonymous,
+    }) = ours(response, via, context, direction)
+    else {
         return;
     };
     let answering = towards(flow, context);
@@ -102,12 +111,14 @@ fn swap_record_route(
         Pass::Up => Token::RecordRouteDevice(RecordRouteDevice {
             media,
             called: media.pass == Pass::Down,
+            anonymous,
             towards: None,
         }),
-        Pass::Down => Token::RecordRouteCore(core_copy(answering, media)),
+        Pass::Down => Token::RecordRouteCore(core_copy(answering, media, anonymous)),
         Pass::Local => Token::RecordRouteDevice(RecordRouteDevice {
             media,
             called: !called,
+            anonymous,
             towards: Some(answering),
         }),
     };
@@ -124,15 +135,19 @@ fn swap_record_route(
     response.replace_value(Header::RecordRoute, index, value.as_bytes());
 }
 
-/// The Record-Route value that this pass put there, and whether it says that its holder was called: its token
+/// The Record-Route value that this pass put there.
+struct Ours {
+    index: usize,
+    /// Its holder was called.
+    called: bool,
+    /// The caller asked for privacy.
+    anonymous: bool,
+}
+
+/// The Record-Route value that this pass put there: its token
 /// verifies and says the media of our Via, and the device that the request came from. In a spiral there are several of
 /// ours.
-fn ours(
-    response: &Edited,
-    via: &ViaToken,
-    context: &Context<'_>,
-    direction: Pass,
-) -> Option<(usize, bool)> {
+fn ours(response: &Edited, via: &ViaToken, context: &Context<'_>, direction: Pass) -> Option<Ours> {
     let purpose = match direction {
         Pass::Up => Purpose::RecordRouteCore,
         Pass::Down | Pass::Local => Purpose::RecordRouteDevice,
@@ -144,22 +159,27 @@ fn ours(
             let uri = NameAddr::parse(value).and_then(|route| Uri::parse(route.uri))?;
             let call_id = Some(response.call_id());
             let source = (via.listener, via.source);
-            let (media, called, came_from) = match context
+            let (media, called, anonymous, came_from) = match context
                 .sealer
                 .open(purpose, uri.user?, call_id, context.now_unix)
                 .ok()?
             {
                 Token::RecordRouteCore(copy) => {
-                    (copy.media, false, Some((copy.listener, copy.flow)))
+                    let came_from = Some((copy.listener, copy.flow));
+                    (copy.media, false, copy.anonymous, came_from)
                 }
                 Token::RecordRouteDevice(copy) => (
                     copy.media,
                     copy.called,
+                    copy.anonymous,
                     copy.towards.map(|to| (to.listener, to.flow)),
                 ),
                 _ => return None,
             };
-            (media == via.media && came_from.is_none_or(|flow| flow == source))
-                .then_some((index, called))
+            (media == via.media && came_from.is_none_or(|flow| flow == source)).then_some(Ours {
+                index,
+                called,
+                anonymous,
+            })
         })
 }

@@ -22,7 +22,14 @@ pub(crate) fn with_state(
     let stateless = match first.request.method() {
         // RFC 3261 §16.10: a CANCEL that matches nothing is relayed statelessly, to the one that it may concern.
         Method::Ack | Method::Cancel => true,
-        _ => forwards.len() == 1 && !may_fail_over && same_kind(first) && !waits(first, context),
+        _ => {
+            forwards.len() == 1
+                && !may_fail_over
+                && same_kind(first)
+                && !waits(first, context)
+                // Its responses have to get back the From that came.
+                && !first.anonymous
+        }
     };
     if stateless {
         Decision::Relay(Box::new(forwards.swap_remove(0)))

@@ -131,6 +131,8 @@ pub struct RecordRouteCore {
     pub device: [u8; 4],
     /// The media of this pass.
     pub media: Media,
+    /// The caller asked for privacy: the device never learns who holds this copy.
+    pub anonymous: bool,
 }
 
 /// What a device's copy of our Record-Route holds.
@@ -140,6 +142,8 @@ pub struct RecordRouteDevice {
     pub media: Media,
     /// True in the copy of the device that was called: RTPEngine's `delete` names the caller first, whoever hangs up.
     pub called: bool,
+    /// The caller asked for privacy, which the copy of the other side has to say too.
+    pub anonymous: bool,
     /// The other side, if that is a device too; `None` for the core, which the next Route names.
     pub towards: Option<Towards>,
 }

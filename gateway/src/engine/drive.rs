@@ -165,8 +165,11 @@ impl Engine {
     }
 
     /// A response of a branch is ready to go on.
-    pub(super) fn deliver(&self, transaction: &Arc<Transaction>, index: usize, response: Edited) {
+    pub(super) fn deliver(&self, transaction: &Arc<Transaction>, index: usize, mut response: Edited) {
         let mut state = transaction.lock();
+        if state.branches.get(index).is_some_and(|branch| branch.forward.anonymous) {
+            proxy::privacy::reveal(&mut response, &transaction.request);
+        }
         let status = response.status();
         state.offered |= response.has_sdp() && !transaction.request.has_sdp();
         let Some(fork) = &mut state.fork else { return };

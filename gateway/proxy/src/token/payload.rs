@@ -16,6 +16,7 @@ const CONNECTION_BITS: u64 = (1 << 48) - 1;
 const OFFER_BIT: u8 = 0x04;
 const CALLED_BIT: u8 = 0x04;
 const DEVICE_BIT: u8 = 0x08;
+const ANONYMOUS_BIT: u8 = 0x08;
 
 /// The payload and the header's address family bit.
 pub(super) fn write(token: &Token) -> (Payload, bool) {
@@ -23,16 +24,18 @@ pub(super) fn write(token: &Token) -> (Payload, bool) {
     let family = match token {
         Token::Path(path) => write_flow(&mut to, path.listener, path.node, path.flow),
         Token::RecordRouteCore(core) => {
-            write_media(&mut to, core.media, 0);
+            write_media(
+                &mut to,
+                core.media,
+                if core.anonymous { ANONYMOUS_BIT } else { 0 },
+            );
             to.extend_from_slice(&core.device);
             write_flow(&mut to, core.listener, core.node, core.flow)
         }
         Token::RecordRouteDevice(device) => {
-            write_media(
-                &mut to,
-                device.media,
-                if device.called { CALLED_BIT } else { 0 },
-            );
+            let called = if device.called { CALLED_BIT } else { 0 };
+            let anonymous = if device.anonymous { ANONYMOUS_BIT } else { 0 };
+            write_media(&mut to, device.media, called | anonymous);
             device.towards.is_some_and(|other| {
                 to.extend_from_slice(&other.device);
                 write_flow(&mut to, other.listener, other.node, other.flow)
@@ -66,7 +69,8 @@ pub(super) fn read(purpose: Purpose, bytes: &[u8], family: bool) -> Option<Token
             })
         }
         Purpose::RecordRouteCore => {
-            let (media, bytes) = read_media(bytes, 0)?;
+            let anonymous = bytes.get(1)? & ANONYMOUS_BIT != 0;
+            let (media, bytes) = read_media(bytes, ANONYMOUS_BIT)?;
             let other = read_device(bytes, family)?;
             Token::RecordRouteCore(RecordRouteCore {
                 listener: other.listener,
@@ -74,11 +78,13 @@ pub(super) fn read(purpose: Purpose, bytes: &[u8], family: bool) -> Option<Token
                 flow: other.flow,
                 device: other.device,
                 media,
+                anonymous,
             })
         }
         Purpose::RecordRouteDevice => {
-            let called = bytes.get(1)? & CALLED_BIT != 0;
-            let (media, bytes) = read_media(bytes, CALLED_BIT)?;
+            let bits = bytes.get(1)?;
+            let (called, anonymous) = (bits & CALLED_BIT != 0, bits & ANONYMOUS_BIT != 0);
+            let (media, bytes) = read_media(bytes, CALLED_BIT | ANONYMOUS_BIT)?;
             let towards = match bytes {
                 [] if !family => None,
                 other => Some(read_device(other, family)?),
@@ -86,6 +92,7 @@ pub(super) fn read(purpose: Purpose, bytes: &[u8], family: bool) -> Option<Token
             Token::RecordRouteDevice(RecordRouteDevice {
                 media,
                 called,
+                anonymous,
                 towards,
             })
         }
@@ -117,14 +124,14 @@ pub(super) fn read(purpose: Purpose, bytes: &[u8], family: bool) -> Option<Token
     })
 }
 
-/// The node's number, then generation (4 bits), a spare bit, a bit of the caller's, and the pass (2 bits).
-fn write_media(to: &mut Payload, media: Media, bit: u8) {
+/// The node's number, then generation (4 bits), two bits of the token's, and the pass (2 bits).
+fn write_media(to: &mut Payload, media: Media, bits: u8) {
     let pass = match media.pass {
         Pass::Up => 0,
         Pass::Down => 1,
         Pass::Local => 2,
     };
-    to.extend_from_slice(&[media.node, media.generation << 4 | bit | pass]);
+    to.extend_from_slice(&[media.node, media.generation << 4 | bits | pass]);
 }
 
 fn read_media(bytes: &[u8], allowed: u8) -> Option<(Media, &[u8])> {

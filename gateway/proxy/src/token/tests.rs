@@ -37,6 +37,7 @@ fn core(flow: FlowAddress) -> Token {
         flow,
         device: *b"dev1",
         media: MEDIA,
+        anonymous: false,
     })
 }
 
@@ -44,6 +45,7 @@ fn device(flow: Option<FlowAddress>) -> Token {
     Token::RecordRouteDevice(RecordRouteDevice {
         media: MEDIA,
         called: false,
+        anonymous: false,
         towards: flow.map(|flow| Towards {
             listener: 2,
             node: 0x0107,
@@ -222,7 +224,7 @@ fn content_that_no_version_writes_is_refused_even_when_it_verifies() {
         (Purpose::Path, &b"\x02\x01\x07"[..], false),
         (Purpose::Path, b"\x02\x01\x07\0\0\0\0\0", true),
         (Purpose::RecordRouteDevice, b"\x03\x03", false),
-        (Purpose::RecordRouteDevice, b"\x03\x08", false),
+        (Purpose::RecordRouteDevice, b"\x03\x0b", false),
         (Purpose::RecordRouteDevice, b"\x03\x00", true),
         (Purpose::Via, b"\x03\x08branched\x02\0\x01abcdef", false),
         (Purpose::Via, b"\x03\x00branched\x02\0\x01abcdefghij", false),
@@ -320,24 +322,26 @@ fn any_token() -> impl Strategy<Value = Token> {
             flow: other.flow,
         })
     });
-    let core = (any_towards(), any_media()).prop_map(|(other, media)| {
+    let core = (any_towards(), any_media(), any::<bool>()).prop_map(|(other, media, anonymous)| {
         Token::RecordRouteCore(RecordRouteCore {
             listener: other.listener,
             node: other.node,
             flow: other.flow,
             device: other.device,
             media,
+            anonymous,
         })
     });
     let device = (
         any_media(),
-        any::<bool>(),
+        any::<(bool, bool)>(),
         proptest::option::of(any_towards()),
     )
-        .prop_map(|(media, called, towards)| {
+        .prop_map(|(media, (called, anonymous), towards)| {
             Token::RecordRouteDevice(RecordRouteDevice {
                 media,
                 called,
+                anonymous,
                 towards,
             })
         });

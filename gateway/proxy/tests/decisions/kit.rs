@@ -333,6 +333,7 @@ impl Edge {
             flow: flow.address(),
             device: device.0,
             media: Media::none(pass),
+            anonymous: false,
         };
         let text = self
             .sealer
@@ -366,6 +367,7 @@ impl Edge {
         let token = RecordRouteDevice {
             media,
             called: false,
+            anonymous: false,
             towards: None,
         };
         let text = self
@@ -389,6 +391,7 @@ impl Edge {
         let token = RecordRouteDevice {
             media: Media::none(pass),
             called,
+            anonymous: false,
             towards,
         };
         let text = self

@@ -15,6 +15,7 @@ mod forwards;
 mod kit;
 mod lookups;
 mod mtu;
+mod privacy;
 mod refused;
 mod registers;
 mod replay;
