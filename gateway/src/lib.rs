@@ -10,3 +10,4 @@ pub mod node;
 pub mod registrar;
 pub mod telemetry;
 pub mod transport;
+pub mod upstream;

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use sip::{Transport, Uri};
 
+use crate::decision::Hop;
 use crate::flow::{Flow, ListenerId};
 use crate::mtu::Mtu;
 
@@ -332,6 +333,23 @@ impl Site {
             })?;
             Some((index, member))
         })
+    }
+
+    /// The listener in whose name a request leaves for `hop`: one that faces the core, before any other.
+    pub fn leaving_by(&self, hop: &Hop) -> Option<&Listener> {
+        let (transport, to) = match hop {
+            Hop::Flow(flow) => return self.listener(flow.listener),
+            Hop::Server { transport, address } => (*transport, *address),
+        };
+        let family = |listener: &&Listener| listener.bind.is_ipv4() == to.is_ipv4();
+        let any_towards_core = || {
+            let mut core = self.listeners.iter().filter(|l| l.side == Side::Core);
+            core.find(family)
+        };
+        self.listener_towards(Side::Core, transport, to)
+            .or_else(any_towards_core)
+            .or_else(|| self.listener_towards(Side::Device, transport, to))
+            .or_else(|| self.listeners.iter().find(family))
     }
 
     /// The first listener towards `side` that speaks `transport` in the address family of `to`.

@@ -1,5 +1,6 @@
 //! `[group.NAME]`: servers that can stand in for each other: registrars, FreeSWITCHes, carriers.
 use std::net::IpAddr;
+use std::time::Duration;
 
 use sip::Transport;
 
@@ -17,6 +18,22 @@ section! {
         pub members: Vec<MemberUri> = Vec::new(), required();
         /// How requests travel to members whose URI does not say it: `"udp"` or `"tcp"`. Left out: UDP. A browser's INVITE is larger than most networks' datagrams, so say `"tcp"` where the members speak it.
         pub transport: Option<Transport> = None;
+        /// How it is found out who of them lives.
+        pub probe: Probe = Probe::default();
+    }
+}
+
+section! {
+    /// Each member is sent OPTIONS; any final response but 503 is a sign of life.
+    pub struct Probe {
+        /// How often each member is asked. Long, and it is the requests of users that find out that one is dead, a second and a half each; what fails on the way to a member brings the next question forward.
+        pub interval: Duration = Duration::from_secs(2), within(Duration::from_millis(100), Duration::from_secs(600));
+        /// How long it may take to answer. Too short, and a busy member counts as dead; too long, and a dead one as alive.
+        pub timeout: Duration = Duration::from_secs(1), within(Duration::from_millis(50), Duration::from_secs(30));
+        /// Answers in a row after which a dead member gets requests again.
+        pub rise: u16 = 2, within(1, 100);
+        /// Questions without an answer, in a row, after which a member gets no requests. A refused connection counts as one.
+        pub fall: u16 = 2, within(1, 100);
     }
 }
 

@@ -44,7 +44,7 @@ pub use certificate::{Certificate, CertificateError};
 pub use diagnostic::{Diagnostic, Diagnostics, File, Severity};
 pub use documentation::markdown;
 pub use domain::{Algorithm, Auth, Credential, Domain, UsersFile};
-pub use group::{Group, MemberUri};
+pub use group::{Group, MemberUri, Probe};
 pub use limits::{Limits, Timers};
 pub use listen::{Advertise, Listen, Origin};
 pub use log::{Format, Level, Log};

@@ -66,7 +66,7 @@ impl Engine {
         state.fork = Some(Fork::new(ready.len().min(BRANCHES), is_invite));
         let first = state.branches.len();
         for (forward, media, flow) in ready.into_iter().take(BRANCHES) {
-            let Some(sealed) = proxy::forward::seal(&forward, media, &self.context()) else { continue };
+            let Some(sealed) = proxy::forward::seal(&forward, media, &self.view().context()) else { continue };
             self.note_shortened(sealed.shortened.as_deref());
             let bytes = sealed.request.to_bytes();
             let (client, actions) = Client::new(is_invite, bytes, &self.times(&flow));

@@ -26,10 +26,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use arc_swap::{ArcSwap, Guard as Loaded};
 use bytes::Bytes;
 use proxy::flow::ListenerId;
 use proxy::token::Sealer;
-use proxy::{Alive, Context, Flow, Hop, Reason, Site};
+use proxy::{Context, Flow, Hop, Reason, Site};
 use sip::transaction::Timers;
 use sip::{Limits, Message};
 
@@ -38,6 +39,7 @@ use crate::media::Sessions;
 use crate::registrar::Registrar;
 use crate::telemetry::Counters;
 use crate::transport::{CloseReason, Handler, SendError, Ticket, Transports};
+use crate::upstream::{MemberState, Rules, Upstream};
 
 pub(crate) use index::DeviceIndex;
 
@@ -49,6 +51,8 @@ use waiting::{Queued, Waiting};
 pub struct Parts {
     /// What this node is.
     pub site: Site,
+    /// How each group of the site is probed.
+    pub probes: Vec<Rules>,
     /// Signs tokens.
     pub sealer: Sealer,
     /// The registrar, in a node that has this role.
@@ -72,7 +76,8 @@ pub struct Parts {
 /// The heart of a node.
 pub struct Engine {
     me: Weak<Engine>,
-    site: Site,
+    site: Arc<ArcSwap<Site>>,
+    upstream: Arc<Upstream>,
     sealer: Sealer,
     registrar: Option<Arc<Registrar>>,
     media: Option<Arc<Sessions>>,
@@ -110,11 +115,14 @@ impl Engine {
     pub fn new(parts: Parts) -> Arc<Self> {
         let transports = Arc::new(OnceLock::new());
         let listeners = parts.site.listeners.iter().map(|listener| (listener.transport, listener.bind)).collect();
+        let site = Arc::new(ArcSwap::from_pointee(parts.site));
+        let upstream = Arc::new(Upstream::new(site.clone(), transports.clone(), parts.probes));
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             index: DeviceIndex::new(transports.clone(), listeners),
             transports,
-            site: parts.site,
+            site,
+            upstream,
             sealer: parts.sealer,
             registrar: parts.registrar,
             media: parts.media,
@@ -136,7 +144,7 @@ impl Engine {
         let _ = self.transports.set(transports);
     }
 
-    /// Fires timers and sweeps tables, for ever.
+    /// Fires timers, sweeps tables and watches the groups, for ever.
     pub async fn run(self: Arc<Self>) {
         let sweeping = async {
             let mut every = tokio::time::interval(Duration::from_secs(30));
@@ -147,14 +155,16 @@ impl Engine {
                 }
             }
         };
-        tokio::join!(self.timers.run(|armed| self.fire(armed)), sweeping);
+        let watching = self.upstream.run(|_| {});
+        tokio::join!(self.timers.run(|armed| self.fire(armed)), sweeping, watching);
     }
 
     /// Forgets what was registered by a connection that is gone and whose device did not come back: its Path is always the
     /// same text, so it is made again and looked for.
     fn forget_bindings(&self, flow: &Flow) {
         let Some(registrar) = &self.registrar else { return };
-        let context = self.context();
+        let view = self.view();
+        let context = view.context();
         for path in [false, true].iter().filter_map(|ob| proxy::forward::path_of(flow, *ob, &context)) {
             registrar.remove_flow(path.as_bytes());
         }
@@ -163,6 +173,11 @@ impl Engine {
     /// How many transactions are pending.
     pub fn transactions(&self) -> usize {
         self.table.len()
+    }
+
+    /// The members of all groups, and whether they live.
+    pub fn members(&self) -> Vec<MemberState> {
+        self.upstream.states()
     }
 
     /// How many devices' flows are known.
@@ -180,14 +195,13 @@ impl Engine {
         self.registrar.as_ref().map_or(0, |registrar| registrar.len())
     }
 
-    fn context(&self) -> Context<'_> {
-        Context {
-            now_unix: now().as_secs(),
-            site: &self.site,
-            sealer: &self.sealer,
-            flows: &self.index,
-            alive: &Everybody,
-        }
+    /// What this node is at the moment: members' addresses change.
+    fn site(&self) -> Loaded<Arc<Site>> {
+        self.site.load()
+    }
+
+    fn view(&self) -> View<'_> {
+        View { engine: self, site: self.site() }
     }
 
     /// Takes one message, whose turn it is.
@@ -243,7 +257,7 @@ impl Engine {
                 transports.connected(*transport, *address)
             }
             Hop::Server { address, .. } => {
-                let listener = proxy::forward::leaving_by(hop, &self.context())?.id;
+                let listener = proxy::forward::leaving_by(hop, &self.view().context())?.id;
                 transports.local_flow(listener, *address)
             }
         }
@@ -255,7 +269,7 @@ impl Engine {
             return Some(flow);
         }
         let Hop::Server { transport, address } = hop else { return None };
-        let listener = proxy::forward::leaving_by(hop, &self.context())?.id;
+        let listener = proxy::forward::leaving_by(hop, &self.view().context())?.id;
         self.transports.get()?.connect(listener, *transport, *address, None).await.ok()
     }
 
@@ -327,12 +341,21 @@ impl Handler for Engine {
     }
 }
 
-/// Health of gateways is not watched yet at this point of a node's life: who is configured counts as alive.
-struct Everybody;
+/// What one decision sees: it does not change under its eyes.
+struct View<'e> {
+    engine: &'e Engine,
+    site: Loaded<Arc<Site>>,
+}
 
-impl Alive for Everybody {
-    fn is_alive(&self, _group: usize, _member: usize) -> bool {
-        true
+impl View<'_> {
+    fn context(&self) -> Context<'_> {
+        Context {
+            now_unix: now().as_secs(),
+            site: &self.site,
+            sealer: &self.engine.sealer,
+            flows: &self.engine.index,
+            alive: &*self.engine.upstream,
+        }
     }
 }
 

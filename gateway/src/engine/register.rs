@@ -36,7 +36,7 @@ impl Engine {
         }
         let transaction = self.begin(&flow, request);
         Outcome::wait(async move {
-            let devices = device::all_of_register(&edited, &me.site);
+            let devices = device::all_of_register(&edited, &me.site());
             let Ok(with_path) = Message::parse(edited.to_bytes(), &me.limits) else { return };
             let registered = registrar.register(&with_path, tag.as_bytes(), super::now()).await;
             let bytes = registered.response.to_bytes();

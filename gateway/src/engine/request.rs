@@ -40,7 +40,7 @@ impl Engine {
         mut facts: Facts,
     ) -> Outcome {
         loop {
-            match decide(&request, flow, &self.context(), &facts) {
+            match decide(&request, flow, &self.view().context(), &facts) {
                 Decision::Drop(reason) => {
                     self.counters.count(&reason);
                     return Outcome::Done;
@@ -115,7 +115,7 @@ impl Engine {
         let contact = request.values(Header::Contact).next().and_then(NameAddr::parse).and_then(|c| Uri::parse(c.uri));
         let from = request.from().and_then(|from| Uri::parse(from.uri));
         let (Some(contact), Some(from)) = (contact, from) else { return };
-        let aor = self.site.address_of_record(&from);
+        let aor = self.site().address_of_record(&from);
         let same = |target: &&Target| {
             Uri::parse(&target.uri).is_some_and(|uri| (uri.user, uri.host, uri.port) == (contact.user, contact.host, contact.port))
         };
@@ -249,7 +249,7 @@ impl Engine {
 
     fn relay_now(&self, forward: Forward, media: Media) {
         let (hop, pass, source) = (forward.hop.clone(), forward.pass, forward.source);
-        let Some(sealed) = proxy::forward::seal_last(forward, media, &self.context()) else { return };
+        let Some(sealed) = proxy::forward::seal_last(forward, media, &self.view().context()) else { return };
         self.note_shortened(sealed.shortened.as_deref());
         let request = sealed.request.original();
         if self.send_to(&hop, sealed.request.to_bytes()).is_err() && request.method() != Method::Ack {

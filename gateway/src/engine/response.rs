@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use proxy::mtu::{self, Shortened};
 use proxy::response::{Onward, pass_on};
+use proxy::site::Side;
 use proxy::{Device, Flow, Flows, Reason, device};
 use sip::transaction::NonInviteClientInput;
-use sip::{Edited, Message, Method};
+use sip::{Edited, Header, Message, Method};
 
 use super::transaction::ClientInput;
 use super::{Engine, Outcome};
@@ -17,7 +18,13 @@ impl Engine {
         if response.method() == Method::Cancel && self.of_our_cancel(response) {
             return Outcome::Done;
         }
-        let onward = match pass_on(response, flow, &self.context()) {
+        if response.method() == Method::Options && self.upstream.take(response) {
+            return Outcome::Done;
+        }
+        if response.status() == 503 && self.site().side(flow.listener) == Side::Core {
+            self.note_busy(flow, response);
+        }
+        let onward = match pass_on(response, flow, &self.view().context()) {
             Ok(onward) => onward,
             Err(reason) => {
                 self.counters.count(&reason);
@@ -29,6 +36,15 @@ impl Engine {
         match self.table.client(branch) {
             Some((transaction, index)) => self.of_transaction(flow, response, onward, transaction, usize::from(index)),
             None => self.stateless(flow, response, onward),
+        }
+    }
+
+    /// RFC 3261 §20.33: a member that asks to be left alone gets nothing until then.
+    fn note_busy(&self, flow: &Flow, response: &Message) {
+        let value = response.header(Header::RetryAfter).and_then(|value| std::str::from_utf8(value).ok());
+        let seconds = value.and_then(|value| value.split([' ', '\t', '(', ';']).next()?.parse().ok());
+        if let Some(seconds) = seconds {
+            self.upstream.was_busy(flow.peer, Duration::from_secs(seconds));
         }
     }
 
@@ -104,12 +120,12 @@ impl Engine {
 
     /// A response as it leaves by this flow: over UDP it has to fit a datagram (SIGNALLING §8).
     pub(super) fn bytes_back(&self, response: &Edited, flow: &Flow) -> Bytes {
-        let fits = mtu::budget(false, flow, &self.site).is_none_or(|budget| response.len() <= budget);
+        let fits = mtu::budget(false, flow, &self.site()).is_none_or(|budget| response.len() <= budget);
         if fits {
             return response.to_bytes();
         }
         let mut response = response.clone();
-        self.note_shortened(mtu::shorten(&mut response, flow, &self.site).as_ref());
+        self.note_shortened(mtu::shorten(&mut response, flow, &self.site()).as_ref());
         response.to_bytes()
     }
 
@@ -137,7 +153,7 @@ impl Engine {
     /// These devices registered by this flow, or removed themselves: the answer says which.
     pub(super) fn learn(&self, devices: &[Device], response: &Edited, flow: &Flow) {
         for device in devices {
-            match device::expires(response, *device, &self.site) {
+            match device::expires(response, *device, &self.site()) {
                 Some(seconds) if seconds > 0 => self.index.learn(*device, *flow, Duration::from_secs(seconds)),
                 _ => self.index.forget(*device),
             }

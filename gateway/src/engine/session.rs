@@ -55,7 +55,7 @@ impl Engine {
                     via_branch: request.to_tag().is_none().then(|| ng_via_branch(media.pass, &target_of(&forward.hop))).flatten(),
                     sdp: request.body(),
                     seen: forward.source.peer.ip(),
-                    from_core: self.site.side(forward.source.listener) == Side::Core,
+                    from_core: self.site().side(forward.source.listener) == Side::Core,
                 };
                 sessions.offer(media, &exchange, towards(forward)).await.map_err(|error| no_media(&error))?
             }
@@ -83,7 +83,7 @@ impl Engine {
             via_branch: None,
             sdp: request.body(),
             seen: source.peer.ip(),
-            from_core: self.site.side(source.listener) == Side::Core,
+            from_core: self.site().side(source.listener) == Side::Core,
         };
         sessions.answer(media, &exchange).await.map_err(|error| no_media(&error))
     }
@@ -160,7 +160,7 @@ impl Engine {
             via_branch: ng_via_branch(media.pass, &target_of(&Hop::Flow(*flow))),
             sdp: response.body(),
             seen: flow.peer.ip(),
-            from_core: self.site.side(flow.listener) == Side::Core,
+            from_core: self.site().side(flow.listener) == Side::Core,
         };
         let sdp = match role {
             Role::Offer(_) => {

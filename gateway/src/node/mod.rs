@@ -121,6 +121,7 @@ impl Node {
         };
         let parts = Parts {
             site: site.site,
+            probes: site::probes(config),
             sealer: Sealer::new(keys),
             registrar: registrar.clone(),
             media,

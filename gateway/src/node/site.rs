@@ -10,7 +10,7 @@ use sip::Transport;
 
 use super::StartError;
 use crate::config::{self, Config, Credential, Listen, RouteFrom, RouteTo};
-use crate::registrar;
+use crate::{registrar, upstream};
 
 /// A site, and who may speak to each of its listeners.
 pub(super) struct Described {
@@ -18,7 +18,7 @@ pub(super) struct Described {
     pub(super) trust: Vec<Vec<ipnet::IpNet>>,
 }
 
-/// Describes the node. Names of members are looked up here, once.
+/// Describes the node. Names of members are looked up here for the first time.
 pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartError> {
     let mut trust = Vec::new();
     let mut listeners = Vec::new();
@@ -36,7 +36,7 @@ pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartE
     }
     let mut groups = Vec::new();
     for (name, group) in &config.group {
-        groups.push(self::group(name, group).await?);
+        groups.push(self::group(name, group).await);
     }
     let lower = |name: &String| name.to_ascii_lowercase();
     let site = Site {
@@ -71,7 +71,8 @@ fn advertised(section: &Listen, bind: SocketAddr) -> (String, u16) {
     }
 }
 
-async fn group(name: &str, group: &config::Group) -> Result<Group, StartError> {
+/// A name without an address is looked up again later: DNS may be down while a node starts.
+async fn group(name: &str, group: &config::Group) -> Group {
     let mut members = Vec::new();
     for member in &group.members {
         let transport = match (member.secure, member.transport.or(group.transport)) {
@@ -79,10 +80,10 @@ async fn group(name: &str, group: &config::Group) -> Result<Group, StartError> {
             (false, chosen) => chosen.unwrap_or(Transport::Udp),
         };
         let port = member.port.unwrap_or(transport.default_port());
-        let address = resolve("the member", &member.host, port).await?;
-        members.push(Member { host: member.host.clone(), port, transport, addresses: vec![address] });
+        let addresses = upstream::look_up(&member.host, port).await;
+        members.push(Member { host: member.host.clone(), port, transport, addresses });
     }
-    Ok(Group { name: name.to_owned(), members })
+    Group { name: name.to_owned(), members }
 }
 
 /// `check` has seen to it that listeners and groups are there.
@@ -109,6 +110,17 @@ fn route(route: &config::Route, sections: &HashMap<&str, Vec<ListenerId>>, group
         regex: route.regex.as_ref().map(|pattern| pattern.0.clone()),
     };
     Route { when, to }
+}
+
+/// How the groups are probed, in the order of the site's.
+pub(super) fn probes(config: &Config) -> Vec<upstream::Rules> {
+    let rules = |group: &config::Group| upstream::Rules {
+        interval: group.probe.interval,
+        timeout: group.probe.timeout,
+        rise: group.probe.rise.into(),
+        fall: group.probe.fall.into(),
+    };
+    config.group.values().map(rules).collect()
 }
 
 /// The first address of a name, or the address itself.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::engine::Engine;
 use crate::guard::Refusal;
+use crate::upstream::MemberState;
 use crate::transport::{DropReason, TRANSPORTS, Transports};
 
 /// All figures of a node at one moment.
@@ -29,6 +30,7 @@ struct Figures {
     keepalives: u64,
     handshakes: u64,
     handshake_failures: u64,
+    members: Vec<MemberState>,
 }
 
 impl Figures {
@@ -53,6 +55,7 @@ impl Figures {
             keepalives: counters.keepalives(),
             handshakes: counters.handshakes(),
             handshake_failures: counters.handshake_failures(),
+            members: engine.members(),
         }
     }
 }
@@ -77,6 +80,23 @@ impl Collector for Figures {
             encoder.encode_descriptor("connections", "Connections that are open", None, ConstGauge::new(0i64).metric_type())?;
         for (label, value) in &self.connections {
             ConstGauge::new(*value).encode(family.encode_family(&[("transport", *label)])?)?;
+        }
+        self.members(&mut encoder)
+    }
+}
+
+impl Figures {
+    fn members(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let labels = |member: &MemberState| [("group", member.group.clone()), ("member", member.member.clone())];
+        let help = "Members of groups: 1 if requests may go there";
+        let mut family = encoder.encode_descriptor("member_alive", help, None, ConstGauge::new(0i64).metric_type())?;
+        for member in &self.members {
+            ConstGauge::new(i64::from(member.state == "alive")).encode(family.encode_family(&labels(member))?)?;
+        }
+        let help = "How often a member of a group died";
+        let mut family = encoder.encode_descriptor("member_deaths", help, None, ConstCounter::new(0u64).metric_type())?;
+        for member in &self.members {
+            ConstCounter::new(member.deaths).encode(family.encode_family(&labels(member))?)?;
         }
         Ok(())
     }
@@ -122,7 +142,12 @@ pub fn status(engine: &Engine, transports: &Transports) -> Value {
     let map = |pairs: &[(&'static str, u64)]| -> Value {
         pairs.iter().filter(|(_, value)| *value > 0).map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<serde_json::Map<_, _>>().into()
     };
+    let member = |member: &MemberState| {
+        let MemberState { group, member, address, state, deaths } = member;
+        json!({ "group": group, "member": member, "address": address.map(|at| at.to_string()), "state": state, "deaths": deaths })
+    };
     json!({
+        "members": figures.members.iter().map(member).collect::<Vec<_>>(),
         "transactions": figures.transactions,
         "devices": figures.devices,
         "bindings": engine.bindings(),

@@ -138,7 +138,9 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[group.core]\nmembers = ▶\"sip:10.0.0.1;transport=sctp\"\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `sctp` is not a transport", "udp, tcp, tls"),
     ("[group.core]\nmembers = ▶\"sips:10.0.0.1\"\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `sips:`: servers are spoken to over UDP and TCP only", "write `sip:`"),
     ("[group.core]\nmembers = \"sip:10.0.0.1\"\ntransport = ▶\"tpc\"\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `group.core.transport` cannot be `tpc`", "did you mean \"tcp\"?"),
-    ("[group.core]\nmembers = \"sip:10.0.0.1\"\n▶probe = \"5s\"\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: unknown key `group.core.probe`", "members"),
+    ("[group.core]\nmembers = \"sip:10.0.0.1\"\n▶weight = 5\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: unknown key `group.core.weight`", "members"),
+    ("[group.core]\nmembers = \"sip:10.0.0.1\"\nprobe = ▶\"5s\"\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `group.core.probe` must be a table", "probe = { interval"),
+    ("[group.core]\nmembers = \"sip:10.0.0.1\"\nprobe = { fall = ▶0 }\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `group.core.probe.fall` is too small", "at least 1"),
     ("[group.core]\nmembers = ▶\"sip:10.0.0.1;transport=wss\"\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `wss`: servers are spoken to over UDP and TCP only", "write `sip:`"),
     ("[group.core]\nmembers = ▶\"sip:10.0.0.1\"\ntransport = \"tls\"\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `tls`: servers are spoken to over UDP and TCP only", "write `sip:`"),
     ("[group.registrars]\nmembers = \"sip:10.0.0.1\"\n[[route]]\nfrom = \"devices\"\nmethod = \"REGISTER\"\nto = \"group:registrars\"\n[[route]]\nfrom = \"devices\"\nto = ▶\"group:registars\"\n", "error: there is no [group.registars]", "did you mean `registrars`?"),
@@ -273,8 +275,6 @@ to = "group:cor"
     assert_eq!(lines, [2, 6, 7, 12, 13, 17, 20, 23, 26, 27], "{found}");
 }
 
-#[test]
-fn a_line_that_is_no_toml_does_not_hide_the_mistakes_of_others() {
 #[test]
 fn a_socket_that_could_not_be_read_still_uses_its_certificate() {
     let pair = "certificate = { chain = \"good.pem\", key = \"good.key\" }";
