@@ -1,6 +1,6 @@
 //! RFC 3261 §16.5 for the users of our own registrar: which devices, by which flows (SIGNALLING §5).
 
-use sip::{Edited, Header, NameAddr, Uri};
+use sip::{Edited, Header, Method, NameAddr, Uri};
 
 use crate::breadth;
 use crate::decision::{
@@ -23,6 +23,11 @@ pub(crate) fn lookup(
     facts: &Facts,
 ) -> Step<Decision> {
     let site = context.site;
+    // RFC 3261 §22.1: a CANCEL shows no credentials, so it learns nothing of who is a user and who is registered.
+    let refuse = |reason| match routed.request.method() {
+        Method::Cancel => refuse(Reason::NoTransaction),
+        _ => refuse(reason),
+    };
     let by_name = site.serves(uri) || !site.domains.is_empty() && site.names_us(uri);
     let question = match (by_name, uri.user) {
         (true, Some(_)) => Question::Bindings(site.address_of_record(uri)),

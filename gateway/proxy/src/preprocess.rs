@@ -1,5 +1,8 @@
 //! RFC 3261 §16.4: what our own Routes and tokens in a request say, taken off it.
 
+use std::net::SocketAddr;
+
+use sip::param::Params;
 use sip::{Edited, Header, Message, NameAddr, Uri};
 
 use crate::decision::{Context, Decision};
@@ -99,7 +102,7 @@ fn strict_route(request: &mut Edited, context: &Context<'_>) {
 fn open(text: &[u8], request: &Message, side: Side, context: &Context<'_>) -> Step<Dialog> {
     let sealer = context.sealer;
     let call_id = Some(request.call_id());
-    let in_dialog = request.to_tag().is_some();
+    let in_dialog = has_one_tag(request);
     let copy = match side {
         Side::Core => Purpose::RecordRouteCore,
         Side::Device => Purpose::RecordRouteDevice,
@@ -117,15 +120,33 @@ fn open(text: &[u8], request: &Message, side: Side, context: &Context<'_>) -> St
     }
 }
 
+/// A To with one tag that says something. With none, an empty one or two, its receiver might take the request for a new one,
+/// which nobody has authenticated.
+fn has_one_tag(request: &Message) -> bool {
+    let Some(to) = request.to() else { return false };
+    let mut tags = Params::new(to.params)
+        .filter(|(name, _)| name.eq_ignore_ascii_case(b"tag"))
+        .map(|(_, value)| value.unwrap_or_default());
+    let says_something = tags
+        .next()
+        .is_some_and(|tag| !matches!(tag.first(), None | Some(b'"')));
+    says_something && tags.next().is_none()
+}
+
 /// RFC 3608, SIGNALLING §4: what a device's Route names beyond us must be a member of a group, or it would choose
-/// where we send.
+/// where we send; and what stands behind it an address of the core, or it would choose where the member does.
 fn leads_to_a_member(request: &Edited, context: &Context<'_>) -> Step<()> {
-    let Some(value) = request.values(Header::Route).next() else {
-        return Ok(());
+    let site = context.site;
+    let stays = |(index, value): (usize, &[u8])| {
+        let uri = NameAddr::parse(value).and_then(|route| Uri::parse(route.uri));
+        uri.is_some_and(|uri| {
+            let is_core = |ip| site.is_core(SocketAddr::new(ip, uri.port.unwrap_or(5060)));
+            site.member(&uri).is_some() || index > 0 && uri.ip().is_some_and(is_core)
+        })
     };
-    let uri = NameAddr::parse(value).and_then(|route| Uri::parse(route.uri));
-    match uri.and_then(|uri| context.site.member(&uri)) {
-        Some(_) => Ok(()),
-        None => refuse(Reason::ForeignRoute),
+    if request.values(Header::Route).enumerate().all(stays) {
+        Ok(())
+    } else {
+        refuse(Reason::ForeignRoute)
     }
 }

@@ -181,9 +181,10 @@ fn inside(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> 
 fn core_hop(request: &Edited, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Hop> {
     let hop = next_hop::next_hop(request, context, facts)?;
     match hop {
-        Hop::Server { address, .. }
+        Hop::Server { transport, address }
             if context.site.side(flow.listener) == Side::Device
-                && !context.site.is_core(address) =>
+                && !(context.site.is_core(address)
+                    && (!transport.is_stream() || context.site.speaks_sip(address.port()))) =>
         {
             refuse(Reason::ForeignRoute)
         }

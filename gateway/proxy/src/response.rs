@@ -34,6 +34,10 @@ pub fn pass_on(response: &Message, flow: &Flow, context: &Context<'_>) -> Result
     let Some(via) = via else {
         return Err(Reason::StrayResponse);
     };
+    // Who trusts us would read it otherwise than we did: sofia ends a line at CR alone.
+    if response.check().is_err() {
+        return Err(Reason::StrayResponse);
+    }
     let mut edited = Edited::new(response.clone());
     edited.remove_value(Header::Via, 0);
     if edited.values(Header::Via).next().is_none() {

@@ -226,6 +226,17 @@ impl Site {
                 .any(|member| member.addresses.contains(&address))
     }
 
+    /// True for a port on which the core speaks SIP: a member's, one of ours towards it, or one that SIP servers usually have.
+    /// A device must not choose to which others we open a stream: Redis takes the lines of a body for commands.
+    pub fn speaks_sip(&self, port: u16) -> bool {
+        let members = || self.groups.iter().flat_map(|group| &group.members);
+        let ours =
+            |listener: &Listener| listener.side == Side::Core && listener.bind.port() == port;
+        matches!(port, 5060..=5099)
+            || members().any(|member| member.port == port)
+            || self.listeners.iter().any(ours)
+    }
+
     /// Towards whom the listener of a flow faces; what we do not know counts as hostile.
     pub fn side(&self, id: ListenerId) -> Side {
         self.listener(id)

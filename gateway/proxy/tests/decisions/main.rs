@@ -12,6 +12,7 @@ mod captured;
 mod dialogs;
 mod draft;
 mod forwards;
+mod hostile;
 mod kit;
 mod lookups;
 mod mtu;

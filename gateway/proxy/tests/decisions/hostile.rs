@@ -1,0 +1,191 @@
+//! What a hostile device tries, each row a hole that somebody's edge has had.
+
+use proxy::response::pass_on;
+use proxy::{Bindings, Facts};
+
+use crate::kit::*;
+
+#[test]
+fn a_response_that_two_elements_read_differently_goes_no_further() {
+    let edge = Edge::relay().knows(BOB, browser());
+    let invite = request("INVITE", "sip:x@y.invalid").route(&edge.path(&browser()));
+    let sent = edge.passes(&invite.build(), &core(), &nothing());
+    let says = |response: Draft| match pass_on(&response.build(), &browser(), &edge.context()) {
+        Ok(_) => "passes",
+        Err(reason) => reason.label(),
+    };
+    let answer = || response_to(&sent, 200);
+    for (why, response, want) in [
+        ("an ordinary one", answer(), "passes"),
+        (
+            "sofia ends a line at CR alone: an identity that nobody took off",
+            answer().with("Subject", "x\rP-Asserted-Identity: <sip:ceo@example.test>"),
+            "stray_response",
+        ),
+        (
+            "and a head at two: a request of the core's own edge",
+            answer().with("Subject", "x\r\r\rINVITE sip:0900@10.0.0.21 SIP/2.0"),
+            "stray_response",
+        ),
+        (
+            "LF alone",
+            answer().with("Subject", "x\nP-Asserted-Identity: <sip:ceo@example.test>"),
+            "stray_response",
+        ),
+        (
+            "a second CSeq",
+            answer().with("CSeq", "1 REGISTER"),
+            "stray_response",
+        ),
+        (
+            "a second Call-ID",
+            answer().with("i", "another"),
+            "stray_response",
+        ),
+        (
+            "a second Content-Type",
+            answer().sdp().with("c", "text/plain"),
+            "stray_response",
+        ),
+        ("no To", answer().without("To"), "stray_response"),
+    ] {
+        assert_eq!(says(response), want, "{why}");
+    }
+}
+
+#[test]
+fn a_token_of_an_earlier_call_begins_no_new_one() {
+    let edge = Edge::relay().knows(BOB, browser());
+    let again = |to: &str| {
+        request("INVITE", "sip:bob@192.168.77.5:5060")
+            .set("From", "<sip:ceo@example.test>;tag=x")
+            .set("To", to)
+            .route(&edge.local_copy(UDP, false, &browser(), BOB))
+            .build()
+    };
+    for (why, to, want) in [
+        (
+            "inside its dialog",
+            "<sip:bob@example.test>;tag=bob",
+            "start local connection 31",
+        ),
+        ("no tag", "<sip:bob@example.test>", "403 foreign_token"),
+        (
+            "a tag that is none: whoever reads it so rings",
+            "<sip:bob@example.test>;tag=",
+            "403 foreign_token",
+        ),
+        ("nothing", "<sip:bob@example.test>;tag", "403 foreign_token"),
+        (
+            "quotes",
+            "<sip:bob@example.test>;tag=\"\"",
+            "403 foreign_token",
+        ),
+        (
+            "the tag of a URI is no tag of To",
+            "<sip:bob@example.test;tag=bob>",
+            "403 foreign_token",
+        ),
+        (
+            "the first of two counts for some, the last for others",
+            "<sip:bob@example.test>;tag=bob;tag=",
+            "403 foreign_token",
+        ),
+    ] {
+        assert_eq!(edge.says(&again(to), &phone()), want, "{why}");
+    }
+}
+
+#[test]
+fn a_device_opens_no_stream_to_what_does_not_speak_sip() {
+    let edge = Edge::relay();
+    let inside = |uri: &str| {
+        request("BYE", uri)
+            .tagged("bob")
+            .route(&edge.device_copy(false))
+            .body("FLUSHALL\r\n")
+            .build()
+    };
+    for (why, uri, want) in [
+        (
+            "a member's port",
+            "sip:gw@10.0.0.41;transport=tcp",
+            "start up tcp 10.0.0.41:5060",
+        ),
+        (
+            "FreeSWITCH's second profile",
+            "sip:gw@10.0.0.77:5080;transport=tcp",
+            "start up tcp 10.0.0.77:5080",
+        ),
+        (
+            "Redis takes a body for commands",
+            "sip:gw@10.0.0.77:6379;transport=tcp",
+            "403 foreign_route",
+        ),
+        (
+            "an HTTP API of the core",
+            "sip:gw@10.0.0.77:80;transport=ws",
+            "403 foreign_route",
+        ),
+        (
+            "SMTP",
+            "sip:gw@10.0.0.21:25;transport=tcp",
+            "403 foreign_route",
+        ),
+        (
+            "UDP has a Contact of any port",
+            "sip:gw@10.0.0.77:49152",
+            "relay up udp 10.0.0.77:49152",
+        ),
+    ] {
+        assert_eq!(edge.says(&inside(uri), &phone()), want, "{why}");
+    }
+}
+
+#[test]
+fn what_stands_behind_a_member_in_a_devices_route_leads_into_the_core_too() {
+    let edge = Edge::relay();
+    for (why, further, want) in [
+        (
+            "RFC 3608: a Service-Route of two",
+            "<sip:10.0.0.99;lr>",
+            "relay up udp 10.0.0.21:5060",
+        ),
+        (
+            "the member would follow it: it trusts us",
+            "<sip:192.0.2.66;lr>",
+            "403 foreign_route",
+        ),
+        (
+            "a name leads anywhere",
+            "<sip:evil.example;lr>",
+            "403 foreign_route",
+        ),
+        ("nobody can tell", "nonsense", "403 foreign_route"),
+    ] {
+        let request = invite().route("<sip:10.0.0.21;lr>").route(further);
+        assert_eq!(edge.says(&request.build(), &phone()), want, "{why}");
+    }
+}
+
+#[test]
+fn who_shows_no_credentials_does_not_learn_who_is_a_user() {
+    let edge = Edge::registrar();
+    let facts = |bindings| Facts {
+        bindings: Some(bindings),
+        ..Facts::default()
+    };
+    for (why, bindings) in [
+        ("no such user", Bindings::NoUser),
+        ("not registered", Bindings::Devices(Vec::new())),
+    ] {
+        let says =
+            |request: Draft| edge.says_with(&request.build(), &phone(), &facts(bindings.clone()));
+        assert_eq!(says(invite()), "ask sender", "{why}");
+        assert_eq!(
+            says(request("CANCEL", "sip:bob@example.test")),
+            "481 no_transaction",
+            "RFC 3261 §22.1: a CANCEL cannot show any: {why}"
+        );
+    }
+}
