@@ -12,8 +12,10 @@ use crate::table::{Cell, Table};
 
 /// A message as large as most limits allow.
 const BURST: usize = 60_000;
-/// Whatever is given back is given back by then.
-const QUIET: Duration = Duration::from_secs(3);
+/// Whatever is given back is given back by then: a transaction's messages after 5 s, an allocator's pages some seconds later.
+const QUIET: Duration = Duration::from_secs(40);
+/// Memory that has not changed by a hundredth for so long counts as settled; longer than a transaction lingers.
+const STILL: u32 = 8;
 
 /// Opens `count` connections, registers on each, and measures what each has added; then again after one large message on each.
 pub(crate) async fn measure(subjects: &[Subject], count: usize) -> Result<Table> {
@@ -50,9 +52,8 @@ async fn connections(
             .await?;
         answered(&mut links).await?;
     }
-    tokio::time::sleep(QUIET).await;
     let idle = Cell {
-        value: each(usage::group_share(group)),
+        value: each(settled(group).await),
         note: String::new(),
     };
     for link in 0..count {
@@ -68,14 +69,27 @@ async fn connections(
             ]);
         }
     }
-    tokio::time::sleep(QUIET).await;
     Ok(vec![
         idle,
         Cell {
-            value: each(usage::group_share(group)),
+            value: each(settled(group).await),
             note: String::new(),
         },
     ])
+}
+
+/// What a process group holds when it has stopped to give back.
+async fn settled(group: u32) -> u64 {
+    let begun = tokio::time::Instant::now();
+    let mut last = usage::group_share(group);
+    let mut still = 0;
+    while still < STILL && begun.elapsed() < QUIET {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = usage::group_share(group);
+        still = if now.abs_diff(last) * 100 < last { still + 1 } else { 0 };
+        last = now;
+    }
+    last
 }
 
 async fn answered(links: &mut Links) -> Result<()> {
