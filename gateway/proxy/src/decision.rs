@@ -90,6 +90,8 @@ pub struct Binding {
     pub path: Vec<Vec<u8>>,
     /// Which device it is.
     pub device: Device,
+    /// Its other flows, the next one to try first (RFC 5626 §7); their own alternatives are empty.
+    pub alternatives: Vec<Binding>,
 }
 
 /// What has to be known before the decision can be made; the caller asks it from inside a transaction if it has to

@@ -273,25 +273,7 @@ fn seal_copy(
 
 /// The listener in whose name a request leaves.
 pub fn leaving_by<'a>(hop: &Hop, context: &Context<'a>) -> Option<&'a Listener> {
-    let site = context.site;
-    match hop {
-        Hop::Flow(flow) => site.listener(flow.listener),
-        Hop::Server { transport, address } => site
-            .listener_towards(Side::Core, *transport, *address)
-            .or_else(|| {
-                site.listeners
-                    .iter()
-                    .find(|l| l.side == Side::Core && l.bind.is_ipv4() == address.is_ipv4())
-            })
-            .or_else(|| site.listener_towards(Side::Device, *transport, *address))
-            .or_else(|| {
-            anonymous: forward.anonymous,
-                site.listeners
-                    .iter()
-                    .find(|l| l.bind.is_ipv4() == address.is_ipv4())
-            }),
-    }
-            anonymous: forward.anonymous,
+    context.site.leaving_by(hop)
 }
 
 /// The copy of the side that the request goes to.
@@ -303,11 +285,13 @@ fn record_route(forward: &Forward, media: Media, context: &Context<'_>) -> Token
         Pass::Down => Token::RecordRouteDevice(RecordRouteDevice {
             media,
             called,
+            anonymous: forward.anonymous,
             towards: None,
         }),
         Pass::Local => Token::RecordRouteDevice(RecordRouteDevice {
             media,
             called,
+            anonymous: forward.anonymous,
             towards: Some(source),
         }),
     }
@@ -315,7 +299,6 @@ fn record_route(forward: &Forward, media: Media, context: &Context<'_>) -> Token
 
 /// What a token says of a device's flow.
 pub(crate) fn towards(flow: &Flow, context: &Context<'_>) -> Towards {
-        anonymous,
     Towards {
         listener: flow.listener.0,
         node: context.site.node,
@@ -332,5 +315,6 @@ pub(crate) fn core_copy(device: Towards, media: Media, anonymous: bool) -> Recor
         flow: device.flow,
         device: device.device,
         media,
+        anonymous,
     }
 }

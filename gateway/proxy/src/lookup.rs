@@ -49,8 +49,12 @@ pub(crate) fn lookup(
     };
     let mut forwards = Vec::with_capacity(devices.len());
     for device in devices {
-        if let Some(forward) = to_binding(&routed.request, device, flow, context, facts)? {
-            forwards.push(forward);
+        // RFC 5626 §7: one flow of each device, its newest that lives.
+        for binding in std::iter::once(device).chain(&device.alternatives) {
+            if let Some(forward) = to_binding(&routed.request, binding, flow, context, facts)? {
+                forwards.push(forward);
+                break;
+            }
         }
     }
     if forwards.is_empty() {

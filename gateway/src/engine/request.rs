@@ -351,5 +351,6 @@ fn binding(aor: &[u8], target: &Target) -> Binding {
         contact: target.uri.clone(),
         path: target.path.clone(),
         device: device::of(aor, target.instance.as_deref(), &target.uri),
+        alternatives: target.alternatives.iter().map(|other| binding(aor, other)).collect(),
     }
 }

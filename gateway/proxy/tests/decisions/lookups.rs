@@ -287,6 +287,7 @@ fn a_user_behind_another_edge_is_reached_through_it() {
         contact: b"sip:bob@192.168.7.7".to_vec(),
         path,
         device: BOB,
+        alternatives: Vec::new(),
     };
     let facts = bound(vec![binding.clone()]);
     assert_eq!(
@@ -342,12 +343,47 @@ fn a_binding_whose_token_does_not_verify_reaches_nobody() {
         contact: format!("sip:{token}@192.0.2.1").into_bytes(),
         path: vec![],
         device: BOB,
+        alternatives: Vec::new(),
     };
     assert_eq!(
         edge.says_with(&invite().build(), &phone(), &bound(vec![in_contact])),
         "relay up udp 192.0.2.1:5060",
         "SIGNALLING §1: a token in a Contact is no Path"
     );
+}
+
+#[test]
+fn a_device_of_several_flows_is_called_by_one() {
+    let edge = Edge::registrar();
+    let by = |flow| edge.binding("sip:b@c.invalid", &flow, BOB);
+    for (why, flows, want) in [
+        (
+            "RFC 5626 §7: the newest alone",
+            [by(browser()), by(tab()), by(tcp_phone())],
+            "start local connection 31",
+        ),
+        (
+            "its connection is gone",
+            [by(gone()), by(tab()), by(tcp_phone())],
+            "start local connection 32",
+        ),
+        (
+            "and the next one too",
+            [by(gone()), by(gone()), by(tcp_phone())],
+            "start local connection 11",
+        ),
+        (
+            "all are gone",
+            [by(gone()), by(gone()), by(gone())],
+            "480 not_registered",
+        ),
+    ] {
+        let [mut device, second, third] = flows;
+        device.alternatives = vec![second, third];
+        let facts = bound(vec![device]);
+        let says = edge.says_with(&invite().build(), &phone(), &facts);
+        assert_eq!(says, want, "{why}");
+    }
 }
 
 #[test]
