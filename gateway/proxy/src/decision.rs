@@ -160,6 +160,17 @@ pub enum Hop {
     },
 }
 
+/// Which member of a group a request goes to (SIGNALLING §6).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Chosen {
+    /// The group's index in the site.
+    pub group: usize,
+    /// The member's index in the group.
+    pub member: usize,
+    /// Who is asked when that one fails, in this order; empty where nobody else may be.
+    pub next: Vec<usize>,
+}
+
 /// A request ready to leave, but for Via and Record-Route: they name the media node, which is known only after the
 /// offer. [`crate::forward::seal`] adds them.
 #[derive(Clone, Debug)]
@@ -181,6 +192,8 @@ pub struct Forward {
     pub towards: Option<Device>,
     /// From says no more who the caller is (RFC 3323): [`crate::privacy::reveal`] puts it back in the responses.
     pub anonymous: bool,
+    /// The member that was chosen, if a route leads to a group.
+    pub member: Option<Chosen>,
     /// Where the request came from, for the branch and the other copy of the Record-Route.
     pub source: Flow,
     /// What the branch is a function of: received branch, request-URI and target.

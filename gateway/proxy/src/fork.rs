@@ -18,6 +18,8 @@ pub struct Fork {
 enum State {
     /// Nothing final yet; whether a provisional response came (before it, RFC 3261 §9.1 forbids CANCEL).
     Calling { provisional: bool, cancelled: bool },
+    /// Silent: another one was asked in its place (SIGNALLING §6). It may still wake up.
+    Replaced,
     /// Ended with this status.
     Final(u16),
 }
@@ -60,6 +62,20 @@ impl Fork {
         self.branches.len() - 1
     }
 
+    /// A further branch was sent in place of one that is silent (SIGNALLING §6); its index. Nobody waits for the silent one
+    /// any more, but its 2xx goes back if it comes, and of a request other than INVITE whatever comes first.
+    pub fn replace(&mut self, branch: usize) -> usize {
+        if let Some(state @ State::Calling { .. }) = self.branches.get_mut(branch) {
+            *state = State::Replaced;
+        }
+        self.add()
+    }
+
+    /// True while a branch has not ended and is waited for.
+    pub fn is_pending(&self, branch: usize) -> bool {
+        matches!(self.branches.get(branch), Some(State::Calling { .. }))
+    }
+
     /// True once a final response went back.
     pub fn is_answered(&self) -> bool {
         self.answered
@@ -69,7 +85,7 @@ impl Fork {
     pub fn is_over(&self) -> bool {
         self.branches
             .iter()
-            .all(|state| matches!(state, State::Final(_)))
+            .all(|state| !matches!(state, State::Calling { .. }))
     }
 
     /// True when CANCEL, a 2xx or a 6xx ended the search: no branch may be added.
@@ -122,8 +138,10 @@ impl Fork {
     }
 
     fn failure(&mut self, branch: usize, status: u16) -> Actions {
-        if matches!(self.branches[branch], State::Final(_)) {
-            return Actions::new();
+        match self.branches[branch] {
+            State::Final(_) => return Actions::new(),
+            State::Replaced => return self.late_failure(branch, status),
+            State::Calling { .. } => {}
         }
         self.branches[branch] = State::Final(status);
         let mut actions = Actions::new();
@@ -135,6 +153,17 @@ impl Fork {
         if let (true, false, Some(best)) = (self.is_over(), self.answered, self.best()) {
             self.answered = true;
             actions.push(Action::ForwardBest(best));
+        }
+        actions
+    }
+
+    /// Of an INVITE it is the answer to our CANCEL; of another request, as good an answer as any but "I cannot".
+    fn late_failure(&mut self, branch: usize, status: u16) -> Actions {
+        let mut actions = Actions::new();
+        if !self.invite && !self.answered && !(500..600).contains(&status) {
+            self.branches[branch] = State::Final(status);
+            self.answered = true;
+            actions.push(Action::ForwardBest(branch));
         }
         actions
     }
@@ -168,7 +197,7 @@ impl Fork {
             .enumerate()
             .filter_map(|(index, state)| match state {
                 State::Final(status) => Some((index, *status)),
-                State::Calling { .. } => None,
+                State::Calling { .. } | State::Replaced => None,
             });
         finals
             .min_by_key(|(_, status)| rank(*status))
@@ -316,6 +345,69 @@ mod tests {
         assert_eq!(fork.response(0, 200).as_slice(), [Action::Forward(0)]);
         assert_eq!(fork.response(1, 200).as_slice(), []);
         assert!(fork.is_over() && fork.is_answered());
+    }
+
+    #[test]
+    fn a_silent_member_is_replaced_and_may_still_win() {
+        use Action::{Cancel, Forward, ForwardBest};
+        for (why, invite, inputs, want) in [
+            (
+                "the second one's answer",
+                true,
+                &[(1, 180), (1, 200)][..],
+                &[Forward(1), Forward(1)][..],
+            ),
+            (
+                "nobody waits for the silent one",
+                true,
+                &[(1, 486)],
+                &[ForwardBest(1)],
+            ),
+            (
+                "its ringing is not told",
+                true,
+                &[(0, 180), (1, 183)],
+                &[Forward(1)],
+            ),
+            (
+                "its 2xx is, and ends the other",
+                true,
+                &[(1, 180), (0, 200)],
+                &[Forward(1), Forward(0), Cancel(1)],
+            ),
+            (
+                "the 487 to our CANCEL is not",
+                true,
+                &[(0, 487), (1, 200)],
+                &[Forward(1)],
+            ),
+            (
+                "REGISTER: the first final response wins",
+                false,
+                &[(0, 401), (1, 401)],
+                &[ForwardBest(0)],
+            ),
+            (
+                "and later ones are absorbed",
+                false,
+                &[(1, 401), (0, 401), (0, 200)],
+                &[ForwardBest(1)],
+            ),
+            (
+                "late and unable is no answer",
+                false,
+                &[(0, 500), (1, 401)],
+                &[ForwardBest(1)],
+            ),
+        ] {
+            let mut fork = Fork::new(1, invite);
+            assert_eq!(fork.replace(0), 1);
+            let got: Vec<Action> = inputs
+                .iter()
+                .flat_map(|(branch, status)| fork.response(*branch, *status))
+                .collect();
+            assert_eq!(got, want, "{why}");
+        }
     }
 
     #[test]

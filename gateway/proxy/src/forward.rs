@@ -63,6 +63,7 @@ pub(crate) fn prepare(
         media: None,
         from_called: false,
         towards: None,
+        member: None,
         source: *source,
         anonymous,
         identity,

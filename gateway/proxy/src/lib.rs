@@ -8,6 +8,7 @@ mod branch;
 mod breadth;
 pub mod decision;
 pub mod device;
+pub mod failover;
 pub mod flow;
 pub mod fork;
 pub mod forward;
@@ -27,8 +28,8 @@ pub mod status;
 pub mod token;
 
 pub use decision::{
-    Alive, Binding, Bindings, Context, Decision, Device, Facts, Flows, Forward, Hop, Question,
-    Sender,
+    Alive, Binding, Bindings, Chosen, Context, Decision, Device, Facts, Flows, Forward, Hop,
+    Question, Sender,
 };
 pub use flow::{ConnectionId, Flow, ListenerId};
 pub use request::decide;

@@ -1,14 +1,11 @@
-//! Where a request goes that no flow carries: RFC 3261 §16.6 step 7, and the member of a group (SIGNALLING §6).
+//! Where a request goes that no flow carries: RFC 3261 §16.6 step 7.
 
-use std::hash::Hasher;
 use std::net::SocketAddr;
 
 use sip::{Edited, Header, NameAddr, Transport, Uri};
-use siphasher::sip::SipHasher13;
 
 use crate::decision::{Context, Decision, Facts, Hop, Question};
 use crate::request::{Step, refuse};
-use crate::site::Member;
 use crate::status::Reason;
 
 /// Where the next hop of a request without a flow is: its top Route, or its request-URI (RFC 3261 §16.6 step 7).
@@ -80,34 +77,4 @@ fn transport_of(uri: &Uri<'_>, default: Transport) -> Transport {
         .flatten()
         .and_then(Transport::from_param)
         .unwrap_or(default)
-}
-
-/// The living member of a group that rendezvous hashing of the caller's address-of-record chooses.
-pub(crate) fn member_for(request: &Edited, group: usize, context: &Context<'_>) -> Option<Hop> {
-    let group_of = context.site.groups.get(group)?;
-    let from = request.from()?;
-    let uri = Uri::parse(from.uri)?;
-    let living = group_of
-        .members
-        .iter()
-        .enumerate()
-        .filter(|(index, member)| {
-            context.alive.is_alive(group, *index) && !member.addresses.is_empty()
-        });
-    let (_, member) = living.max_by_key(|(_, member)| score(&uri, member))?;
-    Some(Hop::Server {
-        transport: member.transport,
-        address: *member.addresses.first()?,
-    })
-}
-
-/// Highest random weight: a member that goes takes only its own users along.
-fn score(user: &Uri<'_>, member: &Member) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(0x4341_5553, 0x4557_4159);
-    hasher.write(&user.user_decoded());
-    hasher.write(b"@");
-    hasher.write(&user.host.to_ascii_lowercase());
-    hasher.write(member.host.as_bytes());
-    hasher.write_u16(member.port);
-    hasher.finish()
 }

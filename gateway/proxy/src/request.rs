@@ -5,6 +5,7 @@ use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 
 use crate::branch;
 use crate::decision::{Context, Decision, Device, Facts, Forward, Hop, Question, Sender};
+use crate::failover;
 use crate::flow::{Flow, ListenerId};
 use crate::forward;
 use crate::lookup::lookup;
@@ -13,7 +14,7 @@ use crate::preprocess::{Dialog, Routed, preprocess};
 use crate::privacy;
 use crate::reply;
 use crate::site::{Side, To};
-use crate::state::{decide_state, with_state};
+use crate::state::decide_state;
 use crate::status::Reason;
 use crate::token::{Media, Pass, PathToken, Token};
 
@@ -116,7 +117,7 @@ fn is_for_us(request: &Message, context: &Context<'_>) -> bool {
 }
 
 /// RFC 3261 §16.5 for a request inside a dialog: the token says where, whatever the request-URI's host is.
-fn inside(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Decision> {
+fn inside(mut routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Decision> {
     let Dialog::Inside(token) = &routed.dialog else {
         return refuse(Reason::ForeignToken);
     };
@@ -163,7 +164,7 @@ fn inside(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> 
                 }
             }
         }
-        None => (core_hop(&routed.request, flow, context, facts)?, None),
+        None => (core_hop(&mut routed.request, flow, context, facts)?, None),
     };
     let mut forward = forward::prepare(routed.request, hop, pass, flow, context)?;
     forward.media = Some(media);
@@ -178,7 +179,8 @@ fn inside(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> 
 
 /// The next hop towards the core. Nothing from outside chooses where we send: a device's Route and request-URI, also behind a
 /// token of ours, lead into the networks of the core or nowhere.
-fn core_hop(request: &Edited, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Hop> {
+fn core_hop(request: &mut Edited, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Hop> {
+    failover::avoid_the_dead(request, context);
     let hop = next_hop::next_hop(request, context, facts)?;
     match hop {
         Hop::Server { transport, address }
@@ -252,8 +254,13 @@ fn initial(
 }
 
 /// What still has a Route: the Service-Route (RFC 3608) of a device, which names a member, or whatever a trusted peer says.
-fn by_route(routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Decision> {
-    let hop = core_hop(&routed.request, flow, context, facts)?;
+fn by_route(
+    mut routed: Routed,
+    flow: &Flow,
+    context: &Context<'_>,
+    facts: &Facts,
+) -> Step<Decision> {
+    let hop = core_hop(&mut routed.request, flow, context, facts)?;
     let forward = outside_dialog(routed.request, hop, flow, context)?;
     Ok(decide_state(vec![forward], context))
 }
@@ -336,10 +343,10 @@ fn authenticate(request: &Message, context: &Context<'_>, facts: &Facts) -> Step
 /// To the member that rendezvous hashing of the From's address-of-record chooses among the living: challenge and
 /// answer meet without memory (SIGNALLING §6).
 fn to_group(routed: Routed, group: usize, flow: &Flow, context: &Context<'_>) -> Step<Decision> {
-    let Some(hop) = next_hop::member_for(&routed.request, group, context) else {
+    let Some((hop, member)) = failover::choose(&routed.request, group, context) else {
         return refuse(Reason::NobodyAlive);
     };
-    let forward = outside_dialog(routed.request, hop, flow, context)?;
-    let may_fail_over = context.site.groups[group].members.len() > 1;
-    Ok(with_state(vec![forward], may_fail_over, context))
+    let mut forward = outside_dialog(routed.request, hop, flow, context)?;
+    forward.member = Some(member);
+    Ok(decide_state(vec![forward], context))
 }

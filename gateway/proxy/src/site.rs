@@ -104,6 +104,22 @@ pub struct Member {
     pub addresses: Vec<SocketAddr>,
 }
 
+impl Member {
+    /// True if a URI means it: by its host as configured or an address, and its port.
+    pub(crate) fn is_named_by(&self, uri: &Uri<'_>) -> bool {
+        let bare = uri
+            .host
+            .strip_prefix(b"[")
+            .and_then(|host| host.strip_suffix(b"]"))
+            .unwrap_or(uri.host);
+        uri.port.unwrap_or(self.transport.default_port()) == self.port
+            && (self.host.as_bytes().eq_ignore_ascii_case(bare)
+                || uri
+                    .ip()
+                    .is_some_and(|ip| self.addresses.iter().any(|at| at.ip() == ip)))
+    }
+}
+
 /// Gateways that do the same job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Group {
@@ -331,17 +347,17 @@ impl Site {
 
     /// The group and member that a URI names, by host or address and port.
     pub fn member(&self, uri: &Uri<'_>) -> Option<(usize, &Member)> {
-        let host = String::from_utf8_lossy(uri.host);
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let address = bare.parse::<IpAddr>().ok();
+        let (group, member) = self.place_of(uri)?;
+        Some((group, self.groups.get(group)?.members.get(member)?))
+    }
+
+    /// The same, as indexes.
+    pub(crate) fn place_of(&self, uri: &Uri<'_>) -> Option<(usize, usize)> {
         self.groups.iter().enumerate().find_map(|(index, group)| {
-            let member = group.members.iter().find(|member| {
-                let port = uri.port.unwrap_or(member.transport.default_port());
-                member.port == port
-                    && (member.host.eq_ignore_ascii_case(bare)
-                        || address
-                            .is_some_and(|ip| member.addresses.iter().any(|at| at.ip() == ip)))
-            })?;
+            let member = group
+                .members
+                .iter()
+                .position(|member| member.is_named_by(uri))?;
             Some((index, member))
         })
     }

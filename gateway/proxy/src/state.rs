@@ -5,17 +5,8 @@ use sip::Method;
 use crate::decision::{Context, Decision, Forward, Hop};
 use crate::status::Reason;
 
-/// What cannot fail over.
-pub(crate) fn decide_state(forwards: Vec<Forward>, context: &Context<'_>) -> Decision {
-    with_state(forwards, false, context)
-}
-
 /// SIGNALLING §3: what has a transaction, and what is relayed without.
-pub(crate) fn with_state(
-    mut forwards: Vec<Forward>,
-    may_fail_over: bool,
-    context: &Context<'_>,
-) -> Decision {
+pub(crate) fn decide_state(mut forwards: Vec<Forward>, context: &Context<'_>) -> Decision {
     let Some(first) = forwards.first() else {
         return Decision::Reply(Reason::NotRegistered);
     };
@@ -24,7 +15,7 @@ pub(crate) fn with_state(
         Method::Ack | Method::Cancel => true,
         _ => {
             forwards.len() == 1
-                && !may_fail_over
+                && !may_fail_over(first)
                 && same_kind(first)
                 && !waits(first, context)
                 // Its responses have to get back the From that came.
@@ -36,6 +27,14 @@ pub(crate) fn with_state(
     } else {
         Decision::Start(forwards)
     }
+}
+
+/// Somebody else can be asked.
+fn may_fail_over(forward: &Forward) -> bool {
+    forward
+        .member
+        .as_ref()
+        .is_some_and(|member| !member.next.is_empty())
 }
 
 /// UDP to UDP or stream to stream: who sends repeats it, or nobody needs to.

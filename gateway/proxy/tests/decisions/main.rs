@@ -12,6 +12,7 @@ mod captured;
 mod dialogs;
 mod draft;
 mod forwards;
+mod groups;
 mod hostile;
 mod kit;
 mod lookups;
