@@ -9,6 +9,7 @@
 mod crowd;
 mod flood;
 mod log;
+mod privacy;
 mod siege;
 mod streams;
 mod torture;
