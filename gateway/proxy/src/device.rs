@@ -11,14 +11,40 @@ use crate::decision::Device;
 use crate::site::Site;
 
 /// The device of `user@host` that registered this instance-id, or this Contact URI.
-pub fn of(address_of_record: &[u8], instance: Option<&[u8]>, contact: &[u8]) -> Device {
-    let mut hasher = SipHasher13::new_with_keys(0x6465_7669, 0x6365_2121);
+pub fn of(
+    site: &Site,
+    address_of_record: &[u8],
+    instance: Option<&[u8]>,
+    contact: &[u8],
+) -> Device {
+    whole(site, address_of_record, instance, contact).into()
+}
+
+/// All 64 bits of the hash that a device's name is cut from. Two devices may have one name by chance, and nobody may make one
+/// that has another's: he would get its calls. Hence the cluster's secret in it.
+pub fn whole(
+    site: &Site,
+    address_of_record: &[u8],
+    instance: Option<&[u8]>,
+    contact: &[u8],
+) -> u64 {
+    hash(site.device_key, address_of_record, instance, contact)
+}
+
+fn hash(key: (u64, u64), address_of_record: &[u8], instance: Option<&[u8]>, contact: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(key.0, key.1);
     hasher.write(address_of_record);
     hasher.write_u8(u8::from(instance.is_some()));
     hasher.write(instance.map_or(contact, unquoted));
-    let [a, b, c, d, ..] = hasher.finish().to_be_bytes();
-    // All zeros stand for "not known".
-    Device([a | 1, b, c, d])
+    hasher.finish()
+}
+
+impl From<u64> for Device {
+    fn from(whole: u64) -> Self {
+        let [a, b, c, d, ..] = whole.to_be_bytes();
+        // All zeros stand for "not known".
+        Self([a | 1, b, c, d])
+    }
 }
 
 /// Quotes around an instance-id are no part of it.
@@ -32,7 +58,7 @@ fn unquoted(value: &[u8]) -> &[u8] {
 /// The devices that a REGISTER speaks of, one for each Contact; none for `*`.
 pub fn all_of_register(request: &Edited, site: &Site) -> Vec<Device> {
     contacts(request, site).map_or_else(Vec::new, |contacts| {
-        contacts.map(|(device, _)| device).collect()
+        contacts.map(|(whole, _)| whole.into()).collect()
     })
 }
 
@@ -45,30 +71,35 @@ pub fn of_register(request: &Edited, site: &Site) -> Option<Device> {
     let mut found = contacts(request, site)?.peekable();
     let (first, _) = *found.peek()?;
     let stays = found.find(|(_, expires)| *expires != Some(0));
-    Some(stays.map_or(first, |(device, _)| device))
+    Some(stays.map_or(first, |(whole, _)| whole).into())
 }
 
-/// For how many seconds the answer to a REGISTER says that `device` is registered: it lists the user's other devices too.
-/// `None` when it is not.
-pub fn expires(response: &Edited, device: Device, site: &Site) -> Option<u64> {
+/// For how many seconds the answer to a REGISTER says that `device` is registered, and [`whole`] of it: it lists the user's
+/// other devices too. `None` when it is not.
+pub fn expires(response: &Edited, device: Device, site: &Site) -> Option<(u64, u64)> {
     let by_header = response.header(Header::Expires).and_then(number);
-    let mine = contacts(response, site)?.filter(|(other, _)| *other == device);
-    mine.filter_map(|(_, expires)| expires.or(by_header)).max()
+    let mine = contacts(response, site)?.filter(|(whole, _)| Device::from(*whole) == device);
+    mine.filter_map(|(whole, expires)| Some((expires.or(by_header)?, whole)))
+        .max()
 }
 
-/// The device of each Contact, and its `expires`.
+/// [`whole`] of the device of each Contact, and its `expires`.
 fn contacts<'m>(
     message: &'m Edited,
     site: &Site,
-) -> Option<impl Iterator<Item = (Device, Option<u64>)> + 'm> {
+) -> Option<impl Iterator<Item = (u64, Option<u64>)> + 'm> {
     let aor = site.address_of_record(&Uri::parse(message.to()?.uri)?);
     let contacts = message
         .values(Header::Contact)
         .filter_map(NameAddr::parse)
         .filter(|contact| contact.uri != b"*");
+    let key = site.device_key;
     Some(contacts.map(move |contact| {
-        let device = of(&aor, contact.param(b"+sip.instance").flatten(), contact.uri);
-        (device, contact.param(b"expires").flatten().and_then(number))
+        let instance = contact.param(b"+sip.instance").flatten();
+        (
+            hash(key, &aor, instance, contact.uri),
+            contact.param(b"expires").flatten().and_then(number),
+        )
     }))
 }
 

@@ -145,6 +145,16 @@ impl Keys {
         })
     }
 
+    /// Keys a hash for a use of its own named by `label`: the same on all nodes of a cluster, and secret. It is made of the key
+    /// whose time came first, so that it stays while a new one is rolled in.
+    pub fn hash_key(&self, label: &str) -> (u64, u64) {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = self.signing(0).mac(label, &[]);
+        (
+            u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            u64::from_be_bytes([i, j, k, l, m, n, o, p]),
+        )
+    }
+
     /// The key that verifies what carries `id`, if it does so already, and still.
     pub fn verifying(&self, id: u8, now_unix: u64) -> Option<&Key> {
         let key = self.keys.iter().find(|key| key.id == id)?;

@@ -208,6 +208,8 @@ impl Match {
 pub struct Site {
     /// Our number in the cluster; tokens carry it.
     pub node: u16,
+    /// Keys the names of devices, the same on all nodes of the cluster: see [`crate::device::whole`].
+    pub device_key: (u64, u64),
     /// Where we receive; a `ListenerId` is an index here.
     pub listeners: Vec<Listener>,
     /// Other names of our domains: from the alias to the domain, both in lower case.

@@ -19,11 +19,22 @@ const SHARDS: usize = 64;
 /// A device that lost its connection may come back within this time without registering again: SIP.js does not.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(60);
 
+/// What is known of a device.
+#[derive(Clone, Copy)]
+struct Known {
+    flow: Flow,
+    until: Instant,
+    /// Its whole name.
+    whole: u64,
+    /// Another living device has the same short name, so nobody can say whose the newest flow is.
+    shared: bool,
+}
+
 /// The index of a node.
 pub(crate) struct DeviceIndex {
     transports: Arc<OnceLock<Transports>>,
     listeners: Vec<(Transport, std::net::SocketAddr)>,
-    newest: DashMap<Device, (Flow, Instant)>,
+    newest: DashMap<Device, Known>,
     behind: DashMap<(ListenerId, FlowAddress), Device>,
     /// Connections that closed, and which device was behind.
     gone: Mutex<VecDeque<(Instant, Flow, Device)>>,
@@ -44,15 +55,24 @@ impl DeviceIndex {
         }
     }
 
-    /// A device registered by this flow.
-    pub(crate) fn learn(&self, device: Device, flow: Flow, expires: Duration) {
+    /// A device registered by this flow: its whole name ([`proxy::device::whole`]).
+    pub(crate) fn learn(&self, whole: u64, flow: Flow, expires: Duration) {
+        let device = Device::from(whole);
         if self.newest.len() >= DEVICES && !self.newest.contains_key(&device) {
             return;
         }
-        let until = Instant::now() + expires;
-        let before = self.newest.insert(device, (flow, until));
-        if before.is_none_or(|(old, _)| old.address() != flow.address() || old.listener != flow.listener) {
-            if let Some((old, _)) = before {
+        let now = Instant::now();
+        let mut known = Known { flow, until: now + expires, whole, shared: false };
+        if let Some(mut other) = self.newest.get_mut(&device).filter(|other| other.until > now) {
+            known.shared = other.shared || other.whole != whole;
+            if known.shared {
+                (other.shared, other.until) = (true, other.until.max(known.until));
+                return;
+            }
+        }
+        let before = self.newest.insert(device, known).map(|before| before.flow);
+        if before.is_none_or(|old| old.address() != flow.address() || old.listener != flow.listener) {
+            if let Some(old) = before {
                 self.behind.remove_if(&(old.listener, old.address()), |_, known| *known == device);
             }
             self.behind.insert((flow.listener, flow.address()), device);
@@ -62,7 +82,7 @@ impl DeviceIndex {
 
     /// A device removed its registration.
     pub(crate) fn forget(&self, device: Device) {
-        if let Some((_, (flow, _))) = self.newest.remove(&device) {
+        if let Some((_, Known { flow, .. })) = self.newest.remove(&device) {
             self.behind.remove(&(flow.listener, flow.address()));
         }
     }
@@ -70,7 +90,7 @@ impl DeviceIndex {
     /// A connection closed: what registered by it is not there any more, for now.
     pub(crate) fn closed(&self, flow: &Flow) {
         let Some((_, device)) = self.behind.remove(&(flow.listener, flow.address())) else { return };
-        self.newest.remove_if(&device, |_, (newest, _)| newest.address() == flow.address());
+        self.newest.remove_if(&device, |_, known| known.flow.address() == flow.address());
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         if gone.len() < DEVICES {
             gone.push_back((Instant::now(), *flow, device));
@@ -79,7 +99,7 @@ impl DeviceIndex {
 
     /// Removes what has expired; called now and then. The flows whose device did not come back in time.
     pub(crate) fn sweep(&self, now: Instant) -> Vec<Flow> {
-        self.newest.retain(|_, (_, until)| *until > now);
+        self.newest.retain(|_, known| known.until > now);
         self.behind.retain(|_, device| self.newest.contains_key(device));
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lost = Vec::new();
@@ -107,10 +127,10 @@ impl Flows for DeviceIndex {
     }
 
     fn newest(&self, device: Device) -> Option<Flow> {
-        let (flow, until) = *self.newest.get(&device)?;
+        let Known { flow, until, shared, .. } = *self.newest.get(&device)?;
         let transports = self.transports.get()?;
         let lives = flow.connection.is_none_or(|id| transports.connection(id).is_some());
-        (until > Instant::now() && lives).then_some(flow)
+        (until > Instant::now() && lives && !shared).then_some(flow)
     }
 
     fn device(&self, flow: &Flow) -> Option<Device> {
@@ -122,7 +142,7 @@ impl Flows for DeviceIndex {
 mod tests {
     use super::*;
 
-    const DEVICE: Device = Device([1, 2, 3, 4]);
+    const WHOLE: u64 = 0x0102_0304_0506_0708;
 
     fn connection(bits: u64) -> Flow {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 5060));
@@ -135,26 +155,43 @@ mod tests {
         let index = DeviceIndex::new(Arc::default(), Vec::new());
         let hour = Duration::from_secs(3600);
         let later = |seconds| Instant::now() + Duration::from_secs(seconds);
-        index.learn(DEVICE, connection(1), hour);
+        index.learn(WHOLE, connection(1), hour);
         index.closed(&connection(1));
         assert_eq!(index.sweep(later(30)), [], "it may still come");
         assert_eq!(index.sweep(later(61)), [connection(1)]);
         assert_eq!(index.sweep(later(62)), [], "told once");
 
-        index.learn(DEVICE, connection(2), hour);
+        index.learn(WHOLE, connection(2), hour);
         index.closed(&connection(2));
-        index.learn(DEVICE, connection(3), hour);
+        index.learn(WHOLE, connection(3), hour);
         assert_eq!(index.sweep(later(61)), [], "it came by another connection");
-        assert_eq!(index.device(&connection(3)), Some(DEVICE));
+        assert_eq!(index.device(&connection(3)), Some(Device::from(WHOLE)));
     }
 
     #[test]
     fn a_device_is_forgotten_when_its_binding_expires() {
         let index = DeviceIndex::new(Arc::default(), Vec::new());
-        index.learn(DEVICE, connection(1), Duration::from_secs(60));
+        index.learn(WHOLE, connection(1), Duration::from_secs(60));
         index.sweep(Instant::now() + Duration::from_secs(59));
         assert_eq!(index.len(), 1);
         index.sweep(Instant::now() + Duration::from_secs(61));
         assert_eq!((index.len(), index.device(&connection(1))), (0, None));
+    }
+
+    #[test]
+    fn two_devices_of_one_short_name_are_found_by_their_paths_and_not_by_each_others_flow() {
+        let index = DeviceIndex::new(Arc::default(), Vec::new());
+        let hour = Duration::from_secs(3600);
+        let shared = |index: &DeviceIndex| index.newest.get(&Device::from(WHOLE)).map(|known| (known.flow, known.shared));
+        index.learn(WHOLE, connection(1), hour);
+        index.learn(WHOLE, connection(2), hour);
+        assert_eq!(shared(&index), Some((connection(2), false)), "a device that moved");
+        index.learn(WHOLE + 1, connection(3), hour);
+        assert_eq!(shared(&index), Some((connection(2), true)), "somebody else");
+        index.learn(WHOLE, connection(4), hour);
+        assert_eq!(shared(&index).map(|(_, shared)| shared), Some(true), "still two of them");
+        index.sweep(Instant::now() + Duration::from_secs(3601));
+        index.learn(WHOLE, connection(5), hour);
+        assert_eq!(shared(&index), Some((connection(5), false)), "the other one is gone");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::token::Media;
-use proxy::{Binding, Bindings, Decision, Facts, Flow, Flows, Forward, Question, Reason, Sender, decide, device};
+use proxy::{Binding, Bindings, Decision, Facts, Flow, Flows, Forward, Question, Reason, Sender, Site, decide, device};
 use sip::{Header, Message, Method, NameAddr, Uri};
 
 use super::transaction::{ServerInput, Transaction};
@@ -93,12 +93,12 @@ impl Engine {
                 None => Sender::Refused,
             }),
             Question::Bindings(aor) => Answer::Bindings(match registrar {
-                Some(registrar) => bindings(registrar, aor, now),
+                Some(registrar) => bindings(&self.site(), registrar, aor, now),
                 None => Bindings::NoUser,
             }),
             Question::Contact(uri) => {
                 Answer::Bindings(match registrar.and_then(|registrar| registrar.find_contact(uri, now)) {
-                    Some((aor, target)) => Bindings::Devices(vec![binding(&aor, &target)]),
+                    Some((aor, target)) => Bindings::Devices(vec![binding(&self.site(), &aor, &target)]),
                     None => Bindings::NoUser,
                 })
             }
@@ -121,7 +121,7 @@ impl Engine {
         };
         if let Some(target) = registrar.lookup(&aor, now).iter().find(same) {
             let left = Duration::from_millis(target.expires).saturating_sub(now);
-            self.index.learn(device::of(&aor, target.instance.as_deref(), &target.uri), *flow, left);
+            self.index.learn(device::whole(&self.site(), &aor, target.instance.as_deref(), &target.uri), *flow, left);
         }
     }
 
@@ -339,18 +339,18 @@ fn sender(authentication: &Authentication) -> Sender {
     }
 }
 
-fn bindings(registrar: &Registrar, aor: &[u8], now: Duration) -> Bindings {
+fn bindings(site: &Site, registrar: &Registrar, aor: &[u8], now: Duration) -> Bindings {
     if !registrar.knows(aor) {
         return Bindings::NoUser;
     }
-    Bindings::Devices(registrar.lookup(aor, now).iter().map(|target| binding(aor, target)).collect())
+    Bindings::Devices(registrar.lookup(aor, now).iter().map(|target| binding(site, aor, target)).collect())
 }
 
-fn binding(aor: &[u8], target: &Target) -> Binding {
+fn binding(site: &Site, aor: &[u8], target: &Target) -> Binding {
     Binding {
         contact: target.uri.clone(),
         path: target.path.clone(),
-        device: device::of(aor, target.instance.as_deref(), &target.uri),
-        alternatives: target.alternatives.iter().map(|other| binding(aor, other)).collect(),
+        device: device::of(site, aor, target.instance.as_deref(), &target.uri),
+        alternatives: target.alternatives.iter().map(|other| binding(site, aor, other)).collect(),
     }
 }

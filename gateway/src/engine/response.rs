@@ -154,7 +154,7 @@ impl Engine {
     pub(super) fn learn(&self, devices: &[Device], response: &Edited, flow: &Flow) {
         for device in devices {
             match device::expires(response, *device, &self.site()) {
-                Some(seconds) if seconds > 0 => self.index.learn(*device, *flow, Duration::from_secs(seconds)),
+                Some((seconds @ 1.., whole)) => self.index.learn(whole, *flow, Duration::from_secs(seconds)),
                 _ => self.index.forget(*device),
             }
         }

@@ -107,7 +107,8 @@ impl Node {
             .map_err(|source| StartError::DataDirectory { path: data.clone(), source })?;
         let keys = keys::load(config.node.key_file.as_deref(), data)?;
         let media = sessions(config).await?;
-        let site = site::of(config, media.is_some()).await?;
+        let mut site = site::of(config, media.is_some()).await?;
+        site.site.device_key = keys.hash_key("causeway device");
         let registrar = match config.domain.is_empty() {
             true => None,
             false => Some(Arc::new(open_registrar(config, &keys, data)?)),

@@ -41,6 +41,7 @@ pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartE
     let lower = |name: &String| name.to_ascii_lowercase();
     let site = Site {
         node: config.node.id,
+        device_key: (0, 0),
         listeners,
         aliases: config.domain.iter().flat_map(|(name, domain)| domain.aliases.iter().map(move |alias| (lower(alias), lower(name)))).collect(),
         domains: config.domain.keys().map(lower).collect::<HashSet<_>>(),

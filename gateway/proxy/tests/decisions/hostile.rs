@@ -1,7 +1,9 @@
 //! What a hostile device tries, each row a hole that somebody's edge has had.
 
+use proxy::key::Keys;
 use proxy::response::pass_on;
-use proxy::{Bindings, Facts};
+use proxy::site::Site;
+use proxy::{Bindings, Facts, device};
 
 use crate::kit::*;
 
@@ -188,4 +190,36 @@ fn who_shows_no_credentials_does_not_learn_who_is_a_user() {
             "RFC 3261 §22.1: a CANCEL cannot show any: {why}"
         );
     }
+}
+
+#[test]
+fn nobody_can_look_for_an_instance_id_that_has_anothers_name() {
+    let name = |key| {
+        let site = Site {
+            device_key: key,
+            ..registrar_site()
+        };
+        device::of(
+            &site,
+            b"bob@example.test",
+            Some(b"\"<urn:uuid:1>\""),
+            b"sip:bob@192.0.2.1",
+        )
+    };
+    assert_eq!(name((1, 2)), name((1, 2)), "the same on all nodes");
+    assert_ne!(
+        name((1, 2)),
+        name((1, 3)),
+        "and no other cluster's, nor a guess"
+    );
+    let keys = |byte| Keys::single([byte; 32]).hash_key("causeway device");
+    assert_eq!(keys(7), keys(7));
+    assert_ne!(keys(7), keys(8));
+    let rolled = |text: &str| Keys::parse(text).unwrap().hash_key("causeway device");
+    let (old, new) = ("0".repeat(64), "1".repeat(64));
+    assert_eq!(
+        rolled(&format!("0 {old} 0 0")),
+        rolled(&format!("0 {old} 0 0\n1 {new} 1000 2000")),
+        "a key that is rolled in changes no name"
+    );
 }

@@ -265,14 +265,19 @@ fn a_register_with_several_contacts_registers_several_devices() {
     let aor = b"alice@example.test";
     assert_eq!(
         found,
-        [b"sip:a@b", b"sip:c@d", b"sip:e@f"].map(|contact| device::of(aor, None, contact))
+        [b"sip:a@b", b"sip:c@d", b"sip:e@f"].map(|contact| device::of(&site, aor, None, contact))
     );
 }
 
 #[test]
 fn an_answer_says_how_long_a_device_is_registered() {
     let site = registrar_site();
-    let me = device::of(b"alice@example.test", Some(b"<urn:uuid:1>"), b"sip:a@b");
+    let me = device::of(
+        &site,
+        b"alice@example.test",
+        Some(b"<urn:uuid:1>"),
+        b"sip:a@b",
+    );
     let ok = |contacts: &str, expires: &str| {
         let draft = response_to(&register("sip:example.test").build(), 200)
             .set("To", "<sip:alice@example.test>;tag=r")
@@ -282,7 +287,7 @@ fn an_answer_says_how_long_a_device_is_registered() {
         } else {
             draft.with("Expires", expires)
         };
-        device::expires(&sip::Edited::new(draft.build()), me, &site)
+        device::expires(&sip::Edited::new(draft.build()), me, &site).map(|(seconds, _)| seconds)
     };
     let instance = ";+sip.instance=\"<urn:uuid:1>\"";
     for (why, contacts, expires, want) in [
