@@ -289,6 +289,8 @@ fn a_socket_that_could_not_be_read_still_uses_its_certificate() {
     }
 }
 
+#[test]
+fn a_line_that_is_no_toml_does_not_hide_the_mistakes_of_others() {
     let found = Site::new()
         .load("[node]\nid = \nworker = 2\n[log]\nlevel = \"loud\"\n")
         .unwrap_err();
