@@ -6,15 +6,16 @@ use bytes::Bytes;
 use proxy::fork::{self, Fork};
 use proxy::token::{Media, Pass};
 use proxy::{Flow, Forward, Reason};
-use sip::transaction::{Action, Actions, NonInviteClient, NonInviteClientInput, Timers};
+use sip::transaction::{Action, Actions, NonInviteClient, NonInviteClientInput, Timer, Timers};
 use sip::{Edited, Message};
 
 use super::Engine;
+use super::failover::Trouble;
 use super::timers::{Armed, Slot};
 use super::transaction::{ArmedTimers, Branch, Cancel, Client, ClientInput, ServerInput, State, Transaction};
 
 /// Branches of one request at most.
-const BRANCHES: usize = 32;
+pub(super) const BRANCHES: usize = 32;
 
 impl Engine {
     fn times(&self, flow: &Flow) -> Timers {
@@ -34,7 +35,7 @@ impl Engine {
             match action {
                 Action::Send(bytes) => drop(self.send(&transaction.source, bytes)),
                 Action::SetTimer(timer, after) => {
-                    let serial = self.arm(transaction, Slot::Server, timer, after);
+                    let serial = self.arm(transaction, Slot::Server(timer), after);
                     state.armed.set(timer, serial);
                 }
                 Action::StopTimers | Action::Terminated => state.armed.clear(),
@@ -44,9 +45,9 @@ impl Engine {
         }
     }
 
-    fn arm(&self, transaction: &Transaction, slot: Slot, timer: sip::transaction::Timer, after: std::time::Duration) -> u32 {
+    fn arm(&self, transaction: &Transaction, slot: Slot, after: std::time::Duration) -> u32 {
         let serial = self.next_serial();
-        self.timers.arm(after, Armed { transaction: transaction.key, slot, timer, serial });
+        self.timers.arm(after, Armed { transaction: transaction.key, slot, serial });
         serial
     }
 
@@ -66,31 +67,48 @@ impl Engine {
         state.fork = Some(Fork::new(ready.len().min(BRANCHES), is_invite));
         let first = state.branches.len();
         for (forward, media, flow) in ready.into_iter().take(BRANCHES) {
-            let Some(sealed) = proxy::forward::seal(&forward, media, &self.view().context()) else { continue };
-            self.note_shortened(sealed.shortened.as_deref());
-            let bytes = sealed.request.to_bytes();
-            let (client, actions) = Client::new(is_invite, bytes, &self.times(&flow));
-            let index = state.branches.len() as u8;
-            let key = self.table.client_key(sealed.branch.as_bytes());
-            self.table.insert_client(key, transaction.key, index, &flow);
-            let branch = Branch {
-                key,
-                forward,
-                request: sealed.request,
-                flow,
-                client,
-                armed: ArmedTimers::default(),
-                cancel: None,
-                ended: None,
-                media,
-            };
-            state.branches.push(branch);
-            state.started.push(actions);
+            if let Some(actions) = self.add_branch(transaction, &mut state, forward, media, flow) {
+                state.started.push(actions);
+            }
         }
         for (offset, actions) in std::mem::take(&mut state.started).into_iter().enumerate() {
             self.run_client(transaction, &mut state, first + offset, actions, None);
         }
         self.forget_if_over(transaction, &state);
+    }
+
+    /// Makes a branch, whose machine asks for what is returned; `None` if there is no listener to send it from.
+    pub(super) fn add_branch(
+        &self,
+        transaction: &Transaction,
+        state: &mut State,
+        forward: Forward,
+        media: Media,
+        flow: Flow,
+    ) -> Option<Actions> {
+        let sealed = proxy::forward::seal(&forward, media, &self.view().context())?;
+        self.note_shortened(sealed.shortened.as_deref());
+        let bytes = sealed.request.to_bytes();
+        let (client, actions) = Client::new(transaction.is_invite(), bytes, &self.times(&flow));
+        let index = state.branches.len() as u8;
+        let key = self.table.client_key(sealed.branch.as_bytes());
+        self.table.insert_client(key, transaction.key, index, &flow);
+        let patience = proxy::failover::patience(&forward).map(|after| self.arm(transaction, Slot::Patience(index), after));
+        state.branches.push(Branch {
+            key,
+            forward,
+            request: sealed.request,
+            flow,
+            client,
+            armed: ArmedTimers::default(),
+            cancel: None,
+            ended: None,
+            media,
+            heard: false,
+            superseded: false,
+            patience,
+        });
+        Some(actions)
     }
 
     /// Something happened to a branch.
@@ -109,7 +127,7 @@ impl Engine {
     }
 
     /// Does what a branch's machine asks for; true if the response is to be passed on.
-    fn run_client(
+    pub(super) fn run_client(
         &self,
         transaction: &Arc<Transaction>,
         state: &mut State,
@@ -136,18 +154,21 @@ impl Engine {
                 }
                 Action::Cancel => self.send_cancel(transaction, state, index),
                 Action::SetTimer(timer, after) => {
-                    let serial = self.arm(transaction, Slot::Client(index as u8), timer, after);
+                    let serial = self.arm(transaction, Slot::Client(index as u8, timer), after);
                     state.branches[index].armed.set(timer, serial);
                 }
                 Action::StopTimers | Action::Terminated => branch.armed.clear(),
-                Action::Timeout => self.branch_failed(transaction, state, index, &Reason::Timeout),
+                Action::Timeout => {
+                    self.timed_out(state, index);
+                    self.branch_failed(transaction, state, index, &Reason::Timeout);
+                }
                 Action::TransportError => {
                     let reason = match branch.forward.pass {
                         Pass::Down => Reason::FlowFailed,
                         Pass::Local => Reason::NotRegistered,
                         Pass::Up => Reason::Unreachable,
                     };
-                    self.branch_failed(transaction, state, index, &reason);
+                    self.branch_unreachable(transaction, state, index, reason);
                 }
             }
         }
@@ -155,7 +176,11 @@ impl Engine {
     }
 
     /// A branch ended without an answer: RFC 3261 §16.8, §16.9.
-    fn branch_failed(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, reason: &Reason) {
+    pub(super) fn branch_failed(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, reason: &Reason) {
+        // Nobody waits for it any more.
+        if state.branches[index].superseded {
+            return;
+        }
         let reason = if state.cancelled.is_some() { &Reason::Terminated } else { reason };
         state.failures.push((index, reason.clone()));
         let Some(fork) = &mut state.fork else { return };
@@ -170,8 +195,20 @@ impl Engine {
         if state.branches.get(index).is_some_and(|branch| branch.forward.anonymous) {
             proxy::privacy::reveal(&mut response, &transaction.request);
         }
-        let status = response.status();
         state.offered |= response.has_sdp() && !transaction.request.has_sdp();
+        // RFC 3261 §16.7 step 6 makes 500 of it on the way.
+        let is_unable = response.original().status() == 503;
+        let taken_over =
+            is_unable && self.fail_over(transaction, &mut state, index, Trouble::Unable(Box::new(response.clone())));
+        if !taken_over {
+            self.branch_answered(transaction, &mut state, index, &response);
+        }
+        self.forget_if_over(transaction, &state);
+    }
+
+    /// A response of a branch is what is said of it.
+    pub(super) fn branch_answered(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, response: &Edited) {
+        let status = response.status();
         let Some(fork) = &mut state.fork else { return };
         let actions = fork.response(index, status);
         if status >= 300
@@ -179,14 +216,13 @@ impl Engine {
         {
             branch.ended = Some(response.clone());
         }
-        self.run_fork(transaction, &mut state, actions, Some(&response));
+        self.run_fork(transaction, state, actions, Some(response));
         if status >= 200 {
-            self.session_ended_by(transaction, &state, index, Some(status));
+            self.session_ended_by(transaction, state, index, Some(status));
         }
         if (200..300).contains(&status) {
-            self.session_has_a_winner(transaction, &state);
+            self.session_has_a_winner(transaction, state);
         }
-        self.forget_if_over(transaction, &state);
     }
 
     fn run_fork(
@@ -285,7 +321,7 @@ impl Engine {
             match action {
                 Action::Send(bytes) => drop(self.send(&branch.flow, bytes)),
                 Action::SetTimer(timer, after) => {
-                    let serial = self.arm(transaction, Slot::Cancel(index as u8), timer, after);
+                    let serial = self.arm(transaction, Slot::Cancel(index as u8, timer), after);
                     if let Some(cancel) = &mut state.branches[index].cancel {
                         cancel.armed.set(timer, serial);
                     }
@@ -306,24 +342,33 @@ impl Engine {
         let Some(transaction) = self.table.get(armed.transaction) else { return };
         let mut state = transaction.lock();
         match armed.slot {
-            Slot::Server => {
-                if state.armed.fired(armed.timer, armed.serial) {
-                    self.step_server(&transaction, &mut state, ServerInput::Timer(armed.timer));
+            Slot::Server(timer) => {
+                if state.armed.fired(timer, armed.serial) {
+                    self.step_server(&transaction, &mut state, ServerInput::Timer(timer));
                 }
             }
-            Slot::Client(index) => {
+            Slot::Client(index, timer) => {
                 let index = usize::from(index);
-                let runs = state.branches.get_mut(index).is_some_and(|b| b.armed.fired(armed.timer, armed.serial));
+                let runs = state.branches.get_mut(index).is_some_and(|b| b.armed.fired(timer, armed.serial));
                 if runs {
-                    self.client_input(&transaction, &mut state, index, ClientInput::Timer(armed.timer), None);
+                    if matches!(timer, Timer::A | Timer::E) {
+                        self.doubt(&state, index);
+                    }
+                    self.client_input(&transaction, &mut state, index, ClientInput::Timer(timer), None);
                 }
             }
-            Slot::Cancel(index) => {
+            Slot::Cancel(index, timer) => {
                 let index = usize::from(index);
                 let cancel = state.branches.get_mut(index).and_then(|branch| branch.cancel.as_mut());
-                if cancel.is_some_and(|cancel| cancel.armed.fired(armed.timer, armed.serial)) {
-                    let input = NonInviteClientInput::Timer(armed.timer);
+                if cancel.is_some_and(|cancel| cancel.armed.fired(timer, armed.serial)) {
+                    let input = NonInviteClientInput::Timer(timer);
                     self.cancel_input(&transaction, &mut state, index, input);
+                }
+            }
+            Slot::Patience(index) => {
+                let index = usize::from(index);
+                if state.branches.get(index).is_some_and(|branch| branch.patience == Some(armed.serial)) {
+                    self.patience_ended(&transaction, &mut state, index);
                 }
             }
         }

@@ -5,10 +5,12 @@
 //!
 //! - [`request`] and [`response`]: the way of each;
 //! - [`transaction`], [`table`], [`drive`]: what is kept of a request while it is pending, and what its machines ask for;
+//! - [`failover`]: the next member of a group, where one is silent;
 //! - [`session`]: offers and answers on their way through RTPEngine;
 //! - [`index`]: where devices are now.
 
 mod drive;
+mod failover;
 mod index;
 mod register;
 mod request;
@@ -155,7 +157,7 @@ impl Engine {
                 }
             }
         };
-        let watching = self.upstream.run(|_| {});
+        let watching = self.upstream.run(|place| self.member_died(place));
         tokio::join!(self.timers.run(|armed| self.fire(armed)), sweeping, watching);
     }
 

@@ -288,8 +288,8 @@ impl Engine {
         Outcome::wait(async move {
             let mut ready = Vec::with_capacity(forwards.len());
             let mut failed = Reason::Unreachable;
-            for mut forward in forwards {
-                let Some(flow) = me.open(&forward.hop).await else { continue };
+            for forward in forwards {
+                let Some((mut forward, flow)) = me.open_any(forward).await else { continue };
                 match me.offer(&mut forward).await {
                     Ok(media) => ready.push((forward, media, flow)),
                     Err(reason) => failed = reason,

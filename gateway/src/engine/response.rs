@@ -58,13 +58,19 @@ impl Engine {
     ) -> Outcome {
         let mut state = transaction.lock();
         let input = ClientInput::Response(response.status());
+        let mut is_over = false;
+        if let Some(branch) = state.branches.get_mut(index) {
+            branch.heard = true;
+            // Another member has its place: it may still answer, but not ring.
+            is_over = branch.superseded && response.status() < 200;
+        }
         let is_new = self.client_input(&transaction, &mut state, index, input, Some(response));
         let repeated = (200..300).contains(&response.status())
             && self.answered_before(&transaction, &mut state, response.to_tag().unwrap_or_default());
         self.forget_if_over(&transaction, &state);
         let had_offer = state.branches.get(index).is_some_and(|branch| branch.request.original().has_sdp());
         drop(state);
-        if !is_new || repeated {
+        if !is_new || repeated || is_over {
             return Outcome::Done;
         }
         self.learn_from(&onward);

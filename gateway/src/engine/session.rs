@@ -196,6 +196,10 @@ impl Engine {
     /// The final response of a branch passed, or none came and none will.
     pub(super) fn session_ended_by(&self, transaction: &Transaction, state: &State, index: usize, status: Option<u16>) {
         let Some(branch) = state.branches.get(index) else { return };
+        // The session is that of the member which has its place now: towards the core there is one for all.
+        if branch.superseded && !status.is_some_and(|status| (200..300).contains(&status)) {
+            return;
+        }
         // A 2xx went back: nobody sends this INVITE again.
         let lost = !state.answers.is_empty();
         let ending = ending_of(&transaction.request, status, branch.forward.from_called, lost);

@@ -147,6 +147,11 @@ impl Table {
         keys.into_iter().filter_map(|key| self.get(key)).collect()
     }
 
+    /// All of them, for what is rare.
+    pub(crate) fn all(&self) -> Vec<Arc<Transaction>> {
+        self.servers.iter().map(|entry| entry.value().clone()).collect()
+    }
+
     /// The INVITE of this Call-ID and CSeq number that is pending, for what belongs to it without its branch (PRACK, ACK).
     pub(crate) fn invite(&self, call_id: &[u8], number: u32) -> Option<Arc<Transaction>> {
         self.servers.iter().map(|entry| entry.value().clone()).find(|transaction| {

@@ -15,11 +15,13 @@ const GRAIN: Duration = Duration::from_millis(10);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Slot {
     /// The server transaction.
-    Server,
+    Server(Timer),
     /// The client transaction of a branch.
-    Client(u8),
+    Client(u8, Timer),
     /// The CANCEL of a branch.
-    Cancel(u8),
+    Cancel(u8, Timer),
+    /// How long the member that a branch went to may be silent (SIGNALLING §6).
+    Patience(u8),
 }
 
 /// A timer that was armed.
@@ -27,10 +29,8 @@ pub(crate) enum Slot {
 pub(crate) struct Armed {
     /// The transaction's key in the table.
     pub(crate) transaction: u64,
-    /// Which part of it.
+    /// Which timer of which part of it.
     pub(crate) slot: Slot,
-    /// Which timer.
-    pub(crate) timer: Timer,
     /// Counts the timers of a transaction, so that a later one of the same name is told from this.
     pub(crate) serial: u32,
 }

@@ -62,6 +62,12 @@ pub(crate) struct Branch {
     pub(crate) ended: Option<Edited>,
     /// Its RTPEngine and pass.
     pub(crate) media: Media,
+    /// Something came back.
+    pub(crate) heard: bool,
+    /// The next member of the group was asked in its place.
+    pub(crate) superseded: bool,
+    /// The serial number of the timer after which that happens, if there is a next one.
+    pub(crate) patience: Option<u32>,
 }
 
 /// A CANCEL on its way.
@@ -94,6 +100,11 @@ impl ArmedTimers {
 
     pub(crate) fn clear(&mut self) {
         self.0.clear();
+    }
+
+    /// Nothing is sent again from here on.
+    pub(crate) fn stop_repeating(&mut self) {
+        self.0.retain(|(armed, _)| !matches!(armed, Timer::A | Timer::E));
     }
 
     /// True when the timer that fired is the one that was armed last; it does not run any more then.

@@ -93,10 +93,16 @@ impl Figures {
         for member in &self.members {
             ConstGauge::new(i64::from(member.state == "alive")).encode(family.encode_family(&labels(member))?)?;
         }
-        let help = "How often a member of a group died";
-        let mut family = encoder.encode_descriptor("member_deaths", help, None, ConstCounter::new(0u64).metric_type())?;
-        for member in &self.members {
-            ConstCounter::new(member.deaths).encode(family.encode_family(&labels(member))?)?;
+        type Count = fn(&MemberState) -> u64;
+        let counts: [(&str, &str, Count); 2] = [
+            ("member_deaths", "How often a member of a group died", |member| member.deaths),
+            ("member_passed_over", "Requests that the next member was asked to answer", |member| member.passed_over),
+        ];
+        for (name, help, count) in counts {
+            let mut family = encoder.encode_descriptor(name, help, None, ConstCounter::new(0u64).metric_type())?;
+            for member in &self.members {
+                ConstCounter::new(count(member)).encode(family.encode_family(&labels(member))?)?;
+            }
         }
         Ok(())
     }
@@ -143,8 +149,9 @@ pub fn status(engine: &Engine, transports: &Transports) -> Value {
         pairs.iter().filter(|(_, value)| *value > 0).map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<serde_json::Map<_, _>>().into()
     };
     let member = |member: &MemberState| {
-        let MemberState { group, member, address, state, deaths } = member;
-        json!({ "group": group, "member": member, "address": address.map(|at| at.to_string()), "state": state, "deaths": deaths })
+        let MemberState { group, member, address, state, deaths, passed_over } = member;
+        let address = address.map(|at| at.to_string());
+        json!({ "group": group, "member": member, "address": address, "state": state, "deaths": deaths, "passed_over": passed_over })
     };
     json!({
         "members": figures.members.iter().map(member).collect::<Vec<_>>(),

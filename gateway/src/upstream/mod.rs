@@ -66,6 +66,7 @@ struct Watched {
     busy_until: AtomicU64,
     doubt: Notify,
     deaths: AtomicU64,
+    passed_over: AtomicU64,
 }
 
 /// What is shown of a member.
@@ -81,6 +82,8 @@ pub struct MemberState {
     pub state: &'static str,
     /// How often it died.
     pub deaths: u64,
+    /// Requests that another one was asked to answer in its place.
+    pub passed_over: u64,
 }
 
 impl Upstream {
@@ -166,6 +169,13 @@ impl Upstream {
     pub(crate) fn was_refused(&self, place: Place) {
         self.note(place, Sign::Refused);
         self.doubt(place);
+    }
+
+    /// The next member was asked in its place.
+    pub(crate) fn passed_over(&self, place: Place) {
+        if let Some(watched) = self.watched(place) {
+            watched.passed_over.fetch_add(1, Relaxed);
+        }
     }
 
     /// Something makes one wonder: the next probe is sent now.
@@ -268,6 +278,7 @@ impl Upstream {
                     address: member.addresses.first().copied(),
                     state,
                     deaths: watched.deaths.load(Relaxed),
+                    passed_over: watched.passed_over.load(Relaxed),
                 });
             }
         }

@@ -1,0 +1,184 @@
+//! Failover inside the transaction (SIGNALLING §6): carries out what [`proxy::failover`] decides, and tells the upstream what
+//! was seen of its members.
+
+use std::sync::Arc;
+
+use proxy::{Alive, Flow, Forward, Reason};
+use sip::Edited;
+
+use super::Engine;
+use super::drive::BRANCHES;
+use super::transaction::{ClientInput, State, Transaction};
+use crate::upstream::Place;
+
+/// Why somebody else is asked.
+#[derive(Clone, Debug)]
+pub(super) enum Trouble {
+    /// Nothing came back in time.
+    Silent,
+    /// It could not be sent, or the connection broke before anything came back.
+    Failed(Reason),
+    /// It answered 503.
+    Unable(Box<Edited>),
+}
+
+impl Engine {
+    /// The time that a member has is over.
+    pub(super) fn patience_ended(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize) {
+        let Some(branch) = state.branches.get(index).filter(|branch| !branch.heard && !branch.client.is_terminated())
+        else {
+            return;
+        };
+        if let Some(place) = place_of(&branch.forward) {
+            self.upstream.was_silent(place);
+        }
+        self.fail_over(transaction, state, index, Trouble::Silent);
+    }
+
+    /// The transaction of a branch ended without any answer.
+    pub(super) fn timed_out(&self, state: &State, index: usize) {
+        let silent = state.branches.get(index).filter(|branch| !branch.heard && !branch.superseded);
+        if let Some(place) = silent.and_then(|branch| place_of(&branch.forward)) {
+            self.upstream.was_silent(place);
+        }
+    }
+
+    /// A request had to be sent again: somebody looks whether the member still lives.
+    pub(super) fn doubt(&self, state: &State, index: usize) {
+        let doubtful = state.branches.get(index).filter(|branch| !branch.heard && !branch.superseded);
+        if let Some(place) = doubtful.and_then(|branch| place_of(&branch.forward)) {
+            self.upstream.doubt(place);
+        }
+    }
+
+    /// A branch could not be sent, or the connection that would bring its answer is gone.
+    pub(super) fn branch_unreachable(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, reason: Reason) {
+        let branch = &state.branches[index];
+        let (heard, is_stream) = (branch.heard, branch.flow.transport.is_stream());
+        match place_of(&branch.forward) {
+            // Of a datagram it is our own system that says so.
+            Some(place) if is_stream && self.upstream.is_alive(place.group, place.member) => self.upstream.was_refused(place),
+            _ => {}
+        }
+        if heard || !self.fail_over(transaction, state, index, Trouble::Failed(reason.clone())) {
+            self.branch_failed(transaction, state, index, &reason);
+        }
+    }
+
+    /// Asks the next member in the same server transaction; false if nobody is left, or it is too late for it.
+    pub(super) fn fail_over(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, trouble: Trouble) -> bool {
+        if !may_fail_over(state, index) {
+            return false;
+        }
+        let Some(next) = proxy::failover::next(&state.branches[index].forward, &self.view().context()) else { return false };
+        if let Some(flow) = self.flow_to(&next.hop) {
+            return self.take_over(transaction, state, index, (next, flow), &trouble);
+        }
+        let (Some(me), transaction) = (self.me.upgrade(), transaction.clone()) else { return false };
+        tokio::spawn(async move {
+            let found = me.open_any(next).await;
+            let mut state = transaction.lock();
+            // Meanwhile it may have been cancelled, or the silent one has spoken.
+            let is_wanted = may_fail_over(&state, index) && (!matches!(trouble, Trouble::Silent) || !state.branches[index].heard);
+            let taken = match found {
+                Some(found) if is_wanted => me.take_over(&transaction, &mut state, index, found, &trouble),
+                _ => false,
+            };
+            if !taken {
+                me.give_up(&transaction, &mut state, index, trouble);
+            }
+            me.forget_if_over(&transaction, &state);
+        });
+        true
+    }
+
+    /// The flow to the member, or to the next one that can be reached.
+    pub(super) async fn open_any(&self, mut forward: Forward) -> Option<(Forward, Flow)> {
+        loop {
+            if let Some(flow) = self.open(&forward.hop).await {
+                return Some((forward, flow));
+            }
+            self.upstream.was_refused(place_of(&forward)?);
+            forward = proxy::failover::next(&forward, &self.view().context())?;
+        }
+    }
+
+    fn take_over(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+        (next, flow): (Forward, Flow),
+        trouble: &Trouble,
+    ) -> bool {
+        let media = state.branches[index].media;
+        let Some(actions) = self.add_branch(transaction, state, next, media, flow) else { return false };
+        let newest = state.branches.len() - 1;
+        let branch = &mut state.branches[index];
+        branch.superseded = true;
+        if let Some(place) = place_of(&branch.forward) {
+            self.upstream.passed_over(place);
+        }
+        let Some(fork) = &mut state.fork else { return false };
+        match trouble {
+            Trouble::Silent => {
+                fork.replace(index);
+                // Sent again, it could arrive twice: once by each member.
+                branch.armed.stop_repeating();
+            }
+            Trouble::Failed(reason) => {
+                fork.add();
+                fork.response(index, reason.status());
+                state.failures.push((index, reason.clone()));
+            }
+            Trouble::Unable(response) => {
+                fork.add();
+                fork.response(index, response.status());
+                branch.ended = Some(Edited::clone(response));
+            }
+        }
+        if matches!(trouble, Trouble::Silent) {
+            // Kept until its first 1xx (RFC 3261 §9.1).
+            self.client_input(transaction, state, index, ClientInput::Cancel, None);
+        }
+        self.run_client(transaction, state, newest, actions, None);
+        true
+    }
+
+    /// Nobody else could be reached: what happened to the branch stands.
+    fn give_up(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, trouble: Trouble) {
+        match trouble {
+            Trouble::Silent => {}
+            Trouble::Failed(reason) => self.branch_failed(transaction, state, index, &reason),
+            Trouble::Unable(response) => self.branch_answered(transaction, state, index, &response),
+        }
+    }
+
+    /// A member is dead: what waits for it waits no longer. What it has answered 100 is not sent again: by another way it
+    /// would be a merged request (RFC 3261 §8.2.2.2).
+    pub(super) fn member_died(&self, place: Place) {
+        for transaction in self.table.all() {
+            let mut state = transaction.lock();
+            let waits = |state: &State, index: usize| {
+                let is_pending = state.fork.as_ref().is_some_and(|fork| fork.is_pending(index));
+                is_pending && place_of(&state.branches[index].forward) == Some(place)
+            };
+            let hit: Vec<usize> = (0..state.branches.len()).filter(|index| waits(&state, *index)).collect();
+            for index in hit {
+                self.client_input(&transaction, &mut state, index, ClientInput::TransportError, None);
+            }
+            self.forget_if_over(&transaction, &state);
+        }
+    }
+}
+
+fn may_fail_over(state: &State, index: usize) -> bool {
+    let Some(fork) = &state.fork else { return false };
+    let is_open = state.cancelled.is_none() && !fork.is_answered() && !fork.is_ending();
+    is_open && state.branches.len() < BRANCHES && state.branches.get(index).is_some_and(|branch| !branch.superseded)
+}
+
+/// The member that a request went to.
+pub(super) fn place_of(forward: &Forward) -> Option<Place> {
+    forward.member.as_ref().map(|chosen| Place { group: chosen.group, member: chosen.member })
+}
