@@ -8,9 +8,9 @@ export PATH=$PATH:/usr/sbin:/sbin
 
 scripts/install.sh --for test
 scripts/build-web.sh
-say "Building in release mode …"
-cargo build --release --package causeway --package causeway-tests --package causeway-tests-pure --bins
+meanwhile build-release "Building in release mode" -- \
+    cargo build --release --package causeway --package causeway-tests --package causeway-tests-pure --bins
 # shellcheck disable=SC2086 # BENCH holds several arguments
-target/release/bench ${BENCH-}
+"$built"/release/bench ${BENCH-}
 # Of the pure path alone, by callgrind: what `make test` holds to its baseline.
-exec target/release/instructions check
+exec "$built"/release/instructions check

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, and nothing else; a second run finds nothing to do. `--for run` (the demo) or `--for test`.
+# Installs what is missing, and nothing else; a second run finds nothing to do. `--for run` (the demo), `--for test` or `--for fuzz`.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -8,7 +8,7 @@ purpose='test'
 case "${1-}" in
     '') ;;
     --for) purpose=${2-} ;;
-    *) fail "usage: scripts/install.sh [--for run|test]" ;;
+    *) fail "usage: scripts/install.sh [--for run|test|fuzz]" ;;
 esac
 
 # PACKAGE:PROBE, where PROBE is a command, or a path when it begins with a slash.
@@ -22,15 +22,15 @@ for_test=(
     "kamailio-tls-modules:$modules/kamailio/modules/tls.so"
     "kamailio-websocket-modules:$modules/kamailio/modules/websocket.so"
     valgrind:valgrind
-    linphone-cli:linphonec
-    tshark:tshark
-    openssl:openssl
-    pkg-config:pkg-config
+    iproute2:ip
 )
+# libFuzzer, which every fuzz target contains, is C++.
+for_fuzz=(gcc:gcc g++:g++ libc6-dev:/usr/include/stdio.h)
 case $purpose in
     run) wanted=("${for_run[@]}") ;;
     test) wanted=("${for_run[@]}" "${for_test[@]}") ;;
-    *) fail "--for takes run or test, not \"$purpose\"" ;;
+    fuzz) wanted=("${for_fuzz[@]}") ;;
+    *) fail "--for takes run, test or fuzz, not \"$purpose\"" ;;
 esac
 
 # Daemons live in sbin, which a user's PATH on Debian leaves out.
@@ -49,7 +49,7 @@ missing() {
 
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then env DEBIAN_FRONTEND=noninteractive "$@"
-    else sudo env DEBIAN_FRONTEND=noninteractive "$@"
+    else sudo -n env DEBIAN_FRONTEND=noninteractive "$@"
     fi
 }
 
@@ -67,7 +67,11 @@ This system has no apt-get, so they cannot be installed from here. Install their
     if [ "$(id -u)" -ne 0 ]; then
         command -v sudo >/dev/null || fail "These Debian packages are missing: $*
 Install them as root (apt-get install $*) and try again; there is no sudo here that could do it."
-        sudo -v -p 'Installing Debian packages needs your password for sudo: ' || fail "sudo refused; nothing was installed."
+        # Asked once and here: what runs in the background below could not ask.
+        sudo -n true 2>/dev/null ||
+            sudo -v -p 'Installing Debian packages needs your password for sudo: ' ||
+            fail "These Debian packages are missing: $*
+sudo refused, so nothing was installed. Install them as root (apt-get install $*) and try again."
     fi
     if [ ! -e "$guard" ]; then
         trap remove_guard EXIT
@@ -93,11 +97,13 @@ npm_packages() {
 }
 
 need cargo "Install Rust 1.95 or newer from https://rustup.rs, open a new shell and try again."
-need node "Install Node 20 or newer (https://nodejs.org) and try again."
-need npm "It comes with Node: https://nodejs.org; Debian has it as the package npm."
-node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
-         process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' ||
-    fail "Node $(node --version) is too old to build the demo page: it takes 20.19 or newer (https://nodejs.org)."
+if [ "$purpose" != fuzz ]; then
+    need node "Install Node 20 or newer (https://nodejs.org) and try again."
+    need npm "It comes with Node: https://nodejs.org; Debian has it as the package npm."
+    node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
+             process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' ||
+        fail "Node $(node --version) is too old to build the demo page: it takes 20.19 or newer (https://nodejs.org)."
+fi
 
 mapfile -t absent < <(missing "${wanted[@]}")
 if [ "${#absent[@]}" -gt 0 ]; then
@@ -106,5 +112,5 @@ if [ "${#absent[@]}" -gt 0 ]; then
     [ "${#absent[@]}" -eq 0 ] || fail "apt-get was content, and yet this is still missing: ${absent[*]}"
 fi
 
-npm_packages web-demo
-[ "$purpose" = run ] || npm_packages tests/browser
+[ "$purpose" = fuzz ] || npm_packages web-demo
+[ "$purpose" != test ] || npm_packages tests/browser

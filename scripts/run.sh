@@ -4,9 +4,11 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-"$root/scripts/install.sh" --for run
-"$root/scripts/build-web.sh"
-say "Building Causeway (three to five minutes the first time, a moment afterwards) …"
-cargo build --manifest-path "$root/Cargo.toml" --release --package causeway
+cd "$root"
+
+scripts/install.sh --for run
+scripts/build-web.sh
+meanwhile build-release "Building Causeway (three to ten minutes the first time, a moment afterwards)" -- \
+    cargo build --release --package causeway
 # exec: Ctrl-C and the exit status are then the demo's own; it ends RTPEngine and whatever else it started.
-exec "$root/target/release/causeway" demo ${HOST:+--host "$HOST"}
+exec "$built"/release/causeway demo ${HOST:+--host "$HOST"}

@@ -21,14 +21,15 @@ npm test --prefix tests/browser
 
 # Built with all targets, so that the binary which the end-to-end tests start shares its dependencies with the tests.
 heading "Building Causeway and its tests"
-cargo build --workspace --all-targets
+meanwhile build-tests "Building (five to fifteen minutes the first time)" -- cargo build --workspace --all-targets
 
 heading "Unit, property, torture, mutation and end-to-end tests"
 cargo test --workspace
 
 # As it is shipped: counts of an unoptimised build would say nothing.
 heading "Instructions a message, by callgrind"
-cargo run --release --package causeway-tests-pure --bin instructions -- check
+meanwhile build-instructions "Building in release mode" -- cargo build --release --package causeway-tests-pure --bin instructions
+"$built"/release/instructions check
 
 part_done
 say "" "All tests passed in $((SECONDS / 60)) min $((SECONDS % 60)) s."
