@@ -65,6 +65,7 @@ pub(crate) fn check(
     addresses(config, &mut checks);
     aliases(config, &mut checks);
     unused_groups(config, &mut checks);
+    groups_need_a_core_side(config, &mut checks);
     browsers_need_media(config, &mut checks);
     readers_of_this_file(config, &mut checks);
     checks.found
@@ -165,6 +166,51 @@ fn unused_groups(config: &Config, checks: &mut Checks<'_>) {
             checks.push(found.help(format!("add a [[route]] with `to = \"group:{name}\"`")));
         }
     }
+}
+
+/// Trust follows the listener: without one that faces the core, a group's answers and requests would count as a device's.
+fn groups_need_a_core_side(config: &Config, checks: &mut Checks<'_>) {
+    use super::route::{RouteFrom, RouteTo};
+    let trusts = |(name, listen): (&String, &super::Listen)| {
+        listen.is_core() || checks.source.wrote(&format!("listen.{name}.trust"))
+    };
+    if config.listen.iter().any(trusts) {
+        return;
+    }
+    let first =
+        config
+            .route
+            .iter()
+            .enumerate()
+            .find_map(|(index, route)| match (&route.to, &route.from) {
+                (RouteTo::Group(name), _) => Some((format!("route[{index}].to"), name)),
+                (_, RouteFrom::Group(name)) => Some((format!("route[{index}].from"), name)),
+                _ => None,
+            });
+    // A group that is not there has its own message.
+    let Some((place, name)) = first.filter(|(_, name)| config.group.contains_key(*name)) else {
+        return;
+    };
+    // An address of theirs makes the example one that can be copied.
+    let members = config
+        .group
+        .get(name)
+        .map(|group| &group.members[..])
+        .unwrap_or_default();
+    let member = members
+        .first()
+        .and_then(|member| member.host.parse::<std::net::IpAddr>().ok());
+    let network = match member {
+        Some(address @ std::net::IpAddr::V4(_)) => format!("{address}/32"),
+        Some(address @ std::net::IpAddr::V6(_)) => format!("{address}/128"),
+        None => "10.33.69.0/24".to_owned(),
+    };
+    let found = checks
+        .source
+        .error(&place, format!("no listener faces the group `{name}`"));
+    checks.push(found.help(format!(
+        "add [listen.core] with `udp = \"ADDRESS:5060\"`, an address of this machine that they reach, and `trust = [\"{network}\"]`"
+    )));
 }
 
 fn browsers_need_media(config: &Config, checks: &mut Checks<'_>) {

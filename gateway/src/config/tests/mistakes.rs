@@ -130,6 +130,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[timers]\ntimer_c = ▶\"60s\"\n", "warning: timer C must be more than three minutes", "185s"),
     // Groups and routes.
     ("[group.▶spare]\nmembers = \"sip:10.0.0.1\"\n", "warning: no route uses the group `spare`", "group:spare"),
+    ("[group.core]\nmembers = \"sip:10.0.0.1\"\n[[route]] # nobody is in its trust\nfrom = \"devices\"\nto = ▶\"group:core\"\n", "error: no listener faces the group `core`", "trust = [\"10.0.0.1/32\"]"),
+    ("[group.core]\nmembers = \"sip:core.example.net\"\n[[route]] # nobody is in its trust\nfrom = ▶\"group:core\"\nto = \"reject 403\"\n", "error: no listener faces the group `core`", "[listen.core]"),
     ("[group.▶core]\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `members` is missing from `group.core`", "members = "),
     ("[group.core]\nmembers = ▶[]\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `group.core` has no members", "sip:10.33.69.152"),
     ("[group.core]\nmembers = [\"sip:10.0.0.1\", ▶\"10.0.0.2\"]\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `10.0.0.2` is not a SIP URI", "\"sip:10.0.0.2\""),

@@ -126,6 +126,10 @@ pub(super) fn completed(text: &str) -> String {
             "[domain.\"base.example\"]\nusers = [{ name = \"base\", password = \"correct horse\" }]\n",
         ),
         (
+            text.contains("\"group:") && !text.contains("trust"),
+            "[listen.inside]\nudp = \"127.0.0.1:5998\"\ntrust = \"10.0.0.0/8\"\n",
+        ),
+        (
             !text.contains("[media]"),
             "[media]\nrtpengine = \"127.0.0.1:2223\"\n",
         ),
