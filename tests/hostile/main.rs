@@ -9,6 +9,7 @@
 mod crowd;
 mod flood;
 mod log;
+mod party;
 mod privacy;
 mod siege;
 mod streams;

@@ -44,6 +44,8 @@ pub enum Reason {
     TooBroad,
     /// A queue or table is full.
     Overloaded,
+    /// RFC 3261 §21.5.7: with what we have to add, longer than we take.
+    TooLarge,
     /// RTPEngine refused, or none answers.
     NoMedia,
     /// RTPEngine cannot read the offer.
@@ -85,6 +87,7 @@ impl Reason {
             Reason::NotAcceptable => 488,
             Reason::TooBroad => 440,
             Reason::Overloaded => 503,
+            Reason::TooLarge => 513,
             Reason::Timeout => 408,
             Reason::Terminated => 487,
             Reason::NoTransaction => 481,
@@ -117,6 +120,7 @@ impl Reason {
             Reason::NotAcceptable => "Not Acceptable Here: offer not understood",
             Reason::TooBroad => "Max-Breadth Exceeded",
             Reason::Overloaded => "Service Unavailable",
+            Reason::TooLarge => "Message Too Large",
             Reason::Timeout => "Request Timeout",
             Reason::Terminated => "Request Terminated",
             Reason::NoTransaction => "Call/Transaction Does Not Exist",
@@ -150,6 +154,7 @@ impl Reason {
             Reason::NotAcceptable => "not_acceptable",
             Reason::TooBroad => "too_broad",
             Reason::Overloaded => "overloaded",
+            Reason::TooLarge => "too_large",
             Reason::Timeout => "timeout",
             Reason::Terminated => "terminated",
             Reason::NoTransaction => "no_transaction",

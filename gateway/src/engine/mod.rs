@@ -35,6 +35,7 @@ use proxy::token::Sealer;
 use proxy::{Context, Flow, Hop, Reason, Site};
 use sip::transaction::Timers;
 use sip::{Limits, Message};
+use tokio::sync::Semaphore;
 
 use crate::guard::Guard;
 use crate::media::Sessions;
@@ -48,6 +49,9 @@ pub(crate) use index::DeviceIndex;
 use table::Table;
 use timers::TimerQueue;
 use waiting::{Queued, Waiting};
+
+/// Look-ups of names at once: each has a thread for as long as a name server is silent, and others need threads, too.
+const LOOKUPS: usize = 64;
 
 /// What an engine is made of.
 pub struct Parts {
@@ -94,6 +98,8 @@ pub struct Engine {
     waiting: Waiting,
     timers: TimerQueue,
     serial: AtomicU32,
+    /// Names that are looked up at once. Devices name them, in requests of calls that they are in.
+    lookups: Semaphore,
     /// What happened, by kind.
     pub counters: Counters,
 }
@@ -137,6 +143,7 @@ impl Engine {
             waiting: Waiting::new(parts.waiting_per_call),
             timers: TimerQueue::default(),
             serial: AtomicU32::new(0),
+            lookups: Semaphore::new(LOOKUPS),
             counters: Counters::default(),
         })
     }

@@ -19,10 +19,10 @@ impl Engine {
         if let Some(via) = stamped.values(Header::Via).next() {
             edited.replace_value(Header::Via, 0, via);
         }
-        match registrar.authenticate(request, Kind::Www, super::now()) {
+        match registrar.authenticate(request, Kind::Www, flow.peer.ip(), super::now()) {
             Authentication::Passed { .. } => {}
             Authentication::Challenge { stale } => {
-                let response = registrar.challenge(&stamped, Kind::Www, stale, tag.as_bytes(), super::now());
+                let response = registrar.challenge(&stamped, Kind::Www, stale, tag.as_bytes(), flow.peer.ip(), super::now());
                 let _ = self.send(&flow, response.to_bytes());
                 return Outcome::Done;
             }
@@ -31,13 +31,15 @@ impl Engine {
                 return Outcome::Done;
             }
         }
-        if self.table.is_full() {
+        // Its Path may be what makes it too long, or a line too many.
+        let Ok(with_path) = Message::parse(edited.to_bytes(), &self.limits) else {
+            return self.reply(&flow, request, None, &proxy::Reason::TooLarge);
+        };
+        let Some(transaction) = self.begin(&flow, request) else {
             return self.reply(&flow, request, None, &proxy::Reason::Overloaded);
-        }
-        let transaction = self.begin(&flow, request);
+        };
         Outcome::wait(async move {
             let devices = device::all_of_register(&edited, &me.site());
-            let Ok(with_path) = Message::parse(edited.to_bytes(), &me.limits) else { return };
             let registered = registrar.register(&with_path, tag.as_bytes(), super::now()).await;
             let bytes = registered.response.to_bytes();
             if let (200, Ok(response)) = (registered.status, Message::parse(bytes.clone(), &me.limits)) {

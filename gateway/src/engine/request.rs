@@ -60,7 +60,9 @@ impl Engine {
                 }
                 Decision::Start(forwards) => return self.start(flow, request, transaction, forwards),
                 Decision::Await { device, media, from_called } => {
-                    let transaction = transaction.unwrap_or_else(|| self.begin(flow, &request));
+                    let Some(transaction) = transaction.or_else(|| self.begin(flow, &request)) else {
+                        return self.reply(flow, &request, None, &Reason::Overloaded);
+                    };
                     return self.wait_for_device(flow, request, transaction, facts, (device, media, from_called));
                 }
                 Decision::Ask(question) => match self.answer_now(&question, &request, flow) {
@@ -68,7 +70,10 @@ impl Engine {
                     None => {
                         // An ACK has no transaction, and a CANCEL that comes here has that of an INVITE which nobody knows.
                         if transaction.is_none() && !matches!(request.method(), Method::Ack | Method::Cancel) {
-                            transaction = Some(self.begin(flow, &request));
+                            transaction = self.begin(flow, &request);
+                            if transaction.is_none() {
+                                return self.reply(flow, &request, None, &Reason::Overloaded);
+                            }
                         }
                         return self.ask(flow, request, transaction, facts, question);
                     }
@@ -84,7 +89,7 @@ impl Engine {
         Some(match question {
             Question::Sender => Answer::Sender(match registrar {
                 Some(registrar) => {
-                    let sender = sender(&registrar.authenticate(request, Kind::Proxy, now));
+                    let sender = sender(&registrar.authenticate(request, Kind::Proxy, flow.peer.ip(), now));
                     if sender == Sender::Authenticated {
                         self.learn_sender(registrar, request, flow, now);
                     }
@@ -137,8 +142,11 @@ impl Engine {
         let (Some(me), flow) = (self.me.upgrade(), *flow) else { return Outcome::Done };
         Outcome::wait(async move {
             if let Question::Address { host, port } = question {
-                let found = tokio::net::lookup_host((host.as_str(), port)).await;
-                let found = found.map(Iterator::collect).unwrap_or_default();
+                let found = match me.lookups.try_acquire() {
+                    Ok(_turn) => tokio::net::lookup_host((host.as_str(), port)).await.map(Iterator::collect),
+                    Err(_) => Ok(Vec::new()),
+                };
+                let found = found.unwrap_or_default();
                 facts.addresses.push((host, found));
             }
             if let Outcome::Wait(rest) = me.decide(&flow, request, transaction, facts) {
@@ -210,7 +218,7 @@ impl Engine {
         let kind = if as_proxy { Kind::Proxy } else { Kind::Www };
         let stamped = proxy::reply::stamped(request, flow.peer);
         let tag = proxy::reply::own_tag(request);
-        let bytes = registrar.challenge(&stamped, kind, stale, tag.as_bytes(), super::now()).to_bytes();
+        let bytes = registrar.challenge(&stamped, kind, stale, tag.as_bytes(), flow.peer.ip(), super::now()).to_bytes();
         match transaction {
             Some(transaction) => {
                 let status = if as_proxy { 407 } else { 401 };
@@ -220,15 +228,18 @@ impl Engine {
         }
     }
 
-    /// Makes the server transaction of a request, before anything waits.
-    pub(super) fn begin(&self, flow: &Flow, request: &Message) -> Arc<Transaction> {
+    /// Makes the server transaction of a request, before anything waits; `None` when the table is full.
+    pub(super) fn begin(&self, flow: &Flow, request: &Message) -> Option<Arc<Transaction>> {
+        if self.table.is_full() {
+            return None;
+        }
         let transaction = Arc::new(Transaction::new(self.table.server_key(request), *flow, request.clone()));
         self.table.insert(transaction.clone());
         if request.method() == Method::Invite {
             let bytes = proxy::reply::trying(request, flow.peer);
             self.server_input(&transaction, ServerInput::Respond { status: 100, bytes });
         }
-        transaction
+        Some(transaction)
     }
 
     /// Passes a request on without remembering it.
@@ -269,10 +280,8 @@ impl Engine {
         transaction: Option<Arc<Transaction>>,
         forwards: Vec<Forward>,
     ) -> Outcome {
-        let transaction = match transaction {
-            Some(transaction) => transaction,
-            None if self.table.is_full() => return self.reply(flow, &request, None, &Reason::Overloaded),
-            None => self.begin(flow, &request),
+        let Some(transaction) = transaction.or_else(|| self.begin(flow, &request)) else {
+            return self.reply(flow, &request, None, &Reason::Overloaded);
         };
         let opens = forwards.iter().any(|forward| self.flow_to(&forward.hop).is_none());
         if !opens && !self.offers(&forwards) {

@@ -13,6 +13,9 @@ use sip::{Edited, Header, Message, Method};
 use super::transaction::ClientInput;
 use super::{Engine, Outcome};
 
+/// 2xx to one INVITE, each of another device behind a fork further on.
+const ANSWERS: usize = 32;
+
 impl Engine {
     pub(super) fn response(&self, flow: &Flow, response: &Message) -> Outcome {
         if response.method() == Method::Cancel && self.of_our_cancel(response) {
@@ -67,10 +70,12 @@ impl Engine {
         let is_new = self.client_input(&transaction, &mut state, index, input, Some(response));
         let repeated = (200..300).contains(&response.status())
             && self.answered_before(&transaction, &mut state, response.to_tag().unwrap_or_default());
+        // Who answers an INVITE that often forks to nobody: each answer is kept, and wakes the caller.
+        let floods = (200..300).contains(&response.status()) && state.answers.len() >= ANSWERS;
         self.forget_if_over(&transaction, &state);
         let had_offer = state.branches.get(index).is_some_and(|branch| branch.request.original().has_sdp());
         drop(state);
-        if !is_new || repeated || is_over {
+        if !is_new || repeated || is_over || floods {
             return Outcome::Done;
         }
         self.learn_from(&onward);

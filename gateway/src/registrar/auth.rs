@@ -3,12 +3,13 @@
 //! A request has to be authenticated within its transaction, once: the nonce count takes a retransmission for a replay.
 //! An unknown user is challenged and refused exactly like a known one with a wrong password, in the same time.
 
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use proxy::key::Keys;
 use sip::digest::{Algorithm, Challenge, Credentials};
-use sip::{Header, Method, NameAddr, Start, View};
+use sip::{Header, Method, NameAddr, Start, Uri, View};
 
 use super::nonce::{self, Age, Counts};
 use super::users::{Domain, User, Users};
@@ -96,6 +97,8 @@ pub(super) struct Desk<'a> {
     pub(super) counts: &'a Mutex<Counts>,
     /// How long a nonce is good.
     pub(super) nonce_lifetime: Duration,
+    /// Where the request came from.
+    pub(super) peer: IpAddr,
     /// Milliseconds since 1970.
     pub(super) now_ms: u64,
 }
@@ -114,12 +117,14 @@ pub(super) fn authenticate(request: &impl View, kind: Kind, desk: Desk<'_>) -> A
     if !domain.algorithms().contains(&credentials.algorithm) {
         return Authentication::Challenge { stale: false };
     }
-    let proven = prove(domain, &credentials, method(request));
+    let proven =
+        prove(domain, &credentials, method(request)).filter(|_| is_for(request, &credentials));
     let realm = domain.name();
     let age = nonce::judge(
         desk.keys,
         credentials.nonce,
         realm,
+        desk.peer,
         desk.nonce_lifetime,
         desk.now_ms,
     );
@@ -172,6 +177,22 @@ fn prove<'u>(
     // An unknown user costs the same hashes, so that the answer's delay does not tell users from others.
     let verified = credentials.verify(ha1.unwrap_or("no such user"), method);
     user.filter(|_| verified && ha1.is_some())
+}
+
+/// RFC 7616 §3.4.6: credentials that were made for one callee call no other. Hosts do not count, for proxies change them.
+fn is_for(request: &impl View, credentials: &Credentials<'_>) -> bool {
+    let Start::Request { uri, .. } = request.start() else {
+        return false;
+    };
+    let user = |uri| {
+        Uri::parse(uri)
+            .filter(Uri::is_sip)
+            .map(|uri| uri.user_decoded().into_owned())
+    };
+    match (user(uri), user(credentials.uri)) {
+        (Some(called), Some(signed)) => called == signed,
+        _ => uri == credentials.uri,
+    }
 }
 
 /// REGISTER changes the bindings of To, anything else speaks in From's name.

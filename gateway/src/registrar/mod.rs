@@ -16,6 +16,7 @@ mod store;
 mod tests;
 mod users;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -112,14 +113,21 @@ impl Registrar {
         self.users.store(Arc::new(users));
     }
 
-    /// Who sent the request. To be called once for each transaction: it counts the nonce.
-    pub fn authenticate(&self, request: &impl View, kind: Kind, now: Duration) -> Authentication {
+    /// Who sent the request, which came from `peer`. To be called once for each transaction: it counts the nonce.
+    pub fn authenticate(
+        &self,
+        request: &impl View,
+        kind: Kind,
+        peer: IpAddr,
+        now: Duration,
+    ) -> Authentication {
         let users = self.users.load();
         let desk = Desk {
             users: &users,
             keys: &self.keys,
             counts: &self.counts,
             nonce_lifetime: self.settings.nonce_lifetime,
+            peer,
             now_ms: milliseconds(now),
         };
         auth::authenticate(request, kind, desk)
@@ -132,6 +140,7 @@ impl Registrar {
         kind: Kind,
         stale: bool,
         tag: &[u8],
+        peer: IpAddr,
         now: Duration,
     ) -> Response {
         let users = self.users.load();
@@ -140,7 +149,7 @@ impl Registrar {
         };
         let nonce = self
             .nonces
-            .make(&self.keys, domain.name(), milliseconds(now));
+            .make(&self.keys, domain.name(), peer, milliseconds(now));
         let response = build::response(request, kind.status(), "", Some(tag));
         auth::challenges(domain, &nonce, stale)
             .iter()

@@ -6,6 +6,7 @@
 //! The HMAC is the cluster's, over all that and the realm, so any node verifies what any other made.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -48,39 +49,41 @@ impl Nonces {
         }
     }
 
-    /// A new nonce.
-    pub(super) fn make(&self, keys: &Keys, realm: &str, now_ms: u64) -> String {
+    /// A new nonce for who asks from `peer`.
+    pub(super) fn make(&self, keys: &Keys, realm: &str, peer: IpAddr, now_ms: u64) -> String {
         let key = keys.signing(now_ms / 1000);
         let unique = self.next.fetch_add(1, Ordering::Relaxed);
         let mut bytes = Vec::with_capacity(BYTES);
         bytes.push(key.id());
         bytes.extend_from_slice(&now_ms.to_be_bytes()[2..]);
         bytes.extend_from_slice(&unique.to_be_bytes()[3..]);
-        let mac = key.mac(LABEL, &[&bytes, realm.as_bytes()]);
+        let mac = key.mac(LABEL, &[&bytes, realm.as_bytes(), &octets(peer)]);
         bytes.extend_from_slice(&mac[..MAC_BYTES]);
         base64url::encode(&bytes)
     }
 }
 
-/// What to think of `nonce`, which was made for `realm` and is good for `lifetime`.
+/// What to think of `nonce`, which was made for `realm` and who asked from `peer`, and is good for `lifetime`. From elsewhere it
+/// is stale: else a user could register the address of somebody who never asked, and have us call him.
 pub(super) fn judge(
     keys: &Keys,
     nonce: &[u8],
     realm: &str,
+    peer: IpAddr,
     lifetime: Duration,
     now_ms: u64,
 ) -> Age {
-    verified(keys, nonce, realm, now_ms)
+    verified(keys, nonce, realm, peer, now_ms)
         // A clock of another node may be a little ahead; a nonce from the future is young.
         .filter(|id| now_ms.saturating_sub(id.made) <= lifetime.as_millis() as u64)
         .map_or(Age::Stale, Age::Fresh)
 }
 
-fn verified(keys: &Keys, nonce: &[u8], realm: &str, now_ms: u64) -> Option<NonceId> {
+fn verified(keys: &Keys, nonce: &[u8], realm: &str, peer: IpAddr, now_ms: u64) -> Option<NonceId> {
     let bytes: [u8; BYTES] = base64url::decode(nonce)?.as_slice().try_into().ok()?;
     let (body, mac_given) = bytes.split_at(BYTES - MAC_BYTES);
     let key = keys.verifying(body[0], now_ms / 1000)?;
-    let mac = key.mac(LABEL, &[body, realm.as_bytes()]);
+    let mac = key.mac(LABEL, &[body, realm.as_bytes(), &octets(peer)]);
     let number = |bytes: &[u8]| {
         bytes
             .iter()
@@ -90,6 +93,13 @@ fn verified(keys: &Keys, nonce: &[u8], realm: &str, now_ms: u64) -> Option<Nonce
         made: number(&body[1..7]),
         unique: number(&body[7..12]),
     })
+}
+
+fn octets(peer: IpAddr) -> [u8; 16] {
+    match peer {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
 }
 
 /// The highest nonce count seen of each nonce, bounded. Only right digests get in, so it cannot be filled by strangers.
@@ -155,6 +165,7 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1_785_542_400_000;
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     const LIFE: Duration = Duration::from_secs(300);
 
     fn keys() -> Keys {
@@ -163,10 +174,10 @@ mod tests {
 
     #[test]
     fn a_nonce_is_good_for_its_lifetime_and_realm_on_any_node_of_the_cluster() {
-        let nonce = Nonces::new(u64::MAX).make(&keys(), "example.test", NOW);
+        let nonce = Nonces::new(u64::MAX).make(&keys(), "example.test", PEER, NOW);
         assert_eq!(nonce.len(), 32);
         let fresh = |keys: &Keys, nonce: &str, realm, now| {
-            judge(keys, nonce.as_bytes(), realm, LIFE, now) != Age::Stale
+            judge(keys, nonce.as_bytes(), realm, PEER, LIFE, now) != Age::Stale
         };
         for (why, want, got) in [
             ("at once", true, fresh(&keys(), &nonce, "example.test", NOW)),
@@ -222,14 +233,35 @@ mod tests {
     }
 
     #[test]
+    fn a_nonce_is_good_where_it_was_asked_for() {
+        let nonce = Nonces::new(1).make(&keys(), "example.test", PEER, NOW);
+        for (peer, want) in [
+            ("192.0.2.1", true),
+            ("::ffff:192.0.2.1", true),
+            ("192.0.2.2", false),
+            ("2001:db8::1", false),
+        ] {
+            let age = judge(
+                &keys(),
+                nonce.as_bytes(),
+                "example.test",
+                peer.parse().unwrap(),
+                LIFE,
+                NOW,
+            );
+            assert_eq!(age != Age::Stale, want, "{peer}");
+        }
+    }
+
+    #[test]
     fn no_bit_of_a_nonce_can_be_changed() {
-        let nonce = Nonces::new(1).make(&keys(), "example.test", NOW);
+        let nonce = Nonces::new(1).make(&keys(), "example.test", PEER, NOW);
         let bytes = base64url::decode(nonce.as_bytes()).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             let text = base64url::encode(&changed);
-            let age = judge(&keys(), text.as_bytes(), "example.test", LIFE, NOW);
+            let age = judge(&keys(), text.as_bytes(), "example.test", PEER, LIFE, NOW);
             assert_eq!(age, Age::Stale, "bit {bit}");
         }
     }
@@ -238,8 +270,8 @@ mod tests {
     fn two_nonces_of_one_millisecond_differ() {
         let nonces = Nonces::new(0);
         assert_ne!(
-            nonces.make(&keys(), "a", NOW),
-            nonces.make(&keys(), "a", NOW)
+            nonces.make(&keys(), "a", PEER, NOW),
+            nonces.make(&keys(), "a", PEER, NOW)
         );
     }
 

@@ -6,7 +6,7 @@ use super::*;
 fn nonce(registrar: &Registrar, now: Duration) -> String {
     let request = message(&register_text(1, &[]));
     let challenge = registrar
-        .challenge(&request, Kind::Www, false, b"tag", now)
+        .challenge(&request, Kind::Www, false, b"tag", PEER, now)
         .to_bytes();
     let challenge = Message::parse(challenge, &Limits::default()).unwrap();
     field(
@@ -30,7 +30,7 @@ fn alice(nonce: &str) -> Client<'_> {
 
 fn judge(registrar: &Registrar, client: Client<'_>, now: Duration) -> Authentication {
     let request = message(&register_text(2, &[&client.line("Authorization")]));
-    registrar.authenticate(&request, Kind::Www, now)
+    registrar.authenticate(&request, Kind::Www, PEER, now)
 }
 
 fn passed(authentication: &Authentication) -> bool {
@@ -47,7 +47,7 @@ fn a_challenge_asks_in_the_name_of_the_domain_once_for_each_algorithm_the_strong
     let registrar = registrar();
     let ask = |to: &str, kind: Kind, stale| {
         let text = register_text(1, &[]).replace("alice@example.test", to);
-        let response = registrar.challenge(&message(&text), kind, stale, b"tag", NOW);
+        let response = registrar.challenge(&message(&text), kind, stale, b"tag", PEER, NOW);
         let response = Message::parse(response.to_bytes(), &Limits::default()).unwrap();
         let values: Vec<String> = response
             .lines(kind.challenge_header())
@@ -170,10 +170,10 @@ fn credentials_are_worth_what_rfc_7616_and_our_rules_say() {
         assert_eq!(judge(&registrar, client, NOW), want, "{why}");
     }
     let plain = message(&register_text(2, &[]));
-    assert_eq!(registrar.authenticate(&plain, Kind::Www, NOW), ASK);
+    assert_eq!(registrar.authenticate(&plain, Kind::Www, PEER, NOW), ASK);
     let proxy = message(&register_text(2, &[&right.line("Proxy-Authorization")]));
     assert_eq!(
-        registrar.authenticate(&proxy, Kind::Www, NOW),
+        registrar.authenticate(&proxy, Kind::Www, PEER, NOW),
         ASK,
         "the header of a proxy"
     );
@@ -248,7 +248,7 @@ fn the_strong_algorithm_works_where_it_is_offered() {
     };
     for algorithm in [Algorithm::Sha256, Algorithm::Md5] {
         let challenge = registrar
-            .challenge(&request("X: y"), Kind::Www, false, b"t", NOW)
+            .challenge(&request("X: y"), Kind::Www, false, b"t", PEER, NOW)
             .to_bytes();
         let challenge = Message::parse(challenge, &Limits::default()).unwrap();
         let nonce = field(
@@ -261,8 +261,12 @@ fn the_strong_algorithm_works_where_it_is_offered() {
             algorithm,
             ..alice(&nonce)
         };
-        let judged =
-            registrar.authenticate(&request(&client.line("Authorization")), Kind::Www, NOW);
+        let judged = registrar.authenticate(
+            &request(&client.line("Authorization")),
+            Kind::Www,
+            PEER,
+            NOW,
+        );
         assert!(passed(&judged), "{algorithm:?}: {judged:?}");
     }
 }
@@ -305,10 +309,58 @@ fn a_caller_speaks_in_its_own_name_or_in_none() {
                 "From: <sip:alice@example.test>;tag=f",
                 &format!("From: {from}"),
             );
-        let judged = registrar.authenticate(&message(&request), Kind::Proxy, NOW);
+        let judged = registrar.authenticate(&message(&request), Kind::Proxy, PEER, NOW);
         assert!(
             passed(&judged) == want && (want || judged == NOT_HIS),
             "{why}: {judged:?}"
         );
     }
+}
+
+#[test]
+fn credentials_for_one_callee_call_no_other() {
+    let registrar = registrar();
+    for (why, uri, want) in [
+        ("the one that they name", "sip:example.test", true),
+        (
+            "RFC 3261 §22.4: a proxy gave another host",
+            "sip:192.0.2.9:5070",
+            true,
+        ),
+        (
+            "another user, by who read them on the way",
+            "sip:0900123@example.test",
+            false,
+        ),
+        ("a number", "tel:0900123", false),
+    ] {
+        let nonce = nonce(&registrar, NOW);
+        let client = Client {
+            method: "INVITE",
+            ..alice(&nonce)
+        };
+        let request = register_text(2, &[&client.line("Proxy-Authorization")])
+            .replace("REGISTER sip:example.test", &format!("REGISTER {uri}"))
+            .replace("REGISTER", "INVITE");
+        let judged = registrar.authenticate(&message(&request), Kind::Proxy, PEER, NOW);
+        assert_eq!(passed(&judged), want, "{why}: {judged:?}");
+    }
+}
+
+#[test]
+fn a_nonce_that_was_asked_for_elsewhere_is_stale() {
+    let registrar = registrar();
+    let nonce = nonce(&registrar, NOW);
+    let request = message(&register_text(2, &[&alice(&nonce).line("Authorization")]));
+    let victim = "198.51.100.66".parse().unwrap();
+    assert_eq!(
+        registrar.authenticate(&request, Kind::Www, victim, NOW),
+        STALE
+    );
+    assert!(passed(&registrar.authenticate(
+        &request,
+        Kind::Www,
+        PEER,
+        NOW
+    )));
 }

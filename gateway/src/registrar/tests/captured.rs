@@ -50,7 +50,7 @@ async fn every_captured_register_is_judged_and_accepted() {
     for (name, message) in &messages {
         // The nonce is Kamailio's, so the right digest is stale, and a wrong one would not be.
         let stale = message.header(Header::Authorization).is_some();
-        let judged = registrar.authenticate(message, Kind::Www, NOW);
+        let judged = registrar.authenticate(message, Kind::Www, PEER, NOW);
         assert_eq!(judged, Authentication::Challenge { stale }, "{name}");
         if stale {
             with += 1;
@@ -88,7 +88,7 @@ async fn a_captured_device_answers_our_challenge() {
         .filter(|(_, message)| message.header(Header::Authorization).is_some())
     {
         let challenge = registrar
-            .challenge(message, Kind::Www, false, b"t", NOW)
+            .challenge(message, Kind::Www, false, b"t", PEER, NOW)
             .to_bytes();
         let challenge = Message::parse(challenge, &Limits::default()).unwrap();
         let nonce = field(
@@ -110,7 +110,7 @@ async fn a_captured_device_answers_our_challenge() {
         let value = line.split_once(": ").unwrap().1;
         let mut edited = sip::Edited::new(message.clone());
         edited.set(Header::Authorization, value.as_bytes());
-        let judged = registrar.authenticate(&edited, Kind::Www, NOW);
+        let judged = registrar.authenticate(&edited, Kind::Www, PEER, NOW);
         assert!(
             matches!(&judged, Authentication::Passed { user: found } if found.name == user),
             "{name}: {judged:?}"

@@ -101,6 +101,9 @@ fn field(value: &str, name: &str) -> Option<String> {
     Some(rest[..end].trim_matches('"').to_owned())
 }
 
+/// Where requests come from.
+const PEER: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
 /// How a client answers a challenge.
 #[derive(Clone, Copy)]
 struct Client<'a> {

@@ -409,6 +409,6 @@ proptest! {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let request = message(&register_text(1, &lines));
         let _ = super::super::register::decide(&request, &[], &Rules::default(), 0);
-        let _ = registrar().authenticate(&request, Kind::Www, NOW);
+        let _ = registrar().authenticate(&request, Kind::Www, PEER, NOW);
     }
 }
