@@ -1,0 +1,8 @@
+//! An edge in front of several servers of one kind: registrars that challenge with nonces of their own, members that fall
+//! silent, refuse, or die in the middle of it. Unmodified Kamailio registrars and sockets that say nothing take part.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+mod device;
+mod members;
+mod registrars;
