@@ -45,7 +45,7 @@ meanwhile() {
         sleep 0.2 || true
         if [ $((SECONDS - began)) -ge $((told + 10)) ]; then
             told=$((SECONDS - began))
-            printf '%s   %s s: %s%s\n' "$dim" "$told" "$(tail -n 1 "$log" | tr -d '\r' | sed 's/^ *//' | cut -c1-100)" "$plain"
+            printf '%s   %s s: %s%s\n' "$dim" "$told" "$(tail -n 20 "$log" | tr -d '\r' | sed 's/^ *//; /^$/d' | tail -n 1 | cut -c1-100)" "$plain"
         fi
     done
     trap - INT TERM

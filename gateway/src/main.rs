@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::Context;
 use causeway::config::{self, Config, Format, Level, Surroundings};
 use causeway::demo;
 use causeway::node::Node;
@@ -20,7 +19,11 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 ///
 /// Browsers (WSS), softphones (TLS) and desk phones (TCP, UDP) reach one public address; media is bridged by RTPEngine.
 #[derive(Parser)]
-#[command(version, after_help = "See docs/configuration.md for every key, its default and its reason.")]
+#[command(
+    version,
+    after_help = "Without a configuration: `causeway demo`. With one: `causeway check FILE`, then `causeway run FILE`.\n\
+                  `causeway reference` says of every key what it means and what it is by default."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -29,13 +32,17 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Serve what a configuration file describes, until SIGTERM or Ctrl-C.
+    ///
+    /// Prints one line for each listener and then `ready`; its log goes to standard error. Exits with 0 when it was told to
+    /// stop, with 1 when it could not start, and then says why.
     Run {
-        /// The configuration (TOML).
+        /// The configuration (TOML); deploy/causeway.toml is one to start from.
         file: PathBuf,
     },
     /// Say everything that is wrong with a configuration file, without starting.
     ///
-    /// Exits with 0 if the file can be run, 1 if not. Also looks at the machine: addresses, ports, names, certificates.
+    /// Looks at the machine too: addresses, ports, names, certificates. A node that runs already holds its ports, and they
+    /// are said to be in use. Exits with 0 if the file can be run (warnings or not), with 1 if not.
     Check {
         /// The configuration (TOML).
         file: PathBuf,
@@ -47,6 +54,9 @@ enum Command {
     /// Print every configuration key with its meaning, unit and default, as Markdown.
     Reference,
     /// Print a completion script for a shell.
+    ///
+    /// For this shell: `source <(causeway completions bash)`. For every one to come, write it to
+    /// ~/.local/share/bash-completion/completions/causeway.
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
@@ -60,14 +70,19 @@ fn main() -> ExitCode {
         Command::Check { file } => return check(&file),
         Command::Demo(options) => {
             start_log(&Config::default().log);
-            block_on(demo::run(options, stopped()))
+            block_on(demo::run(options, left()))
         }
         Command::Reference => {
             print!("{}", config::markdown());
             Ok(())
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "causeway", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Arguments::command(),
+                "causeway",
+                &mut std::io::stdout(),
+            );
             Ok(())
         }
     };
@@ -82,7 +97,13 @@ fn main() -> ExitCode {
 
 fn run(file: &std::path::Path) -> anyhow::Result<()> {
     let env = |name: &str| std::env::var(name).ok();
-    let loaded = match config::load(file, &Surroundings { env: &env, now: SystemTime::now() }) {
+    let loaded = match config::load(
+        file,
+        &Surroundings {
+            env: &env,
+            now: SystemTime::now(),
+        },
+    ) {
         Ok(loaded) => loaded,
         Err(found) => {
             eprintln!("{}", found.render(std::io::stderr().is_terminal()));
@@ -90,11 +111,24 @@ fn run(file: &std::path::Path) -> anyhow::Result<()> {
         }
     };
     if !loaded.warnings.is_empty() {
-        eprintln!("{}", loaded.warnings.render(std::io::stderr().is_terminal()));
+        eprintln!(
+            "{}",
+            loaded.warnings.render(std::io::stderr().is_terminal())
+        );
     }
     start_log(&loaded.config.log);
     block_on(async move {
-        let node = Node::start(&loaded.config, None).await.context("could not start")?;
+        let node = match Node::start(&loaded.config, None).await {
+            Ok(node) => node,
+            Err(error) => {
+                // What stopped it is mostly a port or an address: then the line is worth more than the system's words.
+                let machine = config::probe(&loaded.config, &loaded.source);
+                if machine.errors() > 0 {
+                    eprintln!("{}", machine.render(std::io::stderr().is_terminal()));
+                }
+                return Err(anyhow::Error::from(error).context("could not start"));
+            }
+        };
         announce(&node);
         stopped().await;
         tracing::info!("stopping");
@@ -121,17 +155,33 @@ fn check(file: &std::path::Path) -> ExitCode {
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     // What serves sockets has threads of its own; this one has timers, probes and the admin API.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(work)
 }
 
 async fn stopped() {
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {
         _ = term.recv() => {}
         _ = interrupt.recv() => {}
+    }
+}
+
+/// As [`stopped`], or the terminal of a demo was closed.
+async fn left() {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        return stopped().await;
+    };
+    tokio::select! {
+        () = stopped() => {}
+        _ = hangup.recv() => {}
     }
 }
 

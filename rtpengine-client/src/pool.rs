@@ -395,7 +395,7 @@ fn report(node: &Node, probed: &Probed) {
         Some(State::Down) => {
             tracing::warn!(
                 node = node.name(),
-                "RTPEngine does not answer; calls go to the other nodes"
+                "RTPEngine does not answer; until it does, no new call goes to it"
             );
         }
         Some(_) => tracing::info!(node = node.name(), "RTPEngine answers"),

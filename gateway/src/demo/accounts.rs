@@ -41,14 +41,25 @@ pub(super) fn load(data: &Path) -> anyhow::Result<Vec<Account>> {
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     let mut accounts = Vec::new();
     for (user, display, kind) in USERS {
-        let known = kept.lines().filter_map(|line| line.split_once(' ')).find(|(name, _)| *name == user);
+        let known = kept
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .find(|(name, _)| *name == user);
         let password = match known {
             Some((_, password)) => password.to_owned(),
             None => draw()?,
         };
-        accounts.push(Account { user: user.to_owned(), password, display: display.to_owned(), kind });
+        accounts.push(Account {
+            user: user.to_owned(),
+            password,
+            display: display.to_owned(),
+            kind,
+        });
     }
-    let text: String = accounts.iter().map(|account| format!("{} {}\n", account.user, account.password)).collect();
+    let text: String = accounts
+        .iter()
+        .map(|account| format!("{} {}\n", account.user, account.password))
+        .collect();
     write_private(&path, text.as_bytes())?;
     Ok(accounts)
 }
@@ -58,7 +69,10 @@ fn draw() -> anyhow::Result<String> {
     const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut random = [0; 12];
     getrandom::fill(&mut random).context("the system gives no random bytes")?;
-    Ok(random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect())
+    Ok(random
+        .iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
+        .collect())
 }
 
 /// Writes a file that only its owner may read.

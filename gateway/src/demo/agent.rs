@@ -51,7 +51,11 @@ impl Drop for Agent {
 
 impl Agent {
     /// Starts an agent that registers at `registrar`.
-    pub(super) async fn start(registrar: SocketAddr, account: &Account, answer: Answer) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        registrar: SocketAddr,
+        account: &Account,
+        answer: Answer,
+    ) -> anyhow::Result<Self> {
         let socket = UdpSocket::bind((registrar.ip(), 0)).await?;
         socket.connect(registrar).await?;
         let local = socket.local_addr()?;
@@ -64,14 +68,23 @@ impl Agent {
             answer,
             calls: HashMap::new(),
             said,
-            register: Register { call_id: random_word()?, tag: random_word()?, cseq: 0, credentials: None },
+            register: Register {
+                call_id: random_word()?,
+                tag: random_word()?,
+                cseq: 0,
+                credentials: None,
+            },
         };
         let task = tokio::spawn(async move {
             if let Err(error) = worker.run().await {
                 tracing::error!(?error, "a demo user ended");
             }
         });
-        Ok(Self { task, registered, user: account.user.clone() })
+        Ok(Self {
+            task,
+            registered,
+            user: account.user.clone(),
+        })
     }
 
     /// Waits until it is registered.
@@ -125,11 +138,20 @@ impl Worker {
         loop {
             if Instant::now() >= due {
                 self.send_register().await?;
-                due = Instant::now() + if *self.said.borrow() { EXPIRES / 2 } else { RETRY };
+                due = Instant::now()
+                    + if *self.said.borrow() {
+                        EXPIRES / 2
+                    } else {
+                        RETRY
+                    };
             }
-            let Ok(received) = timeout_at(due, self.socket.recv(&mut buffer)).await else { continue };
+            let Ok(received) = timeout_at(due, self.socket.recv(&mut buffer)).await else {
+                continue;
+            };
             let Ok(length) = received else { continue };
-            let Ok(message) = SipMessage::try_from(&buffer[..length]) else { continue };
+            let Ok(message) = SipMessage::try_from(&buffer[..length]) else {
+                continue;
+            };
             match message {
                 SipMessage::Request(request) => {
                     if let Err(error) = self.request(&request).await {
@@ -159,7 +181,12 @@ impl Worker {
         let aor = self.uri()?;
         let server = Uri::try_from(format!("sip:{}", super::bracketed(self.registrar.ip())))?;
         let mut headers: Vec<Header> = vec![
-            rsip::headers::Via::new(format!("SIP/2.0/UDP {};branch=z9hG4bK{};rport", self.local, random_word()?)).into(),
+            rsip::headers::Via::new(format!(
+                "SIP/2.0/UDP {};branch=z9hG4bK{};rport",
+                self.local,
+                random_word()?
+            ))
+            .into(),
             rsip::headers::MaxForwards::new("70").into(),
             rsip::headers::From::new(format!("<{aor}>;tag={}", self.register.tag)).into(),
             rsip::headers::To::new(format!("<{aor}>")).into(),
@@ -194,7 +221,10 @@ impl Worker {
                 Ok(false)
             }
             StatusCode::Unauthorized => {
-                let challenge = response.www_authenticate_header().context("a 401 without a challenge")?.typed()?;
+                let challenge = response
+                    .www_authenticate_header()
+                    .context("a 401 without a challenge")?
+                    .typed()?;
                 self.register.credentials = Some(self.credentials(challenge)?);
                 Ok(true)
             }
@@ -202,9 +232,15 @@ impl Worker {
         }
     }
 
-    fn credentials(&self, challenge: rsip::typed::WwwAuthenticate) -> anyhow::Result<rsip::typed::Authorization> {
+    fn credentials(
+        &self,
+        challenge: rsip::typed::WwwAuthenticate,
+    ) -> anyhow::Result<rsip::typed::Authorization> {
         let uri = Uri::try_from(format!("sip:{}", super::bracketed(self.registrar.ip())))?;
-        let qop = rsip::headers::auth::AuthQop::Auth { cnonce: random_word()?, nc: 1 };
+        let qop = rsip::headers::auth::AuthQop::Auth {
+            cnonce: random_word()?,
+            nc: 1,
+        };
         let qop = challenge.qop.is_some().then_some(qop);
         let algorithm = challenge.algorithm.unwrap_or_default();
         let response = DigestGenerator {
@@ -235,21 +271,34 @@ impl Worker {
         let call_id = request.call_id_header()?.value().to_owned();
         match request.method {
             Method::Ack => Ok(()),
-            Method::Invite | Method::Update if !request.body.is_empty() => self.answer(request, call_id).await,
-            Method::Invite => self.reply(request, StatusCode::NotAcceptableHere, "", &[]).await,
+            Method::Invite | Method::Update if !request.body.is_empty() => {
+                self.answer(request, call_id).await
+            }
+            Method::Invite => {
+                self.reply(request, StatusCode::NotAcceptableHere, "", &[])
+                    .await
+            }
             Method::Bye | Method::Cancel => {
                 let tag = self.calls.remove(&call_id).map(|call| call.tag.clone());
-                self.reply(request, StatusCode::OK, tag.as_deref().unwrap_or(""), &[]).await
+                self.reply(request, StatusCode::OK, tag.as_deref().unwrap_or(""), &[])
+                    .await
             }
-            Method::Options | Method::Info | Method::Update => self.reply(request, StatusCode::OK, "", &[]).await,
-            _ => self.reply(request, StatusCode::MethodNotAllowed, "", &[]).await,
+            Method::Options | Method::Info | Method::Update => {
+                self.reply(request, StatusCode::OK, "", &[]).await
+            }
+            _ => {
+                self.reply(request, StatusCode::MethodNotAllowed, "", &[])
+                    .await
+            }
         }
     }
 
     /// Answers an offer, of a new call or of one that is up.
     async fn answer(&mut self, request: &Request, call_id: String) -> anyhow::Result<()> {
         let Some(offer) = Offer::read(&request.body) else {
-            return self.reply(request, StatusCode::NotAcceptableHere, "", &[]).await;
+            return self
+                .reply(request, StatusCode::NotAcceptableHere, "", &[])
+                .await;
         };
         if !self.calls.contains_key(&call_id) {
             if self.calls.len() >= CALLS {
@@ -261,34 +310,60 @@ impl Worker {
                 Answer::Echo => tokio::spawn(rtp::echo(socket)),
                 Answer::Tone => tokio::spawn(rtp::tone(socket, offer.address, offer.payload_type)),
             };
-            let call = Call { audio: Some(audio), port, version: 0, tag: random_word()? };
+            let call = Call {
+                audio: Some(audio),
+                port,
+                version: 0,
+                tag: random_word()?,
+            };
             self.calls.insert(call_id.clone(), call);
         }
-        let Some(call) = self.calls.get_mut(&call_id) else { return Ok(()) };
+        let Some(call) = self.calls.get_mut(&call_id) else {
+            return Ok(());
+        };
         call.version += 1;
         let body = offer.answer(self.local.ip(), call.port, call.version);
         let tag = call.tag.clone();
-        self.reply(request, StatusCode::OK, &tag, body.as_bytes()).await
+        self.reply(request, StatusCode::OK, &tag, body.as_bytes())
+            .await
     }
 
-    async fn reply(&self, request: &Request, status: StatusCode, tag: &str, body: &[u8]) -> anyhow::Result<()> {
+    async fn reply(
+        &self,
+        request: &Request,
+        status: StatusCode,
+        tag: &str,
+        body: &[u8],
+    ) -> anyhow::Result<()> {
         let copied = |header: &&Header| {
             matches!(
                 header,
-                Header::Via(_) | Header::RecordRoute(_) | Header::From(_) | Header::CallId(_) | Header::CSeq(_)
+                Header::Via(_)
+                    | Header::RecordRoute(_)
+                    | Header::From(_)
+                    | Header::CallId(_)
+                    | Header::CSeq(_)
             )
         };
         let mut headers: Vec<Header> = request.headers().iter().filter(copied).cloned().collect();
         let to = request.to_header()?.value().to_owned();
-        let tagged = if to.contains(";tag=") || tag.is_empty() { to } else { format!("{to};tag={tag}") };
+        let tagged = if to.contains(";tag=") || tag.is_empty() {
+            to
+        } else {
+            format!("{to};tag={tag}")
+        };
         headers.push(rsip::headers::To::new(tagged).into());
         headers.push(rsip::headers::Contact::new(self.contact()).into());
         if !body.is_empty() {
             headers.push(rsip::headers::ContentType::new("application/sdp").into());
         }
         headers.push(rsip::headers::ContentLength::new(body.len().to_string()).into());
-        let response =
-            Response { status_code: status, version: rsip::Version::V2, headers: headers.into(), body: body.to_vec() };
+        let response = Response {
+            status_code: status,
+            version: rsip::Version::V2,
+            headers: headers.into(),
+            body: body.to_vec(),
+        };
         self.socket.send(&Vec::from(response)).await?;
         Ok(())
     }
@@ -307,13 +382,22 @@ struct Offer {
 impl Offer {
     fn read(body: &[u8]) -> Option<Self> {
         let session = Session::parse(body).ok()?;
-        let audio = session.media().iter().position(|media| media.kind() == b"audio" && media.port() != 0)?;
+        let audio = session
+            .media()
+            .iter()
+            .position(|media| media.kind() == b"audio" && media.port() != 0)?;
         let media = &session.media()[audio];
-        let formats: Vec<String> = media.formats().map(|format| String::from_utf8_lossy(format).into_owned()).collect();
-        let payload_type = formats.iter().find_map(|format| format.parse().ok().filter(|pt| matches!(pt, 0u8 | 8)))?;
+        let formats: Vec<String> = media
+            .formats()
+            .map(|format| String::from_utf8_lossy(format).into_owned())
+            .collect();
+        let payload_type = formats
+            .iter()
+            .find_map(|format| format.parse().ok().filter(|pt| matches!(pt, 0u8 | 8)))?;
         let telephone_event = media.section().attributes("rtpmap").find_map(|map| {
             let map = std::str::from_utf8(map).ok()?;
-            map.ends_with("telephone-event/8000").then(|| map.split(' ').next().map(str::to_owned))?
+            map.ends_with("telephone-event/8000")
+                .then(|| map.split(' ').next().map(str::to_owned))?
         });
         let connection = std::str::from_utf8(session.connection_of(audio)?).ok()?;
         let ip: IpAddr = connection.split_ascii_whitespace().nth(2)?.parse().ok()?;
@@ -325,8 +409,8 @@ impl Offer {
         };
         let refused = |media: &sdp::Media<'_>| {
             let format = media.formats().next().unwrap_or(b"0");
-            let [kind, protocol, format] =
-                [media.kind(), media.protocol(), format].map(|text| String::from_utf8_lossy(text).into_owned());
+            let [kind, protocol, format] = [media.kind(), media.protocol(), format]
+                .map(|text| String::from_utf8_lossy(text).into_owned());
             format!("m={kind} 0 {protocol} {format}\r\n")
         };
         Some(Self {
@@ -342,7 +426,9 @@ impl Offer {
     /// RFC 3264 §6: as many m= lines as the offer has, in its order; only the audio is taken.
     fn answer(&self, local: IpAddr, port: u16, version: u32) -> String {
         let family = if local.is_ipv4() { "IP4" } else { "IP6" };
-        let mut text = format!("v=0\r\no=- 1 {version} IN {family} {local}\r\ns=-\r\nc=IN {family} {local}\r\nt=0 0\r\n");
+        let mut text = format!(
+            "v=0\r\no=- 1 {version} IN {family} {local}\r\ns=-\r\nc=IN {family} {local}\r\nt=0 0\r\n"
+        );
         for (index, refused) in self.lines.iter().enumerate() {
             if index != self.audio {
                 text.push_str(refused);
@@ -350,9 +436,14 @@ impl Offer {
             }
             let event = self.telephone_event.as_deref();
             let formats = event.map_or(String::new(), |event| format!(" {event}"));
-            text.push_str(&format!("m=audio {port} RTP/AVP {}{formats}\r\n", self.payload_type));
+            text.push_str(&format!(
+                "m=audio {port} RTP/AVP {}{formats}\r\n",
+                self.payload_type
+            ));
             if let Some(event) = event {
-                text.push_str(&format!("a=rtpmap:{event} telephone-event/8000\r\na=fmtp:{event} 0-15\r\n"));
+                text.push_str(&format!(
+                    "a=rtpmap:{event} telephone-event/8000\r\na=fmtp:{event} 0-15\r\n"
+                ));
             }
             text.push_str(&format!("a=ptime:20\r\na={}\r\n", self.direction));
         }
@@ -361,5 +452,8 @@ impl Offer {
 }
 
 fn random_word() -> anyhow::Result<String> {
-    Ok(format!("{:016x}", getrandom::u64().context("the system gives no random bytes")?))
+    Ok(format!(
+        "{:016x}",
+        getrandom::u64().context("the system gives no random bytes")?
+    ))
 }

@@ -11,6 +11,8 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::json;
@@ -20,6 +22,9 @@ use crate::node::{Node, Page};
 use crate::transport::tls;
 use accounts::Account;
 use agent::{Agent, Answer};
+
+/// How long after the end of RTPEngine it may turn out that everything was to end.
+const BOTH: Duration = Duration::from_millis(500);
 
 /// What can be chosen.
 #[derive(clap::Args, Clone, Debug)]
@@ -47,31 +52,50 @@ pub async fn run(options: Options, stopped: impl Future<Output = ()>) -> anyhow:
     std::fs::create_dir_all(&options.data_dir)
         .with_context(|| format!("cannot make the directory {}", options.data_dir.display()))?;
     let host = options.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    if host.is_unspecified() {
+        bail!(
+            "{host} is every address: name the one under which others reach this machine (`ip address` lists them)"
+        );
+    }
     let is_local = options.host.is_none();
-    let sip_port = choose_port(host, options.sip_port, 5060)?;
-    let http_port = choose_port(host, options.http_port, if is_local { 8080 } else { 8443 })?;
+    let sip_port = choose_port(host, options.sip_port, 5060, "phones")?;
+    let usual = if is_local { 8080 } else { 8443 };
+    let http_port = choose_port(host, options.http_port, usual, "the page")?;
     let accounts = accounts::load(&options.data_dir)?;
 
     eprintln!("starting RTPEngine in userspace …");
     let media = rtpengine::start(host, &options.data_dir).await?;
     let config = configuration(&options, host, sip_port, http_port, &accounts, media.ng)?;
     let page = Page::with_demo(demo_json(host, &accounts).to_string());
-    let node = Node::start(&config, Some(page)).await.context("the node could not start")?;
+    let node = Node::start(&config, Some(page))
+        .await
+        .context("the node could not start")?;
     let registrar = SocketAddr::new(host, sip_port);
     let mut agents = Vec::new();
     for (name, answer) in [("echo", Answer::Echo), ("tone", Answer::Tone)] {
-        let account = accounts.iter().find(|account| account.user == name).context("no such account")?;
+        let account = accounts
+            .iter()
+            .find(|account| account.user == name)
+            .context("no such account")?;
         agents.push(Agent::start(registrar, account, answer).await?);
     }
     for agent in &mut agents {
         agent.registered().await?;
     }
-    print!("{}", directions(is_local, host, sip_port, http_port, &accounts));
+    print!(
+        "{}",
+        directions(is_local, host, sip_port, http_port, &accounts)
+    );
     println!("ready");
 
+    let mut stopped = pin!(stopped);
     let ended = tokio::select! {
-        () = stopped => Ok(()),
-        why = media.ended() => why,
+        () = &mut stopped => Ok(()),
+        // Ctrl-C in a terminal reaches RTPEngine too, and it may be the first to act on it.
+        why = media.ended() => match tokio::time::timeout(BOTH, stopped).await {
+            Ok(()) => Ok(()),
+            Err(_) => why,
+        },
     };
     eprintln!("stopping …");
     drop(agents);
@@ -80,17 +104,19 @@ pub async fn run(options: Options, stopped: impl Future<Output = ()>) -> anyhow:
 }
 
 /// The wanted port if it is free for UDP and TCP; if nobody asked for it by name, any free one instead.
-fn choose_port(host: IpAddr, asked: Option<u16>, usual: u16) -> anyhow::Result<u16> {
-    let is_free = |port| {
-        UdpSocket::bind((host, port)).is_ok() && TcpListener::bind((host, port)).is_ok()
-    };
+fn choose_port(host: IpAddr, asked: Option<u16>, usual: u16, whose: &str) -> anyhow::Result<u16> {
+    TcpListener::bind((host, 0))
+        .with_context(|| format!("{host} is not an address of this machine"))?;
+    let is_free =
+        |port| UdpSocket::bind((host, port)).is_ok() && TcpListener::bind((host, port)).is_ok();
     match asked {
         Some(port) if is_free(port) || port == 0 => Ok(port),
         Some(port) => bail!("port {port} of {host} is taken: choose another one, or leave it out"),
         None if is_free(usual) => Ok(usual),
         None => {
-            let free = TcpListener::bind((host, 0)).with_context(|| format!("{host} is not an address of this machine"))?;
-            Ok(free.local_addr()?.port())
+            let port = TcpListener::bind((host, 0))?.local_addr()?.port();
+            eprintln!("port {usual}, for {whose}, is taken: it will be {port}");
+            Ok(port)
         }
     }
 }
@@ -105,7 +131,12 @@ fn configuration(
 ) -> anyhow::Result<Config> {
     let phones = SocketAddr::new(host, sip_port);
     let browsers = SocketAddr::new(host, http_port);
-    let mut listen = Listen { udp: vec![phones], tcp: vec![phones], page: true, ..Listen::default() };
+    let mut listen = Listen {
+        udp: vec![phones],
+        tcp: vec![phones],
+        page: true,
+        ..Listen::default()
+    };
     if options.host.is_none() {
         listen.ws = vec![browsers];
     } else {
@@ -128,15 +159,27 @@ fn configuration(
         ..Config::default()
     };
     config.node.data_dir = options.data_dir.clone();
-    let address = HostPort { host: ng.ip().to_string(), port: ng.port() };
-    config.media.rtpengine = vec![RtpEngine { address, ..RtpEngine::default() }];
+    // Nobody's demo has more phones, and no system allows fewer: no warning that nobody can act on.
+    config.node.open_files = 1024;
+    let address = HostPort {
+        host: ng.ip().to_string(),
+        port: ng.port(),
+    };
+    config.media.rtpengine = vec![RtpEngine {
+        address,
+        ..RtpEngine::default()
+    }];
     Ok(config)
 }
 
 /// A certificate for this address, kept so that a browser need be told to trust it once only.
 fn certificate(host: IpAddr, data: &Path) -> anyhow::Result<config::Certificate> {
-    let paths = config::Certificate { chain: data.join("certificate.pem"), key: data.join("certificate.key") };
-    let is_current = std::fs::read_to_string(data.join("certificate.for")).is_ok_and(|known| known == host.to_string());
+    let paths = config::Certificate {
+        chain: data.join("certificate.pem"),
+        key: data.join("certificate.key"),
+    };
+    let is_current = std::fs::read_to_string(data.join("certificate.for"))
+        .is_ok_and(|known| known == host.to_string());
     if !is_current || tls::Certificate::load(&paths.chain, &paths.key).is_err() {
         let made = tls::self_made(&[host.to_string(), "localhost".to_owned()])?;
         std::fs::write(&paths.chain, made.chain_pem)?;
@@ -148,9 +191,7 @@ fn certificate(host: IpAddr, data: &Path) -> anyhow::Result<config::Certificate>
 
 /// What the page asks for at `/demo.json`.
 fn demo_json(host: IpAddr, accounts: &[Account]) -> serde_json::Value {
-    let with_password = |account: &Account| {
-        json!({ "user": account.user, "password": account.password, "display": account.display })
-    };
+    let with_password = |account: &Account| json!({ "user": account.user, "password": account.password, "display": account.display });
     let of = |kind: accounts::Kind| accounts.iter().filter(move |account| account.kind == kind);
     json!({
         "ws": null,
@@ -165,32 +206,66 @@ fn demo_json(host: IpAddr, accounts: &[Account]) -> serde_json::Value {
     })
 }
 
-fn directions(is_local: bool, host: IpAddr, sip_port: u16, http_port: u16, accounts: &[Account]) -> String {
+fn directions(
+    is_local: bool,
+    host: IpAddr,
+    sip_port: u16,
+    http_port: u16,
+    accounts: &[Account],
+) -> String {
     let shown = bracketed(host);
-    let url = if is_local { format!("http://localhost:{http_port}/") } else { format!("https://{shown}:{http_port}/") };
+    let url = if is_local {
+        format!("http://localhost:{http_port}/")
+    } else {
+        format!("https://{shown}:{http_port}/")
+    };
     let mut text = String::new();
     // Writing into a String cannot fail.
-    let _ = writeln!(text, "\nOpen {url} and press “Hear yourself”. A second tab is a second phone.");
+    let _ = writeln!(
+        text,
+        "\nOpen {url} and press “Hear yourself”. A second tab is a second phone."
+    );
     if !is_local {
-        let _ = writeln!(text, "The certificate was made here, so the browser asks once whether you trust it.");
+        let _ = writeln!(
+            text,
+            "The certificate was made here, so the browser asks once whether you trust it."
+        );
     }
-    let _ = writeln!(text, "\n  {:<8} {:<14} {:<20} for", "user", "password", "name");
+    let _ = writeln!(
+        text,
+        "\n  {:<8} {:<14} {:<20} for",
+        "user", "password", "name"
+    );
     for account in accounts {
         let what = match account.kind {
             accounts::Kind::Browser => "the page",
             accounts::Kind::Desk => "a desk phone",
             accounts::Kind::Machine => "answers by itself",
         };
-        let _ = writeln!(text, "  {:<8} {:<14} {:<20} {what}", account.user, account.password, account.display);
+        let _ = writeln!(
+            text,
+            "  {:<8} {:<14} {:<20} {what}",
+            account.user, account.password, account.display
+        );
     }
-    if let Some(desk) = accounts.iter().find(|account| account.kind == accounts::Kind::Desk) {
+    if let Some(desk) = accounts
+        .iter()
+        .find(|account| account.kind == accounts::Kind::Desk)
+    {
         let _ = writeln!(text, "\nA desk phone from Debian (apt install baresip):\n");
         let _ = writeln!(
             text,
             "  baresip -e '/uanew <sip:{}@{shown}:{sip_port}>;auth_pass={}'",
             desk.user, desk.password
         );
-        let _ = writeln!(text, "\nAny other phone: server {shown}, port {sip_port}, UDP or TCP. Ctrl-C ends all of it.\n");
+        let _ = writeln!(
+            text,
+            "\nIn it, `/dial echo` calls the echo and `/dial alice` the page; `/hangup` and `/quit` end it."
+        );
+        let _ = writeln!(
+            text,
+            "Any other phone: server {shown}, port {sip_port}, UDP or TCP. Ctrl-C ends all of it.\n"
+        );
     }
     text
 }

@@ -19,7 +19,9 @@ const HEADER: usize = 12;
 pub(super) async fn echo(socket: UdpSocket) {
     let mut packet = [0; 2048];
     loop {
-        let Ok((length, from)) = socket.recv_from(&mut packet).await else { return };
+        let Ok((length, from)) = socket.recv_from(&mut packet).await else {
+            return;
+        };
         // RTCP on the same port is for us, not for the other side (RFC 5761 §4).
         let is_rtcp = length >= 2 && (64..96).contains(&(packet[1] & 0x7f));
         if length >= HEADER && packet[0] >> 6 == 2 && !is_rtcp {
@@ -43,7 +45,11 @@ pub(super) async fn tone(socket: UdpSocket, to: SocketAddr, payload_type: u8) {
         for sample in 0..SAMPLES {
             let at = (f64::from(number) * SAMPLES as f64 + sample as f64) / 8000.0;
             let level = ((at * TONE * TAU).sin() * 8000.0) as i16;
-            packet.push(if payload_type == 8 { a_law(level) } else { mu_law(level) });
+            packet.push(if payload_type == 8 {
+                a_law(level)
+            } else {
+                mu_law(level)
+            });
         }
         if socket.send_to(&packet, to).await.is_err() {
             // The far side is not there yet, or no more; the call's end stops us.
@@ -65,8 +71,15 @@ fn mu_law(sample: i16) -> u8 {
 fn a_law(sample: i16) -> u8 {
     let sign = if sample >= 0 { 0x80 } else { 0 };
     let magnitude = sample.unsigned_abs().min(32_635) >> 4;
-    let exponent = (16 - magnitude.leading_zeros() as u8).saturating_sub(4).min(7);
-    let mantissa = if exponent == 0 { magnitude >> 1 } else { magnitude >> exponent } as u8 & 0x0f;
+    let exponent = (16 - magnitude.leading_zeros() as u8)
+        .saturating_sub(4)
+        .min(7);
+    let mantissa = if exponent == 0 {
+        magnitude >> 1
+    } else {
+        magnitude >> exponent
+    } as u8
+        & 0x0f;
     (sign | exponent << 4 | mantissa) ^ 0x55
 }
 
@@ -77,7 +90,13 @@ mod tests {
     #[test]
     fn g711_has_the_values_of_its_tables() {
         // ITU-T G.711 tables 2a and 1a: silence and full scale.
-        assert_eq!((mu_law(0), mu_law(-1), mu_law(32_635), mu_law(-32_635)), (0xff, 0x7f, 0x80, 0x00));
-        assert_eq!((a_law(0), a_law(32_635), a_law(-32_635)), (0xd5, 0xaa, 0x2a));
+        assert_eq!(
+            (mu_law(0), mu_law(-1), mu_law(32_635), mu_law(-32_635)),
+            (0xff, 0x7f, 0x80, 0x00)
+        );
+        assert_eq!(
+            (a_law(0), a_law(32_635), a_law(-32_635)),
+            (0xd5, 0xaa, 0x2a)
+        );
     }
 }

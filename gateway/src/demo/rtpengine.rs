@@ -28,9 +28,17 @@ pub(super) struct RtpEngine {
 pub(super) async fn start(host: IpAddr, data: &Path) -> anyhow::Result<RtpEngine> {
     let ng = free_udp()?;
     let log_path = data.join("rtpengine.log");
-    let log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
+    let log =
+        File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
     let spawned = Command::new("rtpengine")
-        .args(["--config-file=none", "--table=-1", "--foreground", "--log-stderr", "--log-level=5", "--num-threads=2"])
+        .args([
+            "--config-file=none",
+            "--table=-1",
+            "--foreground",
+            "--log-stderr",
+            "--log-level=5",
+            "--num-threads=2",
+        ])
         .arg(format!("--interface={host}"))
         .arg(format!("--listen-ng={ng}"))
         .arg(format!("--port-min={}", PORTS.0))
@@ -43,15 +51,24 @@ pub(super) async fn start(host: IpAddr, data: &Path) -> anyhow::Result<RtpEngine
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            bail!("rtpengine is not installed: `apt install rtpengine-daemon`, or `make run`, which does it")
+            bail!(
+                "rtpengine is not installed: `apt install rtpengine-daemon`, or `make run`, which does it"
+            )
         }
         Err(error) => return Err(error).context("rtpengine could not be started"),
     };
     let client = Client::connect(ClientConfig::new(ng)).await?;
     let answers = async {
-        while client.request_within(&Ping, Duration::from_millis(250)).await.is_err() {
+        while client
+            .request_within(&Ping, Duration::from_millis(250))
+            .await
+            .is_err()
+        {
             if let Some(status) = child.try_wait()? {
-                bail!("rtpengine ended at once ({status}); its log is {}", log_path.display());
+                bail!(
+                    "rtpengine ended at once ({status}); its log is {}",
+                    log_path.display()
+                );
             }
             // A refused datagram comes back at once: not in a hot loop.
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -59,15 +76,25 @@ pub(super) async fn start(host: IpAddr, data: &Path) -> anyhow::Result<RtpEngine
         Ok(())
     };
     let waited = tokio::time::timeout(START, answers).await;
-    waited.with_context(|| format!("rtpengine does not answer; its log is {}", log_path.display()))??;
-    Ok(RtpEngine { ng, child: Mutex::new(Some(child)) })
+    waited.with_context(|| {
+        format!(
+            "rtpengine does not answer; its log is {}",
+            log_path.display()
+        )
+    })??;
+    Ok(RtpEngine {
+        ng,
+        child: Mutex::new(Some(child)),
+    })
 }
 
 impl RtpEngine {
     /// Waits until it ends by itself, which it should not.
     pub(super) async fn ended(&self) -> anyhow::Result<()> {
         let child = self.child.lock().ok().and_then(|mut child| child.take());
-        let Some(mut child) = child else { return std::future::pending().await };
+        let Some(mut child) = child else {
+            return std::future::pending().await;
+        };
         let status = child.wait().await?;
         bail!("rtpengine ended ({status})")
     }
