@@ -108,6 +108,10 @@ async fn who_answers_one_invite_a_thousand_times_is_heard_a_few_times() {
     );
     registrar.send_to(invite.as_bytes(), core).await.unwrap();
     let rings = reads(&mut device, "INVITE sip:m").await;
+    // RFC 3261 §17.1.3: the answer to something else.
+    let other =
+        answer(&rings, "200 OK", "To: <sip:m@h>;tag=other\r\n").replace("1 INVITE", "1 BYE");
+    device.write_all(other.as_bytes()).await.unwrap();
     // Fewer than the rate limit holds up.
     for number in 0..900 {
         let to = format!(
@@ -139,6 +143,10 @@ async fn who_answers_one_invite_a_thousand_times_is_heard_a_few_times() {
         }
     }
     assert_eq!(heard.len(), 32);
+    assert!(
+        !heard.iter().any(|to| to.contains("tag=other")),
+        "{heard:?}"
+    );
 }
 
 #[tokio::test]

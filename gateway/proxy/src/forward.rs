@@ -176,6 +176,17 @@ fn core_side<'a>(device_side: &'a Listener, context: &Context<'a>) -> &'a Listen
         .unwrap_or(device_side)
 }
 
+/// What else only the core may say: RFC 5502 §4, RFC 6050 §4, RFC 7315 §6; and FreeSWITCH takes `X-AUTH-IP` from a proxy for the
+/// caller's address, whose access list may let him call without a password.
+const ASSERTED: [&[u8]; 6] = [
+    b"P-Served-User",
+    b"P-Asserted-Service",
+    b"P-Charging-Vector",
+    b"P-Charging-Function-Addresses",
+    b"X-AUTH-IP",
+    b"X-AUTH-PORT",
+];
+
 /// Identity is asserted by who is trusted (RFC 3325 §5): from a device these headers say nothing.
 pub(crate) fn distrust(request: &mut Edited) {
     for header in [
@@ -186,6 +197,8 @@ pub(crate) fn distrust(request: &mut Edited) {
     ] {
         request.remove(header);
     }
+    let is_asserted = |header: Header<'_>| matches!(header, Header::Other(name) if ASSERTED.iter().any(|one| one.eq_ignore_ascii_case(name)));
+    request.remove_lines_where(|header, _| is_asserted(header));
 }
 
 /// RFC 3261 §22.3: credentials end where they were asked for. Whoever gets them next could only wonder, or keep them.

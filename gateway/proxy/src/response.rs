@@ -35,7 +35,7 @@ pub fn pass_on(response: &Message, flow: &Flow, context: &Context<'_>) -> Result
         return Err(Reason::StrayResponse);
     };
     // Who trusts us would read it otherwise than we did: sofia ends a line at CR alone.
-    if response.check().is_err() {
+    if response.check().is_err() || response.status() > 699 {
         return Err(Reason::StrayResponse);
     }
     let mut edited = Edited::new(response.clone());

@@ -37,6 +37,11 @@ impl Engine {
         let via = response.top_via();
         let branch = via.as_ref().and_then(|via| via.branch).unwrap_or_default();
         match self.table.client(branch) {
+            // RFC 3261 §17.1.3: else an INVITE's answer passes for another's, whose SDP nobody looks at.
+            Some((transaction, _)) if transaction.request.method() != response.method() => {
+                self.counters.count(&Reason::StrayResponse);
+                Outcome::Done
+            }
             Some((transaction, index)) => self.of_transaction(flow, response, onward, transaction, usize::from(index)),
             None => self.stateless(flow, response, onward),
         }

@@ -50,6 +50,11 @@ fn a_response_that_two_elements_read_differently_goes_no_further() {
             "stray_response",
         ),
         ("no To", answer().without("To"), "stray_response"),
+        (
+            "§7.2: a class that is none",
+            response_to(&sent, 700),
+            "stray_response",
+        ),
     ] {
         assert_eq!(says(response), want, "{why}");
     }
@@ -222,4 +227,35 @@ fn nobody_can_look_for_an_instance_id_that_has_anothers_name() {
         rolled(&format!("0 {old} 0 0\n1 {new} 1000 2000")),
         "a key that is rolled in changes no name"
     );
+}
+
+#[test]
+fn a_device_says_nothing_that_only_the_core_may_say() {
+    let edge = Edge::relay();
+    let headers = [
+        ("P-Asserted-Identity", "<sip:ceo@example.test>"),
+        ("p-asserted-identity ", "<sip:ceo@example.test>"),
+        ("Remote-Party-ID", "<sip:ceo@example.test>"),
+        ("Diversion", "<sip:ceo@example.test>"),
+        ("History-Info", "<sip:ceo@example.test>;index=1"),
+        ("P-Served-User", "<sip:ceo@example.test>"),
+        ("P-Asserted-Service", "urn:urn-7:3gpp-service.x"),
+        ("P-Charging-Vector", "icid-value=1"),
+        ("P-Charging-Function-Addresses", "ccf=192.0.2.1"),
+        ("X-AUTH-IP", "10.0.0.41"),
+        ("x-auth-port", "47114"),
+    ];
+    for (name, value) in headers {
+        let request = invite().with(name, value);
+        let says = |from: &proxy::Flow| {
+            let sent = edge.sealed(&request.build(), from, &nothing());
+            let text = sent.request.to_bytes();
+            memchr::memmem::find(&text, value.as_bytes()).is_some()
+        };
+        assert!(!says(&phone()), "{name}");
+    }
+    let kept = invite().with("P-Preferred-Identity", "<sip:alice@example.test>");
+    let sent = edge.passes(&kept.build(), &phone(), &nothing());
+    let mut lines = sent.all_lines();
+    assert!(lines.any(|(name, _)| name.name() == b"P-Preferred-Identity"));
 }
