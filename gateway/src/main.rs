@@ -89,10 +89,23 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("causeway: {error:#}");
+            eprintln!("causeway: {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, each once: many say their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            let gap = if text.is_empty() { "" } else { ": " };
+            text.push_str(gap);
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 fn run(file: &std::path::Path) -> anyhow::Result<()> {
