@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use sip::param::Params;
-use sip::{Edited, Header, Message, NameAddr, Uri};
+use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 
 use crate::decision::{Context, Decision};
 use crate::flow::Flow;
@@ -102,7 +102,8 @@ fn strict_route(request: &mut Edited, context: &Context<'_>) {
 fn open(text: &[u8], request: &Message, side: Side, context: &Context<'_>) -> Step<Dialog> {
     let sealer = context.sealer;
     let call_id = Some(request.call_id());
-    let in_dialog = has_one_tag(request);
+    // A REGISTER is in no dialog: inside one it would reach a registrar without our Path.
+    let in_dialog = has_one_tag(request) && request.method() != Method::Register;
     let copy = match side {
         Side::Core => Purpose::RecordRouteCore,
         Side::Device => Purpose::RecordRouteDevice,

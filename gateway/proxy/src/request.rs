@@ -185,8 +185,7 @@ fn core_hop(request: &mut Edited, flow: &Flow, context: &Context<'_>, facts: &Fa
     match hop {
         Hop::Server { transport, address }
             if context.site.side(flow.listener) == Side::Device
-                && !(context.site.is_core(address)
-                    && (!transport.is_stream() || context.site.speaks_sip(address.port()))) =>
+                && !context.site.takes_from_devices(transport, address) =>
         {
             refuse(Reason::ForeignRoute)
         }

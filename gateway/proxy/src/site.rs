@@ -244,9 +244,20 @@ impl Site {
                 .any(|member| member.addresses.contains(&address))
     }
 
+    /// True for where a request of a device may leave for the core: not for ourselves, who would take it for the core's.
+    pub fn takes_from_devices(&self, transport: Transport, address: SocketAddr) -> bool {
+        let is_ours = || {
+            self.listeners
+                .iter()
+                .any(|listener| listener.bind == address)
+        };
+        let speaks_sip = !transport.is_stream() || self.speaks_sip(address.port());
+        self.is_core(address) && speaks_sip && !is_ours()
+    }
+
     /// True for a port on which the core speaks SIP: a member's, one of ours towards it, or one that SIP servers usually have.
     /// A device must not choose to which others we open a stream: Redis takes the lines of a body for commands.
-    pub fn speaks_sip(&self, port: u16) -> bool {
+    fn speaks_sip(&self, port: u16) -> bool {
         let members = || self.groups.iter().flat_map(|group| &group.members);
         let ours =
             |listener: &Listener| listener.side == Side::Core && listener.bind.port() == port;

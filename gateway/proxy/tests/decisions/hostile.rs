@@ -259,3 +259,53 @@ fn a_device_says_nothing_that_only_the_core_may_say() {
     let mut lines = sent.all_lines();
     assert!(lines.any(|(name, _)| name.name() == b"P-Preferred-Identity"));
 }
+
+#[test]
+fn a_call_is_no_way_round_the_registrar() {
+    let edge = Edge::relay();
+    let inside = |method: &str, uri: &str| {
+        request(method, uri)
+            .tagged("bob")
+            .route(&edge.device_copy(false))
+    };
+    let alias = Facts {
+        addresses: vec![(
+            "alias.example".to_owned(),
+            vec!["10.0.0.10:5060".parse().unwrap()],
+        )],
+        ..Facts::default()
+    };
+    for (why, request, want) in [
+        (
+            "an ordinary request",
+            inside("INFO", "sip:gw@10.0.0.21"),
+            "relay up udp 10.0.0.21:5060",
+        ),
+        (
+            "a REGISTER without our Path: the core would call whatever its own Path names",
+            inside("REGISTER", "sip:10.0.0.21").with("Path", "<sip:192.0.2.66;lr>"),
+            "403 foreign_token",
+        ),
+        (
+            "ourselves: it would come back by the side that is trusted",
+            inside("MESSAGE", "sip:bob@10.0.0.10"),
+            "403 foreign_route",
+        ),
+        (
+            "by a name that we do not know for ours",
+            inside("MESSAGE", "sip:bob@alias.example"),
+            "403 foreign_route",
+        ),
+        (
+            "and by a Route",
+            inside("MESSAGE", "sip:bob@10.0.0.21").route("<sip:alias.example;lr>"),
+            "403 foreign_route",
+        ),
+    ] {
+        assert_eq!(
+            edge.says_with(&request.build(), &phone(), &alias),
+            want,
+            "{why}"
+        );
+    }
+}
