@@ -96,13 +96,17 @@ npm_packages() {
     touch "$stamp"
 }
 
-need cargo "Install Rust 1.95 or newer from https://rustup.rs, open a new shell and try again."
+rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
+need cargo "Install Rust $rust or newer from https://rustup.rs, open a new shell and try again."
+have=$(cargo --version | cut -d ' ' -f 2)
+[ "$(printf '%s\n' "$rust" "$have" | sort -V | head -n 1)" = "$rust" ] ||
+    fail "Rust $have is too old: it takes $rust or newer. Debian's own is older; \`rustup update\`, or https://rustup.rs."
 if [ "$purpose" != fuzz ]; then
-    need node "Install Node 20 or newer (https://nodejs.org) and try again."
-    need npm "It comes with Node: https://nodejs.org; Debian has it as the package npm."
+    need node "Install Node 20.19 or newer (https://nodejs.org; Debian 12 has 18, which is too old) and try again."
+    need npm "It comes with Node from https://nodejs.org."
     node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
              process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' ||
-        fail "Node $(node --version) is too old to build the demo page: it takes 20.19 or newer (https://nodejs.org)."
+        fail "Node $(node --version) is too old to build the demo page: it takes 20.19 or newer (https://nodejs.org; not Debian 12's own)."
 fi
 
 mapfile -t absent < <(missing "${wanted[@]}")
