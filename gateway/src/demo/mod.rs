@@ -230,6 +230,10 @@ fn directions(
             text,
             "The certificate was made here, so the browser asks once whether you trust it."
         );
+        let _ = writeln!(
+            text,
+            "Whoever reaches {host} can open the page and use its accounts: for a network that you trust."
+        );
     }
     let _ = writeln!(
         text,
