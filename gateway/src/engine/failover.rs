@@ -24,8 +24,16 @@ pub(super) enum Trouble {
 
 impl Engine {
     /// The time that a member has is over.
-    pub(super) fn patience_ended(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize) {
-        let Some(branch) = state.branches.get(index).filter(|branch| !branch.heard && !branch.client.is_terminated())
+    pub(super) fn patience_ended(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+    ) {
+        let Some(branch) = state
+            .branches
+            .get(index)
+            .filter(|branch| !branch.heard && !branch.client.is_terminated())
         else {
             return;
         };
@@ -37,7 +45,10 @@ impl Engine {
 
     /// The transaction of a branch ended without any answer.
     pub(super) fn timed_out(&self, state: &State, index: usize) {
-        let silent = state.branches.get(index).filter(|branch| !branch.heard && !branch.superseded);
+        let silent = state
+            .branches
+            .get(index)
+            .filter(|branch| !branch.heard && !branch.superseded);
         if let Some(place) = silent.and_then(|branch| place_of(&branch.forward)) {
             self.upstream.was_silent(place);
         }
@@ -45,19 +56,30 @@ impl Engine {
 
     /// A request had to be sent again: somebody looks whether the member still lives.
     pub(super) fn doubt(&self, state: &State, index: usize) {
-        let doubtful = state.branches.get(index).filter(|branch| !branch.heard && !branch.superseded);
+        let doubtful = state
+            .branches
+            .get(index)
+            .filter(|branch| !branch.heard && !branch.superseded);
         if let Some(place) = doubtful.and_then(|branch| place_of(&branch.forward)) {
             self.upstream.doubt(place);
         }
     }
 
     /// A branch could not be sent, or the connection that would bring its answer is gone.
-    pub(super) fn branch_unreachable(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, reason: Reason) {
+    pub(super) fn branch_unreachable(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+        reason: Reason,
+    ) {
         let branch = &state.branches[index];
         let (heard, is_stream) = (branch.heard, branch.flow.transport.is_stream());
         match place_of(&branch.forward) {
             // Of a datagram it is our own system that says so.
-            Some(place) if is_stream && self.upstream.is_alive(place.group, place.member) => self.upstream.was_refused(place),
+            Some(place) if is_stream && self.upstream.is_alive(place.group, place.member) => {
+                self.upstream.was_refused(place)
+            }
             _ => {}
         }
         if heard || !self.fail_over(transaction, state, index, Trouble::Failed(reason.clone())) {
@@ -66,22 +88,37 @@ impl Engine {
     }
 
     /// Asks the next member in the same server transaction; false if nobody is left, or it is too late for it.
-    pub(super) fn fail_over(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, trouble: Trouble) -> bool {
+    pub(super) fn fail_over(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+        trouble: Trouble,
+    ) -> bool {
         if !may_fail_over(state, index) {
             return false;
         }
-        let Some(next) = proxy::failover::next(&state.branches[index].forward, &self.view().context()) else { return false };
+        let Some(next) =
+            proxy::failover::next(&state.branches[index].forward, &self.view().context())
+        else {
+            return false;
+        };
         if let Some(flow) = self.flow_to(&next.hop) {
             return self.take_over(transaction, state, index, (next, flow), &trouble);
         }
-        let (Some(me), transaction) = (self.me.upgrade(), transaction.clone()) else { return false };
+        let (Some(me), transaction) = (self.me.upgrade(), transaction.clone()) else {
+            return false;
+        };
         tokio::spawn(async move {
             let found = me.open_any(next).await;
             let mut state = transaction.lock();
             // Meanwhile it may have been cancelled, or the silent one has spoken.
-            let is_wanted = may_fail_over(&state, index) && (!matches!(trouble, Trouble::Silent) || !state.branches[index].heard);
+            let is_wanted = may_fail_over(&state, index)
+                && (!matches!(trouble, Trouble::Silent) || !state.branches[index].heard);
             let taken = match found {
-                Some(found) if is_wanted => me.take_over(&transaction, &mut state, index, found, &trouble),
+                Some(found) if is_wanted => {
+                    me.take_over(&transaction, &mut state, index, found, &trouble)
+                }
                 _ => false,
             };
             if !taken {
@@ -112,14 +149,18 @@ impl Engine {
         trouble: &Trouble,
     ) -> bool {
         let media = state.branches[index].media;
-        let Some(actions) = self.add_branch(transaction, state, next, media, flow) else { return false };
+        let Some(actions) = self.add_branch(transaction, state, next, media, flow) else {
+            return false;
+        };
         let newest = state.branches.len() - 1;
         let branch = &mut state.branches[index];
         branch.superseded = true;
         if let Some(place) = place_of(&branch.forward) {
             self.upstream.passed_over(place);
         }
-        let Some(fork) = &mut state.fork else { return false };
+        let Some(fork) = &mut state.fork else {
+            return false;
+        };
         match trouble {
             Trouble::Silent => {
                 fork.replace(index);
@@ -146,7 +187,13 @@ impl Engine {
     }
 
     /// Nobody else could be reached: what happened to the branch stands.
-    fn give_up(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, trouble: Trouble) {
+    fn give_up(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+        trouble: Trouble,
+    ) {
         match trouble {
             Trouble::Silent => {}
             Trouble::Failed(reason) => self.branch_failed(transaction, state, index, &reason),
@@ -160,12 +207,23 @@ impl Engine {
         for transaction in self.table.all() {
             let mut state = transaction.lock();
             let waits = |state: &State, index: usize| {
-                let is_pending = state.fork.as_ref().is_some_and(|fork| fork.is_pending(index));
+                let is_pending = state
+                    .fork
+                    .as_ref()
+                    .is_some_and(|fork| fork.is_pending(index));
                 is_pending && place_of(&state.branches[index].forward) == Some(place)
             };
-            let hit: Vec<usize> = (0..state.branches.len()).filter(|index| waits(&state, *index)).collect();
+            let hit: Vec<usize> = (0..state.branches.len())
+                .filter(|index| waits(&state, *index))
+                .collect();
             for index in hit {
-                self.client_input(&transaction, &mut state, index, ClientInput::TransportError, None);
+                self.client_input(
+                    &transaction,
+                    &mut state,
+                    index,
+                    ClientInput::TransportError,
+                    None,
+                );
             }
             self.forget_if_over(&transaction, &state);
         }
@@ -173,12 +231,22 @@ impl Engine {
 }
 
 fn may_fail_over(state: &State, index: usize) -> bool {
-    let Some(fork) = &state.fork else { return false };
+    let Some(fork) = &state.fork else {
+        return false;
+    };
     let is_open = state.cancelled.is_none() && !fork.is_answered() && !fork.is_ending();
-    is_open && state.branches.len() < BRANCHES && state.branches.get(index).is_some_and(|branch| !branch.superseded)
+    is_open
+        && state.branches.len() < BRANCHES
+        && state
+            .branches
+            .get(index)
+            .is_some_and(|branch| !branch.superseded)
 }
 
 /// The member that a request went to.
 pub(super) fn place_of(forward: &Forward) -> Option<Place> {
-    forward.member.as_ref().map(|chosen| Place { group: chosen.group, member: chosen.member })
+    forward.member.as_ref().map(|chosen| Place {
+        group: chosen.group,
+        member: chosen.member,
+    })
 }

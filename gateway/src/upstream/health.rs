@@ -61,7 +61,11 @@ pub(crate) struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { alive: true, against: 0, busy_until: Duration::ZERO }
+        Self {
+            alive: true,
+            against: 0,
+            busy_until: Duration::ZERO,
+        }
     }
 }
 
@@ -117,8 +121,12 @@ impl Health {
 mod tests {
     use super::*;
 
-    const RULES: Rules =
-        Rules { interval: Duration::from_secs(2), timeout: Duration::from_secs(1), rise: 2, fall: 3 };
+    const RULES: Rules = Rules {
+        interval: Duration::from_secs(2),
+        timeout: Duration::from_secs(1),
+        rise: 2,
+        fall: 3,
+    };
 
     #[test]
     fn a_member_falls_and_rises_by_signs_in_a_row() {
@@ -128,21 +136,90 @@ mod tests {
             ("nothing is known yet", &[][..], &[][..], true, false),
             ("it answers", &[Answer, Answer], &[], true, false),
             ("one probe lost is a doubt", &[NoAnswer], &[], true, true),
-            ("an answer ends the doubt", &[NoAnswer, NoAnswer, Answer, NoAnswer, NoAnswer], &[], true, true),
-            ("fall probes in a row", &[NoAnswer, NoAnswer, NoAnswer], &[Fell], false, false),
-            ("refused connections count alike", &[Refused, NoAnswer, Refused], &[Fell], false, false),
-            ("a device cannot kill a registrar", &[Silence, Silence, Silence, Silence, Silence], &[], true, true),
-            ("but what it saw counts beside the probe", &[Silence, Silence, NoAnswer], &[Fell], false, false),
-            ("silence after a probe takes nothing back", &[NoAnswer, NoAnswer, Silence, NoAnswer], &[Fell], false, false),
-            ("one answer is not enough to rise", &[NoAnswer, NoAnswer, NoAnswer, Answer], &[Fell], false, false),
-            ("rise answers in a row", &[NoAnswer, NoAnswer, NoAnswer, Answer, Answer], &[Fell, Rose], true, false),
-            ("not in a row", &[NoAnswer, NoAnswer, NoAnswer, Answer, NoAnswer, Answer], &[Fell], false, false),
-            ("risen, it falls by as many as before", &[NoAnswer, NoAnswer, NoAnswer, Answer, Answer, NoAnswer, NoAnswer], &[Fell, Rose], true, true),
+            (
+                "an answer ends the doubt",
+                &[NoAnswer, NoAnswer, Answer, NoAnswer, NoAnswer],
+                &[],
+                true,
+                true,
+            ),
+            (
+                "fall probes in a row",
+                &[NoAnswer, NoAnswer, NoAnswer],
+                &[Fell],
+                false,
+                false,
+            ),
+            (
+                "refused connections count alike",
+                &[Refused, NoAnswer, Refused],
+                &[Fell],
+                false,
+                false,
+            ),
+            (
+                "a device cannot kill a registrar",
+                &[Silence, Silence, Silence, Silence, Silence],
+                &[],
+                true,
+                true,
+            ),
+            (
+                "but what it saw counts beside the probe",
+                &[Silence, Silence, NoAnswer],
+                &[Fell],
+                false,
+                false,
+            ),
+            (
+                "silence after a probe takes nothing back",
+                &[NoAnswer, NoAnswer, Silence, NoAnswer],
+                &[Fell],
+                false,
+                false,
+            ),
+            (
+                "one answer is not enough to rise",
+                &[NoAnswer, NoAnswer, NoAnswer, Answer],
+                &[Fell],
+                false,
+                false,
+            ),
+            (
+                "rise answers in a row",
+                &[NoAnswer, NoAnswer, NoAnswer, Answer, Answer],
+                &[Fell, Rose],
+                true,
+                false,
+            ),
+            (
+                "not in a row",
+                &[NoAnswer, NoAnswer, NoAnswer, Answer, NoAnswer, Answer],
+                &[Fell],
+                false,
+                false,
+            ),
+            (
+                "risen, it falls by as many as before",
+                &[
+                    NoAnswer, NoAnswer, NoAnswer, Answer, Answer, NoAnswer, NoAnswer,
+                ],
+                &[Fell, Rose],
+                true,
+                true,
+            ),
         ] {
             let mut health = Health::default();
-            let changed: Vec<Change> = signs.iter().filter_map(|sign| health.note(*sign, &RULES)).collect();
+            let changed: Vec<Change> = signs
+                .iter()
+                .filter_map(|sign| health.note(*sign, &RULES))
+                .collect();
             assert_eq!(changed, changes, "{why}");
-            assert_eq!((health.is_alive(), health.is_doubtful()), (alive, doubtful), "{why}");
+            assert_eq!(
+                (health.is_alive(), health.is_doubtful()),
+                (alive, doubtful),
+                "{why}"
+            );
         }
     }
 
@@ -157,14 +234,23 @@ mod tests {
     #[test]
     fn who_asks_to_be_left_alone_is_left_alone_for_a_minute_at_most() {
         let seconds = Duration::from_secs;
-        let busy = |now, retry_after| Sign::Busy { now: seconds(now), retry_after: seconds(retry_after) };
+        let busy = |now, retry_after| Sign::Busy {
+            now: seconds(now),
+            retry_after: seconds(retry_after),
+        };
         for (why, signs, until) in [
             ("as long as it says", &[busy(10, 5)][..], 15),
             ("a minute at most", &[busy(10, 86_400)], 70),
-            ("a shorter one does not shorten", &[busy(10, 30), busy(11, 1)], 40),
+            (
+                "a shorter one does not shorten",
+                &[busy(10, 30), busy(11, 1)],
+                40,
+            ),
         ] {
             let mut health = Health::default();
-            signs.iter().for_each(|sign| assert_eq!(health.note(*sign, &RULES), None));
+            signs
+                .iter()
+                .for_each(|sign| assert_eq!(health.note(*sign, &RULES), None));
             assert_eq!(health.busy_until(), seconds(until), "{why}");
             assert!(health.is_alive(), "{why}");
         }

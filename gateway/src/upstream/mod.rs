@@ -88,12 +88,26 @@ pub struct MemberState {
 
 impl Upstream {
     /// Everybody counts as alive until asked; `rules` are those of the site's groups.
-    pub(crate) fn new(site: Arc<ArcSwap<Site>>, transports: Arc<OnceLock<Transports>>, rules: Vec<Rules>) -> Self {
-        let watched = |group: &proxy::site::Group| group.members.iter().map(|_| Watched::default()).collect();
+    pub(crate) fn new(
+        site: Arc<ArcSwap<Site>>,
+        transports: Arc<OnceLock<Transports>>,
+        rules: Vec<Rules>,
+    ) -> Self {
+        let watched =
+            |group: &proxy::site::Group| group.members.iter().map(|_| Watched::default()).collect();
         let members = site.load().groups.iter().map(watched).collect();
         let (fell, falls) = mpsc::unbounded_channel();
         let falls = tokio::sync::Mutex::new(falls);
-        Self { site, transports, rules, members, probes: Probes::default(), started: Instant::now(), fell, falls }
+        Self {
+            site,
+            transports,
+            rules,
+            members,
+            probes: Probes::default(),
+            started: Instant::now(),
+            fell,
+            falls,
+        }
     }
 
     /// Probes and looks names up, for ever; says who died.
@@ -112,7 +126,10 @@ impl Upstream {
     }
 
     async fn watch(&self, place: Place) {
-        let (Some(watched), Some(rules)) = (self.watched(place), self.rules.get(place.group)) else { return };
+        let (Some(watched), Some(rules)) = (self.watched(place), self.rules.get(place.group))
+        else {
+            return;
+        };
         loop {
             let began = Instant::now();
             let sign = self.probe(place, rules).await;
@@ -133,11 +150,23 @@ impl Upstream {
 
     async fn probe(&self, place: Place, rules: &Rules) -> Sign {
         let site = self.site.load_full();
-        let member = site.groups.get(place.group).and_then(|group| group.members.get(place.member));
-        let (Some(member), Some(transports)) = (member, self.transports.get()) else { return Sign::NoAnswer };
-        let Some(address) = member.addresses.first() else { return Sign::NoAnswer };
-        let hop = Hop::Server { transport: member.transport, address: *address };
-        let Some(listener) = site.leaving_by(&hop) else { return Sign::NoAnswer };
+        let member = site
+            .groups
+            .get(place.group)
+            .and_then(|group| group.members.get(place.member));
+        let (Some(member), Some(transports)) = (member, self.transports.get()) else {
+            return Sign::NoAnswer;
+        };
+        let Some(address) = member.addresses.first() else {
+            return Sign::NoAnswer;
+        };
+        let hop = Hop::Server {
+            transport: member.transport,
+            address: *address,
+        };
+        let Some(listener) = site.leaving_by(&hop) else {
+            return Sign::NoAnswer;
+        };
         let flow = if member.transport.is_stream() {
             let connecting = transports.connect(listener.id, member.transport, *address, None);
             match tokio::time::timeout(rules.timeout, connecting).await {
@@ -151,7 +180,9 @@ impl Upstream {
                 None => return Sign::NoAnswer,
             }
         };
-        self.probes.ask(transports, &flow, (listener, member), rules.timeout).await
+        self.probes
+            .ask(transports, &flow, (listener, member), rules.timeout)
+            .await
     }
 
     /// Takes the answer to a probe; false if it is one to something else.
@@ -189,19 +220,35 @@ impl Upstream {
     pub(crate) fn was_busy(&self, address: SocketAddr, retry_after: Duration) {
         let site = self.site.load();
         for (group, members) in site.groups.iter().enumerate() {
-            for (member, _) in members.members.iter().enumerate().filter(|(_, m)| m.addresses.contains(&address)) {
-                self.note(Place { group, member }, Sign::Busy { now: self.started.elapsed(), retry_after });
+            for (member, _) in members
+                .members
+                .iter()
+                .enumerate()
+                .filter(|(_, m)| m.addresses.contains(&address))
+            {
+                self.note(
+                    Place { group, member },
+                    Sign::Busy {
+                        now: self.started.elapsed(),
+                        retry_after,
+                    },
+                );
             }
         }
     }
 
     fn note(&self, place: Place, sign: Sign) {
-        let (Some(watched), Some(rules)) = (self.watched(place), self.rules.get(place.group)) else { return };
+        let (Some(watched), Some(rules)) = (self.watched(place), self.rules.get(place.group))
+        else {
+            return;
+        };
         let mut health = watched.lock();
         let change = health.note(sign, rules);
         watched.dead.store(!health.is_alive(), Relaxed);
         let busy = health.busy_until().as_millis();
-        watched.busy_until.store(u64::try_from(busy).unwrap_or(u64::MAX), Relaxed);
+        watched
+            .busy_until
+            .store(u64::try_from(busy).unwrap_or(u64::MAX), Relaxed);
         drop(health);
         match change {
             Some(Change::Fell) => {
@@ -210,7 +257,9 @@ impl Upstream {
                 // Nobody listens when the node stops.
                 let _ = self.fell.send(place);
             }
-            Some(Change::Rose) => tracing::info!(member = self.name(place), "a member of a group lives again"),
+            Some(Change::Rose) => {
+                tracing::info!(member = self.name(place), "a member of a group lives again")
+            }
             None => {}
         }
     }
@@ -220,7 +269,12 @@ impl Upstream {
             let mut pause = LOOK_UP_EVERY;
             let site = self.site.load_full();
             for (group, members) in site.groups.iter().enumerate() {
-                for (member, known) in members.members.iter().enumerate().filter(|(_, m)| resolve::is_name(m)) {
+                for (member, known) in members
+                    .members
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, m)| resolve::is_name(m))
+                {
                     let answer = look_up(&known.host, known.port).await;
                     if answer.is_empty() && known.addresses.is_empty() {
                         pause = LOOK_UP_SOON;
@@ -235,10 +289,17 @@ impl Upstream {
     }
 
     fn moved(&self, place: Place, addresses: Vec<SocketAddr>) {
-        tracing::info!(member = self.name(place), ?addresses, "a member of a group is elsewhere");
+        tracing::info!(
+            member = self.name(place),
+            ?addresses,
+            "a member of a group is elsewhere"
+        );
         self.site.rcu(|site| {
             let mut site = Site::clone(site);
-            let member = site.groups.get_mut(place.group).and_then(|group| group.members.get_mut(place.member));
+            let member = site
+                .groups
+                .get_mut(place.group)
+                .and_then(|group| group.members.get_mut(place.member));
             if let Some(member) = member {
                 member.addresses.clone_from(&addresses);
             }
@@ -256,7 +317,11 @@ impl Upstream {
         let group = site.groups.get(place.group);
         let member = group.and_then(|group| group.members.get(place.member));
         let text = member.map(|member| format!("{}:{}", member.host, member.port));
-        format!("{} of {}", text.unwrap_or_default(), group.map_or("", |group| &group.name))
+        format!(
+            "{} of {}",
+            text.unwrap_or_default(),
+            group.map_or("", |group| &group.name)
+        )
     }
 
     /// All members, for metrics and people.
@@ -265,7 +330,12 @@ impl Upstream {
         let mut states = Vec::new();
         for (index, group) in site.groups.iter().enumerate() {
             for (at, member) in group.members.iter().enumerate() {
-                let Some(watched) = self.watched(Place { group: index, member: at }) else { continue };
+                let Some(watched) = self.watched(Place {
+                    group: index,
+                    member: at,
+                }) else {
+                    continue;
+                };
                 let state = match member.addresses.first() {
                     None => "unresolved",
                     Some(_) if watched.dead.load(Relaxed) => "dead",
@@ -294,8 +364,11 @@ impl Watched {
 
 impl Alive for Upstream {
     fn is_alive(&self, group: usize, member: usize) -> bool {
-        let Some(watched) = self.watched(Place { group, member }) else { return false };
+        let Some(watched) = self.watched(Place { group, member }) else {
+            return false;
+        };
         let until = watched.busy_until.load(Relaxed);
-        !watched.dead.load(Relaxed) && (until == 0 || self.started.elapsed() >= Duration::from_millis(until))
+        !watched.dead.load(Relaxed)
+            && (until == 0 || self.started.elapsed() >= Duration::from_millis(until))
     }
 }

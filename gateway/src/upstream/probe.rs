@@ -34,12 +34,15 @@ impl Probes {
         (listener, member): (&Listener, &Member),
         timeout: Duration,
     ) -> Sign {
-        let Ok(random) = getrandom::u64() else { return Sign::NoAnswer };
+        let Ok(random) = getrandom::u64() else {
+            return Sign::NoAnswer;
+        };
         let branch = format!("{BRANCH}{random:016x}");
         let request = options(listener, member, &branch, random);
         let (answered, answer) = oneshot::channel();
         self.pending.insert(branch.clone(), answered);
-        let sign = tokio::time::timeout(timeout, send_and_wait(transports, flow, &request, answer)).await;
+        let sign =
+            tokio::time::timeout(timeout, send_and_wait(transports, flow, &request, answer)).await;
         self.pending.remove(&branch);
         sign.unwrap_or(Sign::NoAnswer)
     }
@@ -47,15 +50,22 @@ impl Probes {
     /// Takes the answer to a probe; false if it is one to something else.
     pub(crate) fn take(&self, response: &Message) -> bool {
         let via = response.top_via();
-        let Some(branch) = via.as_ref().and_then(|via| via.branch).filter(|branch| branch.starts_with(BRANCH.as_bytes()))
+        let Some(branch) = via
+            .as_ref()
+            .and_then(|via| via.branch)
+            .filter(|branch| branch.starts_with(BRANCH.as_bytes()))
         else {
             return false;
         };
-        let Ok(branch) = std::str::from_utf8(branch) else { return false };
+        let Ok(branch) = std::str::from_utf8(branch) else {
+            return false;
+        };
         if response.status() < 200 {
             return self.pending.contains_key(branch);
         }
-        let Some((_, waiting)) = self.pending.remove(branch) else { return false };
+        let Some((_, waiting)) = self.pending.remove(branch) else {
+            return false;
+        };
         // Who waits may have given up this moment.
         let _ = waiting.send(response.status());
         true
@@ -91,7 +101,11 @@ fn sign_of(status: Option<u16>) -> Sign {
 }
 
 fn options(listener: &Listener, member: &Member, branch: &str, random: u64) -> Bytes {
-    let host = if member.host.contains(':') { format!("[{}]", member.host) } else { member.host.clone() };
+    let host = if member.host.contains(':') {
+        format!("[{}]", member.host)
+    } else {
+        member.host.clone()
+    };
     let us = listener.sent_by();
     let mut uri = format!("sip:{host}");
     if member.port != member.transport.default_port() {
@@ -103,7 +117,13 @@ fn options(listener: &Listener, member: &Member, branch: &str, random: u64) -> B
     }
     let header = |header, value: String| (header, value);
     let headers = [
-        header(Header::Via, format!("SIP/2.0/{} {us};rport;branch={branch}", member.transport.via_name())),
+        header(
+            Header::Via,
+            format!(
+                "SIP/2.0/{} {us};rport;branch={branch}",
+                member.transport.via_name()
+            ),
+        ),
         header(Header::MaxForwards, "70".to_owned()),
         header(Header::From, format!("<sip:probe@{us}>;tag={random:x}")),
         header(Header::To, format!("<{uri}>")),
@@ -112,7 +132,12 @@ fn options(listener: &Listener, member: &Member, branch: &str, random: u64) -> B
         header(Header::Contact, format!("<sip:{us}>")),
     ];
     let start = Request::new(Method::Options, uri.as_bytes());
-    headers.iter().fold(start, |request, (header, value)| request.header(*header, value.as_bytes())).to_bytes()
+    headers
+        .iter()
+        .fold(start, |request, (header, value)| {
+            request.header(*header, value.as_bytes())
+        })
+        .to_bytes()
 }
 
 #[cfg(test)]
@@ -138,10 +163,20 @@ mod tests {
     fn a_probe_is_a_whole_options_for_the_member_itself() {
         for (host, port, transport, uri) in [
             ("10.0.0.21", 5060, Transport::Udp, "sip:10.0.0.21"),
-            ("reg-a.example.net", 5070, Transport::Tcp, "sip:reg-a.example.net:5070;transport=tcp"),
+            (
+                "reg-a.example.net",
+                5070,
+                Transport::Tcp,
+                "sip:reg-a.example.net:5070;transport=tcp",
+            ),
             ("2001:db8::5", 5060, Transport::Udp, "sip:[2001:db8::5]"),
         ] {
-            let member = Member { host: host.to_owned(), port, transport, addresses: Vec::new() };
+            let member = Member {
+                host: host.to_owned(),
+                port,
+                transport,
+                addresses: Vec::new(),
+            };
             let bytes = options(&core(), &member, "z9hG4bKprobe-1", 1);
             let message = Message::parse(bytes, &sip::Limits::default()).unwrap();
             assert!(message.check().is_ok(), "{host}");
@@ -164,13 +199,22 @@ mod tests {
         let probes = Probes::default();
         let (sender, mut receiver) = oneshot::channel();
         probes.pending.insert("z9hG4bKprobe-a".to_owned(), sender);
-        assert!(!probes.take(&answer("z9hG4bKother", 200)), "somebody else's");
+        assert!(
+            !probes.take(&answer("z9hG4bKother", 200)),
+            "somebody else's"
+        );
         assert!(!probes.take(&answer("z9hG4bKprobe-b", 200)), "a guess");
-        assert!(probes.take(&answer("z9hG4bKprobe-a", 100)), "provisional: it goes on waiting");
+        assert!(
+            probes.take(&answer("z9hG4bKprobe-a", 100)),
+            "provisional: it goes on waiting"
+        );
         assert!(receiver.try_recv().is_err());
         assert!(probes.take(&answer("z9hG4bKprobe-a", 404)));
         assert_eq!(receiver.try_recv(), Ok(404));
-        assert!(!probes.take(&answer("z9hG4bKprobe-a", 404)), "a retransmission");
+        assert!(
+            !probes.take(&answer("z9hG4bKprobe-a", 404)),
+            "a retransmission"
+        );
     }
 
     #[test]

@@ -41,12 +41,21 @@ mod tests {
 
     #[test]
     fn a_members_addresses_follow_dns_without_flapping() {
-        let of = |last: &[u8]| last.iter().map(|n| SocketAddr::from(([10, 0, 0, *n], 5060))).collect::<Vec<_>>();
+        let of = |last: &[u8]| {
+            last.iter()
+                .map(|n| SocketAddr::from(([10, 0, 0, *n], 5060)))
+                .collect::<Vec<_>>()
+        };
         for (why, known, answer, want) in [
             ("the first answer", &[][..], &[1, 2][..], Some(&[1, 2][..])),
             ("DNS is down: the last answer is kept", &[1, 2], &[], None),
             ("the same in another order", &[1, 2], &[2, 1], None),
-            ("the one in use stays in use", &[1, 2], &[3, 2, 1], Some(&[1, 3, 2])),
+            (
+                "the one in use stays in use",
+                &[1, 2],
+                &[3, 2, 1],
+                Some(&[1, 3, 2]),
+            ),
             ("it moved", &[1], &[4], Some(&[4])),
         ] {
             assert_eq!(merged(&of(known), of(answer)), want.map(of), "{why}");
@@ -55,7 +64,10 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_is_its_own_answer_and_a_bad_name_has_none() {
-        assert_eq!(look_up("10.0.0.1", 5060).await, [([10, 0, 0, 1], 5060).into()]);
+        assert_eq!(
+            look_up("10.0.0.1", 5060).await,
+            [([10, 0, 0, 1], 5060).into()]
+        );
         assert_eq!(look_up("::1", 5060).await, ["[::1]:5060".parse().unwrap()]);
         assert!(look_up("no.such.name.invalid", 5060).await.is_empty());
     }
