@@ -23,6 +23,7 @@ fn alice(nonce: &str) -> Client<'_> {
         password: "pwalice",
         algorithm: Algorithm::Md5,
         method: "REGISTER",
+        uri: "sip:example.test",
         nonce,
         nc: Some("00000001"),
     }
@@ -320,27 +321,23 @@ fn a_caller_speaks_in_its_own_name_or_in_none() {
 #[test]
 fn credentials_for_one_callee_call_no_other() {
     let registrar = registrar();
-    for (why, uri, want) in [
-        ("the one that they name", "sip:example.test", true),
-        (
-            "RFC 3261 §22.4: a proxy gave another host",
-            "sip:192.0.2.9:5070",
-            true,
-        ),
-        (
-            "another user, by who read them on the way",
-            "sip:0900123@example.test",
-            false,
-        ),
-        ("a number", "tel:0900123", false),
+    let bob = "sip:bob@example.test";
+    for (why, signed, uri, want) in [
+        ("the one that they name", bob, bob, true),
+        ("RFC 3261 §22.4: a proxy gave another host", bob, "sip:bob@192.0.2.9:5070", true),
+        ("another user, by who read them on the way", bob, "sip:0900123@example.test", false),
+        ("a number", bob, "tel:0900123", false),
+        ("nobody where they name somebody", bob, "sip:example.test", false),
+        ("SIPp signs the server's name alone", "sip:192.0.2.9:5070", bob, true),
     ] {
         let nonce = nonce(&registrar, NOW);
         let client = Client {
             method: "INVITE",
+            uri: signed,
             ..alice(&nonce)
         };
         let request = register_text(2, &[&client.line("Proxy-Authorization")])
-            .replace("REGISTER sip:example.test", &format!("REGISTER {uri}"))
+            .replacen("REGISTER sip:example.test", &format!("REGISTER {uri}"), 1)
             .replace("REGISTER", "INVITE");
         let judged = registrar.authenticate(&message(&request), Kind::Proxy, PEER, NOW);
         assert_eq!(passed(&judged), want, "{why}: {judged:?}");

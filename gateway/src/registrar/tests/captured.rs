@@ -103,6 +103,7 @@ async fn a_captured_device_answers_our_challenge() {
             password: &format!("pw{user}"),
             algorithm: Algorithm::Md5,
             method: "REGISTER",
+            uri: "sip:example.test",
             nonce: &nonce,
             nc: Some("00000001"),
         };

@@ -112,6 +112,7 @@ struct Client<'a> {
     password: &'a str,
     algorithm: Algorithm,
     method: &'a str,
+    uri: &'a str,
     nonce: &'a str,
     nc: Option<&'a str>,
 }
@@ -124,7 +125,7 @@ impl Client<'_> {
             self.realm.as_bytes(),
             self.password.as_bytes(),
         );
-        let (uri, cnonce) = ("sip:example.test", "abc");
+        let (uri, cnonce) = (self.uri, "abc");
         let response = digest::response(
             self.algorithm,
             ha1.as_bytes(),
