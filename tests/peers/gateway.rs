@@ -5,7 +5,9 @@ use causeway_tests::{data, ports};
 
 #[tokio::test]
 async fn the_gateway_comes_back_in_its_folder_after_a_kill() {
-    let kamailio = Kamailio::registrar("kit.test", ports::free(), ports::free()).await.unwrap();
+    let kamailio = Kamailio::registrar("kit.test", ports::free(), ports::free())
+        .await
+        .unwrap();
     let udp = ports::free_address();
     let config = data::read_text("bench/causeway.toml")
         .unwrap()
@@ -20,5 +22,7 @@ async fn the_gateway_comes_back_in_its_folder_after_a_kill() {
     gateway.restart().await.unwrap();
     assert_ne!(gateway.process.id(), first);
     assert!(gateway.process.memory() > 1_000_000);
-    Phone::start_registered(&Account::new("alice", "kit.test", "secret", udp)).await.unwrap();
+    Phone::start_registered(&Account::new("alice", "kit.test", "secret", udp))
+        .await
+        .unwrap();
 }

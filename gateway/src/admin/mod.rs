@@ -39,8 +39,12 @@ pub fn serve(
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     Ok(async move {
         loop {
-            let Ok(slot) = slots.clone().acquire_owned().await else { return };
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok(slot) = slots.clone().acquire_owned().await else {
+                return;
+            };
+            let Ok((stream, _)) = listener.accept().await else {
+                continue;
+            };
             let (engine, transports) = (engine.clone(), transports.clone());
             tokio::spawn(async move {
                 let _slot = slot;
@@ -68,9 +72,20 @@ fn answer(path: &str, engine: &Engine, transports: &Transports) -> Response<Full
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             (StatusCode::OK, kind, telemetry::scrape(engine, transports))
         }
-        "/status" => (StatusCode::OK, "application/json", telemetry::status(engine, transports).to_string()),
-        _ => (StatusCode::NOT_FOUND, "text/plain", "here are /healthz, /metrics and /status\n".to_owned()),
+        "/status" => (
+            StatusCode::OK,
+            "application/json",
+            telemetry::status(engine, transports).to_string(),
+        ),
+        _ => (
+            StatusCode::NOT_FOUND,
+            "text/plain",
+            "here are /healthz, /metrics and /status\n".to_owned(),
+        ),
     };
-    let built = Response::builder().status(status).header(CONTENT_TYPE, kind).body(Full::new(Bytes::from(body)));
+    let built = Response::builder()
+        .status(status)
+        .header(CONTENT_TYPE, kind)
+        .body(Full::new(Bytes::from(body)));
     built.unwrap_or_default()
 }

@@ -12,7 +12,9 @@ use sip::{Edited, Message};
 use super::Engine;
 use super::failover::Trouble;
 use super::timers::{Armed, Slot};
-use super::transaction::{ArmedTimers, Branch, Cancel, Client, ClientInput, ServerInput, State, Transaction};
+use super::transaction::{
+    ArmedTimers, Branch, Cancel, Client, ClientInput, ServerInput, State, Transaction,
+};
 
 /// Branches of one request at most.
 pub(super) const BRANCHES: usize = 32;
@@ -40,25 +42,45 @@ impl Engine {
                 }
                 Action::StopTimers | Action::Terminated => state.armed.clear(),
                 // No ACK came: the caller has gone, and nobody is left to tell.
-                Action::Deliver | Action::Ack | Action::Cancel | Action::Timeout | Action::TransportError => {}
+                Action::Deliver
+                | Action::Ack
+                | Action::Cancel
+                | Action::Timeout
+                | Action::TransportError => {}
             }
         }
     }
 
     fn arm(&self, transaction: &Transaction, slot: Slot, after: std::time::Duration) -> u32 {
         let serial = self.next_serial();
-        self.timers.arm(after, Armed { transaction: transaction.key, slot, serial });
+        self.timers.arm(
+            after,
+            Armed {
+                transaction: transaction.key,
+                slot,
+                serial,
+            },
+        );
         serial
     }
 
     /// Sends the copies of a request; `failed` is the answer if there is none to send.
-    pub(super) fn launch(&self, transaction: &Arc<Transaction>, ready: Vec<(Forward, Media, Flow)>, failed: &Reason) {
+    pub(super) fn launch(
+        &self,
+        transaction: &Arc<Transaction>,
+        ready: Vec<(Forward, Media, Flow)>,
+        failed: &Reason,
+    ) {
         let mut state = transaction.lock();
         if state.cancelled.is_some() || ready.is_empty() {
             for (forward, media, _) in &ready {
                 self.session_failed(forward, *media);
             }
-            let reason = if state.cancelled.is_some() { &Reason::Terminated } else { failed };
+            let reason = if state.cancelled.is_some() {
+                &Reason::Terminated
+            } else {
+                failed
+            };
             self.respond_ourselves(transaction, &mut state, reason);
             self.forget_if_over(transaction, &state);
             return;
@@ -93,7 +115,8 @@ impl Engine {
         let index = state.branches.len() as u8;
         let key = self.table.client_key(sealed.branch.as_bytes());
         self.table.insert_client(key, transaction.key, index, &flow);
-        let patience = proxy::failover::patience(&forward).map(|after| self.arm(transaction, Slot::Patience(index), after));
+        let patience = proxy::failover::patience(&forward)
+            .map(|after| self.arm(transaction, Slot::Patience(index), after));
         state.branches.push(Branch {
             key,
             forward,
@@ -120,7 +143,9 @@ impl Engine {
         input: ClientInput,
         response: Option<&Message>,
     ) -> bool {
-        let Some(branch) = state.branches.get_mut(index) else { return false };
+        let Some(branch) = state.branches.get_mut(index) else {
+            return false;
+        };
         let times = self.times.reliable(branch.flow.transport.is_stream());
         let actions = branch.client.handle(input, &times);
         self.run_client(transaction, state, index, actions, response)
@@ -141,7 +166,13 @@ impl Engine {
             match action {
                 Action::Send(bytes) => {
                     if self.send(&branch.flow, bytes).is_err() {
-                        self.client_input(transaction, state, index, ClientInput::TransportError, None);
+                        self.client_input(
+                            transaction,
+                            state,
+                            index,
+                            ClientInput::TransportError,
+                            None,
+                        );
                         return false;
                     }
                 }
@@ -176,12 +207,22 @@ impl Engine {
     }
 
     /// A branch ended without an answer: RFC 3261 §16.8, §16.9.
-    pub(super) fn branch_failed(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, reason: &Reason) {
+    pub(super) fn branch_failed(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+        reason: &Reason,
+    ) {
         // Nobody waits for it any more.
         if state.branches[index].superseded {
             return;
         }
-        let reason = if state.cancelled.is_some() { &Reason::Terminated } else { reason };
+        let reason = if state.cancelled.is_some() {
+            &Reason::Terminated
+        } else {
+            reason
+        };
         state.failures.push((index, reason.clone()));
         let Some(fork) = &mut state.fork else { return };
         let actions = fork.response(index, reason.status());
@@ -190,16 +231,30 @@ impl Engine {
     }
 
     /// A response of a branch is ready to go on.
-    pub(super) fn deliver(&self, transaction: &Arc<Transaction>, index: usize, mut response: Edited) {
+    pub(super) fn deliver(
+        &self,
+        transaction: &Arc<Transaction>,
+        index: usize,
+        mut response: Edited,
+    ) {
         let mut state = transaction.lock();
-        if state.branches.get(index).is_some_and(|branch| branch.forward.anonymous) {
+        if state
+            .branches
+            .get(index)
+            .is_some_and(|branch| branch.forward.anonymous)
+        {
             proxy::privacy::reveal(&mut response, &transaction.request);
         }
         state.offered |= response.has_sdp() && !transaction.request.has_sdp();
         // RFC 3261 §16.7 step 6 makes 500 of it on the way.
         let is_unable = response.original().status() == 503;
-        let taken_over =
-            is_unable && self.fail_over(transaction, &mut state, index, Trouble::Unable(Box::new(response.clone())));
+        let taken_over = is_unable
+            && self.fail_over(
+                transaction,
+                &mut state,
+                index,
+                Trouble::Unable(Box::new(response.clone())),
+            );
         if !taken_over {
             self.branch_answered(transaction, &mut state, index, &response);
         }
@@ -207,7 +262,13 @@ impl Engine {
     }
 
     /// A response of a branch is what is said of it.
-    pub(super) fn branch_answered(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, response: &Edited) {
+    pub(super) fn branch_answered(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+        response: &Edited,
+    ) {
         let status = response.status();
         let Some(fork) = &mut state.fork else { return };
         let actions = fork.response(index, status);
@@ -239,14 +300,17 @@ impl Engine {
                         self.respond(transaction, state, response);
                     }
                 }
-                fork::Action::ForwardBest(index) => match state.branches.get(index).and_then(|b| b.ended.clone()) {
-                    Some(best) => self.respond(transaction, state, &best),
-                    None => {
-                        let failure = state.failures.iter().find(|(at, _)| *at == index);
-                        let reason = failure.map_or(Reason::Timeout, |(_, reason)| reason.clone());
-                        self.respond_ourselves(transaction, state, &reason);
+                fork::Action::ForwardBest(index) => {
+                    match state.branches.get(index).and_then(|b| b.ended.clone()) {
+                        Some(best) => self.respond(transaction, state, &best),
+                        None => {
+                            let failure = state.failures.iter().find(|(at, _)| *at == index);
+                            let reason =
+                                failure.map_or(Reason::Timeout, |(_, reason)| reason.clone());
+                            self.respond_ourselves(transaction, state, &reason);
+                        }
                     }
-                },
+                }
                 fork::Action::Cancel(index) => {
                     self.client_input(transaction, state, index, ClientInput::Cancel, None);
                 }
@@ -256,7 +320,10 @@ impl Engine {
 
     /// Sends a response back, and keeps a 2xx for its retransmissions.
     fn respond(&self, transaction: &Arc<Transaction>, state: &mut State, response: &Edited) {
-        let (status, bytes) = (response.status(), self.bytes_back(response, &transaction.source));
+        let (status, bytes) = (
+            response.status(),
+            self.bytes_back(response, &transaction.source),
+        );
         if transaction.is_invite() && (200..300).contains(&status) {
             let tag = response.to_tag().unwrap_or_default().to_vec();
             state.answers.push((tag, bytes.clone()));
@@ -264,16 +331,38 @@ impl Engine {
         self.step_server(transaction, state, ServerInput::Respond { status, bytes });
     }
 
-    fn respond_ourselves(&self, transaction: &Arc<Transaction>, state: &mut State, reason: &Reason) {
+    fn respond_ourselves(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        reason: &Reason,
+    ) {
         self.counters.count(reason);
         let bytes = proxy::reply::answer(&transaction.request, transaction.source.peer, reason);
-        self.step_server(transaction, state, ServerInput::Respond { status: reason.status(), bytes });
+        self.step_server(
+            transaction,
+            state,
+            ServerInput::Respond {
+                status: reason.status(),
+                bytes,
+            },
+        );
     }
 
     /// A 2xx that went back before: the same bytes again.
-    pub(super) fn answered_before(&self, transaction: &Arc<Transaction>, state: &mut State, tag: &[u8]) -> bool {
-        let Some((_, bytes)) = state.answers.iter().find(|(known, _)| known == tag) else { return false };
-        let input = ServerInput::Respond { status: 200, bytes: bytes.clone() };
+    pub(super) fn answered_before(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        tag: &[u8],
+    ) -> bool {
+        let Some((_, bytes)) = state.answers.iter().find(|(known, _)| known == tag) else {
+            return false;
+        };
+        let input = ServerInput::Respond {
+            status: 200,
+            bytes: bytes.clone(),
+        };
         self.step_server(transaction, state, input);
         true
     }
@@ -302,20 +391,39 @@ impl Engine {
         let bytes = sip::build::cancel_for(&branch.request, reason.as_deref());
         let times = self.times.reliable(branch.flow.transport.is_stream());
         let (client, actions) = NonInviteClient::new(bytes, &times);
-        branch.cancel = Some(Cancel { client, armed: ArmedTimers::default() });
+        branch.cancel = Some(Cancel {
+            client,
+            armed: ArmedTimers::default(),
+        });
         self.run_cancel(transaction, state, index, actions);
     }
 
     /// Something happened to the CANCEL of a branch.
-    pub(super) fn cancel_input(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, input: NonInviteClientInput) {
-        let Some(branch) = state.branches.get_mut(index) else { return };
+    pub(super) fn cancel_input(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+        input: NonInviteClientInput,
+    ) {
+        let Some(branch) = state.branches.get_mut(index) else {
+            return;
+        };
         let times = self.times.reliable(branch.flow.transport.is_stream());
-        let Some(cancel) = &mut branch.cancel else { return };
+        let Some(cancel) = &mut branch.cancel else {
+            return;
+        };
         let actions = cancel.handle(input, &times);
         self.run_cancel(transaction, state, index, actions);
     }
 
-    fn run_cancel(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize, actions: Actions) {
+    fn run_cancel(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+        actions: Actions,
+    ) {
         for action in actions {
             let branch = &mut state.branches[index];
             match action {
@@ -332,14 +440,20 @@ impl Engine {
                     }
                 }
                 // Whatever becomes of the CANCEL, the INVITE's own timer ends the branch (RFC 3261 §9.1).
-                Action::Deliver | Action::Ack | Action::Cancel | Action::Timeout | Action::TransportError => {}
+                Action::Deliver
+                | Action::Ack
+                | Action::Cancel
+                | Action::Timeout
+                | Action::TransportError => {}
             }
         }
     }
 
     /// A timer fired.
     pub(super) fn fire(&self, armed: Armed) {
-        let Some(transaction) = self.table.get(armed.transaction) else { return };
+        let Some(transaction) = self.table.get(armed.transaction) else {
+            return;
+        };
         let mut state = transaction.lock();
         match armed.slot {
             Slot::Server(timer) => {
@@ -349,17 +463,29 @@ impl Engine {
             }
             Slot::Client(index, timer) => {
                 let index = usize::from(index);
-                let runs = state.branches.get_mut(index).is_some_and(|b| b.armed.fired(timer, armed.serial));
+                let runs = state
+                    .branches
+                    .get_mut(index)
+                    .is_some_and(|b| b.armed.fired(timer, armed.serial));
                 if runs {
                     if matches!(timer, Timer::A | Timer::E) {
                         self.doubt(&state, index);
                     }
-                    self.client_input(&transaction, &mut state, index, ClientInput::Timer(timer), None);
+                    self.client_input(
+                        &transaction,
+                        &mut state,
+                        index,
+                        ClientInput::Timer(timer),
+                        None,
+                    );
                 }
             }
             Slot::Cancel(index, timer) => {
                 let index = usize::from(index);
-                let cancel = state.branches.get_mut(index).and_then(|branch| branch.cancel.as_mut());
+                let cancel = state
+                    .branches
+                    .get_mut(index)
+                    .and_then(|branch| branch.cancel.as_mut());
                 if cancel.is_some_and(|cancel| cancel.armed.fired(timer, armed.serial)) {
                     let input = NonInviteClientInput::Timer(timer);
                     self.cancel_input(&transaction, &mut state, index, input);
@@ -367,7 +493,11 @@ impl Engine {
             }
             Slot::Patience(index) => {
                 let index = usize::from(index);
-                if state.branches.get(index).is_some_and(|branch| branch.patience == Some(armed.serial)) {
+                if state
+                    .branches
+                    .get(index)
+                    .is_some_and(|branch| branch.patience == Some(armed.serial))
+                {
                     self.patience_ended(&transaction, &mut state, index);
                 }
             }
@@ -384,7 +514,13 @@ impl Engine {
                 .filter(|index| !state.branches[*index].client.is_terminated())
                 .collect();
             for index in hit {
-                self.client_input(&transaction, &mut state, index, ClientInput::TransportError, None);
+                self.client_input(
+                    &transaction,
+                    &mut state,
+                    index,
+                    ClientInput::TransportError,
+                    None,
+                );
             }
             // The caller is gone: who still rings for it is told (a page that was closed sends no CANCEL).
             if transaction.source.connection == flow.connection
@@ -402,7 +538,13 @@ impl Engine {
 
     pub(super) fn forget_if_over(&self, transaction: &Transaction, state: &State) {
         if state.is_over() {
-            self.table.remove(transaction, state.branches.iter().map(|branch| (branch.key, &branch.flow)));
+            self.table.remove(
+                transaction,
+                state
+                    .branches
+                    .iter()
+                    .map(|branch| (branch.key, &branch.flow)),
+            );
         }
     }
 }

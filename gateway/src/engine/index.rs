@@ -44,7 +44,10 @@ pub(crate) struct DeviceIndex {
 
 impl DeviceIndex {
     /// An empty index; `listeners` are what tokens number.
-    pub(crate) fn new(transports: Arc<OnceLock<Transports>>, listeners: Vec<(Transport, std::net::SocketAddr)>) -> Self {
+    pub(crate) fn new(
+        transports: Arc<OnceLock<Transports>>,
+        listeners: Vec<(Transport, std::net::SocketAddr)>,
+    ) -> Self {
         Self {
             transports,
             listeners,
@@ -62,8 +65,17 @@ impl DeviceIndex {
             return;
         }
         let now = Instant::now();
-        let mut known = Known { flow, until: now + expires, whole, shared: false };
-        if let Some(mut other) = self.newest.get_mut(&device).filter(|other| other.until > now) {
+        let mut known = Known {
+            flow,
+            until: now + expires,
+            whole,
+            shared: false,
+        };
+        if let Some(mut other) = self
+            .newest
+            .get_mut(&device)
+            .filter(|other| other.until > now)
+        {
             known.shared = other.shared || other.whole != whole;
             if known.shared {
                 (other.shared, other.until) = (true, other.until.max(known.until));
@@ -71,9 +83,11 @@ impl DeviceIndex {
             }
         }
         let before = self.newest.insert(device, known).map(|before| before.flow);
-        if before.is_none_or(|old| old.address() != flow.address() || old.listener != flow.listener) {
+        if before.is_none_or(|old| old.address() != flow.address() || old.listener != flow.listener)
+        {
             if let Some(old) = before {
-                self.behind.remove_if(&(old.listener, old.address()), |_, known| *known == device);
+                self.behind
+                    .remove_if(&(old.listener, old.address()), |_, known| *known == device);
             }
             self.behind.insert((flow.listener, flow.address()), device);
             self.appeared.notify_waiters();
@@ -89,8 +103,11 @@ impl DeviceIndex {
 
     /// A connection closed: what registered by it is not there any more, for now.
     pub(crate) fn closed(&self, flow: &Flow) {
-        let Some((_, device)) = self.behind.remove(&(flow.listener, flow.address())) else { return };
-        self.newest.remove_if(&device, |_, known| known.flow.address() == flow.address());
+        let Some((_, device)) = self.behind.remove(&(flow.listener, flow.address())) else {
+            return;
+        };
+        self.newest
+            .remove_if(&device, |_, known| known.flow.address() == flow.address());
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         if gone.len() < DEVICES {
             gone.push_back((Instant::now(), *flow, device));
@@ -100,11 +117,19 @@ impl DeviceIndex {
     /// Removes what has expired; called now and then. The flows whose device did not come back in time.
     pub(crate) fn sweep(&self, now: Instant) -> Vec<Flow> {
         self.newest.retain(|_, known| known.until > now);
-        self.behind.retain(|_, device| self.newest.contains_key(device));
+        self.behind
+            .retain(|_, device| self.newest.contains_key(device));
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lost = Vec::new();
-        while gone.front().is_some_and(|(since, ..)| *since + COMES_BACK_WITHIN < now) {
-            lost.extend(gone.pop_front().filter(|(.., device)| !self.newest.contains_key(device)).map(|(_, flow, _)| flow));
+        while gone
+            .front()
+            .is_some_and(|(since, ..)| *since + COMES_BACK_WITHIN < now)
+        {
+            lost.extend(
+                gone.pop_front()
+                    .filter(|(.., device)| !self.newest.contains_key(device))
+                    .map(|(_, flow, _)| flow),
+            );
         }
         lost
     }
@@ -118,23 +143,41 @@ impl DeviceIndex {
 impl Flows for DeviceIndex {
     fn flow(&self, listener: ListenerId, address: FlowAddress) -> Option<Flow> {
         match address {
-            FlowAddress::Connection(bits) => self.transports.get()?.connection(ConnectionId::from_bits(bits)),
+            FlowAddress::Connection(bits) => self
+                .transports
+                .get()?
+                .connection(ConnectionId::from_bits(bits)),
             FlowAddress::Udp(peer) => {
                 let (transport, local) = *self.listeners.get(usize::from(listener.0))?;
-                (transport == Transport::Udp).then_some(Flow { listener, transport, local, peer, connection: None })
+                (transport == Transport::Udp).then_some(Flow {
+                    listener,
+                    transport,
+                    local,
+                    peer,
+                    connection: None,
+                })
             }
         }
     }
 
     fn newest(&self, device: Device) -> Option<Flow> {
-        let Known { flow, until, shared, .. } = *self.newest.get(&device)?;
+        let Known {
+            flow,
+            until,
+            shared,
+            ..
+        } = *self.newest.get(&device)?;
         let transports = self.transports.get()?;
-        let lives = flow.connection.is_none_or(|id| transports.connection(id).is_some());
+        let lives = flow
+            .connection
+            .is_none_or(|id| transports.connection(id).is_some());
         (until > Instant::now() && lives && !shared).then_some(flow)
     }
 
     fn device(&self, flow: &Flow) -> Option<Device> {
-        self.behind.get(&(flow.listener, flow.address())).map(|device| *device)
+        self.behind
+            .get(&(flow.listener, flow.address()))
+            .map(|device| *device)
     }
 }
 
@@ -147,7 +190,13 @@ mod tests {
     fn connection(bits: u64) -> Flow {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 5060));
         let connection = Some(ConnectionId::from_bits(bits));
-        Flow { listener: ListenerId(0), transport: Transport::Ws, local: address, peer: address, connection }
+        Flow {
+            listener: ListenerId(0),
+            transport: Transport::Ws,
+            local: address,
+            peer: address,
+            connection,
+        }
     }
 
     #[test]
@@ -182,16 +231,33 @@ mod tests {
     fn two_devices_of_one_short_name_are_found_by_their_paths_and_not_by_each_others_flow() {
         let index = DeviceIndex::new(Arc::default(), Vec::new());
         let hour = Duration::from_secs(3600);
-        let shared = |index: &DeviceIndex| index.newest.get(&Device::from(WHOLE)).map(|known| (known.flow, known.shared));
+        let shared = |index: &DeviceIndex| {
+            index
+                .newest
+                .get(&Device::from(WHOLE))
+                .map(|known| (known.flow, known.shared))
+        };
         index.learn(WHOLE, connection(1), hour);
         index.learn(WHOLE, connection(2), hour);
-        assert_eq!(shared(&index), Some((connection(2), false)), "a device that moved");
+        assert_eq!(
+            shared(&index),
+            Some((connection(2), false)),
+            "a device that moved"
+        );
         index.learn(WHOLE + 1, connection(3), hour);
         assert_eq!(shared(&index), Some((connection(2), true)), "somebody else");
         index.learn(WHOLE, connection(4), hour);
-        assert_eq!(shared(&index).map(|(_, shared)| shared), Some(true), "still two of them");
+        assert_eq!(
+            shared(&index).map(|(_, shared)| shared),
+            Some(true),
+            "still two of them"
+        );
         index.sweep(Instant::now() + Duration::from_secs(3601));
         index.learn(WHOLE, connection(5), hour);
-        assert_eq!(shared(&index), Some((connection(5), false)), "the other one is gone");
+        assert_eq!(
+            shared(&index),
+            Some((connection(5), false)),
+            "the other one is gone"
+        );
     }
 }

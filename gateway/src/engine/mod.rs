@@ -122,9 +122,18 @@ impl Engine {
     /// An engine without transports yet; see [`attach`](Self::attach).
     pub fn new(parts: Parts) -> Arc<Self> {
         let transports = Arc::new(OnceLock::new());
-        let listeners = parts.site.listeners.iter().map(|listener| (listener.transport, listener.bind)).collect();
+        let listeners = parts
+            .site
+            .listeners
+            .iter()
+            .map(|listener| (listener.transport, listener.bind))
+            .collect();
         let site = Arc::new(ArcSwap::from_pointee(parts.site));
-        let upstream = Arc::new(Upstream::new(site.clone(), transports.clone(), parts.probes));
+        let upstream = Arc::new(Upstream::new(
+            site.clone(),
+            transports.clone(),
+            parts.probes,
+        ));
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             index: DeviceIndex::new(transports.clone(), listeners),
@@ -165,16 +174,25 @@ impl Engine {
             }
         };
         let watching = self.upstream.run(|place| self.member_died(place));
-        tokio::join!(self.timers.run(|armed| self.fire(armed)), sweeping, watching);
+        tokio::join!(
+            self.timers.run(|armed| self.fire(armed)),
+            sweeping,
+            watching
+        );
     }
 
     /// Forgets what was registered by a connection that is gone and whose device did not come back: its Path is always the
     /// same text, so it is made again and looked for.
     fn forget_bindings(&self, flow: &Flow) {
-        let Some(registrar) = &self.registrar else { return };
+        let Some(registrar) = &self.registrar else {
+            return;
+        };
         let view = self.view();
         let context = view.context();
-        for path in [false, true].iter().filter_map(|ob| proxy::forward::path_of(flow, *ob, &context)) {
+        for path in [false, true]
+            .iter()
+            .filter_map(|ob| proxy::forward::path_of(flow, *ob, &context))
+        {
             registrar.remove_flow(path.as_bytes());
         }
     }
@@ -201,7 +219,9 @@ impl Engine {
 
     /// How many bindings the registrar holds.
     pub fn bindings(&self) -> usize {
-        self.registrar.as_ref().map_or(0, |registrar| registrar.len())
+        self.registrar
+            .as_ref()
+            .map_or(0, |registrar| registrar.len())
     }
 
     /// What this node is at the moment: members' addresses change.
@@ -210,12 +230,19 @@ impl Engine {
     }
 
     fn view(&self) -> View<'_> {
-        View { engine: self, site: self.site() }
+        View {
+            engine: self,
+            site: self.site(),
+        }
     }
 
     /// Takes one message, whose turn it is.
     fn process(&self, flow: &Flow, message: Message) -> Outcome {
-        if message.is_request() { self.request(flow, message) } else { self.response(flow, &message) }
+        if message.is_request() {
+            self.request(flow, message)
+        } else {
+            self.response(flow, &message)
+        }
     }
 
     /// Carries a message's waiting part out, and then what queued behind it.
@@ -234,11 +261,15 @@ impl Engine {
 
     /// Sends to a device or a server. A stream that is not open yet is opened by a task.
     fn send_to(&self, hop: &Hop, bytes: Bytes) -> Result<(), SendError> {
-        let Some(transports) = self.transports.get() else { return Err(SendError::Gone) };
+        let Some(transports) = self.transports.get() else {
+            return Err(SendError::Gone);
+        };
         match self.flow_to(hop) {
             Some(flow) => transports.send(&flow, bytes),
             None => {
-                let (Some(me), hop) = (self.me.upgrade(), hop.clone()) else { return Err(SendError::Gone) };
+                let (Some(me), hop) = (self.me.upgrade(), hop.clone()) else {
+                    return Err(SendError::Gone);
+                };
                 tokio::spawn(async move {
                     if let Some(flow) = me.open(&hop).await {
                         let _ = me.send(&flow, bytes);
@@ -277,9 +308,15 @@ impl Engine {
         if let Some(flow) = self.flow_to(hop) {
             return Some(flow);
         }
-        let Hop::Server { transport, address } = hop else { return None };
+        let Hop::Server { transport, address } = hop else {
+            return None;
+        };
         let listener = proxy::forward::leaving_by(hop, &self.view().context())?.id;
-        self.transports.get()?.connect(listener, *transport, *address, None).await.ok()
+        self.transports
+            .get()?
+            .connect(listener, *transport, *address, None)
+            .await
+            .ok()
     }
 
     /// Whom the guard refused, and why.
@@ -317,7 +354,10 @@ impl Handler for Engine {
         let message = if at_once {
             message
         } else {
-            match self.waiting.queue(|message| self.table.call_key(message, flow), flow, message) {
+            match self
+                .waiting
+                .queue(|message| self.table.call_key(message, flow), flow, message)
+            {
                 Queued::Free(message) => message,
                 Queued::Behind => return,
                 Queued::Full(message) => {
@@ -336,11 +376,16 @@ impl Handler for Engine {
     }
 
     fn admit(&self, listener: ListenerId, peer: IpAddr) -> bool {
-        self.guard.message(listener, peer, self.started.elapsed()).is_ok()
+        self.guard
+            .message(listener, peer, self.started.elapsed())
+            .is_ok()
     }
 
     fn admit_connection(&self, listener: ListenerId, peer: IpAddr) -> Option<Ticket> {
-        let place = self.guard.connection(listener, peer, self.started.elapsed()).ok()?;
+        let place = self
+            .guard
+            .connection(listener, peer, self.started.elapsed())
+            .ok()?;
         Some(Ticket(place.map(|place| Box::new(place) as _)))
     }
 
@@ -370,5 +415,7 @@ impl View<'_> {
 
 /// Time since 1970.
 pub fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }

@@ -11,7 +11,8 @@ impl Engine {
     /// Answers a challenge at once, and what changes bindings when the store has it. `edited` is the request as the
     /// registrar sees it: with our Path on top.
     pub(super) fn register(&self, flow: &Flow, request: &Message, mut edited: Edited) -> Outcome {
-        let (Some(registrar), Some(me), flow) = (self.registrar.clone(), self.me.upgrade(), *flow) else {
+        let (Some(registrar), Some(me), flow) = (self.registrar.clone(), self.me.upgrade(), *flow)
+        else {
             return Outcome::Done;
         };
         let stamped = proxy::reply::stamped(request, flow.peer);
@@ -22,7 +23,14 @@ impl Engine {
         match registrar.authenticate(request, Kind::Www, flow.peer.ip(), super::now()) {
             Authentication::Passed { .. } => {}
             Authentication::Challenge { stale } => {
-                let response = registrar.challenge(&stamped, Kind::Www, stale, tag.as_bytes(), flow.peer.ip(), super::now());
+                let response = registrar.challenge(
+                    &stamped,
+                    Kind::Www,
+                    stale,
+                    tag.as_bytes(),
+                    flow.peer.ip(),
+                    super::now(),
+                );
                 let _ = self.send(&flow, response.to_bytes());
                 return Outcome::Done;
             }
@@ -40,12 +48,22 @@ impl Engine {
         };
         Outcome::wait(async move {
             let devices = device::all_of_register(&edited, &me.site());
-            let registered = registrar.register(&with_path, tag.as_bytes(), super::now()).await;
+            let registered = registrar
+                .register(&with_path, tag.as_bytes(), super::now())
+                .await;
             let bytes = registered.response.to_bytes();
-            if let (200, Ok(response)) = (registered.status, Message::parse(bytes.clone(), &me.limits)) {
+            if let (200, Ok(response)) =
+                (registered.status, Message::parse(bytes.clone(), &me.limits))
+            {
                 me.learn(&devices, &Edited::new(response), &flow);
             }
-            me.server_input(&transaction, ServerInput::Respond { status: registered.status, bytes });
+            me.server_input(
+                &transaction,
+                ServerInput::Respond {
+                    status: registered.status,
+                    bytes,
+                },
+            );
         })
     }
 }

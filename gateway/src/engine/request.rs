@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::token::Media;
-use proxy::{Binding, Bindings, Decision, Facts, Flow, Flows, Forward, Question, Reason, Sender, Site, decide, device};
+use proxy::{
+    Binding, Bindings, Decision, Facts, Flow, Flows, Forward, Question, Reason, Sender, Site,
+    decide, device,
+};
 use sip::{Header, Message, Method, NameAddr, Uri};
 
 use super::transaction::{ServerInput, Transaction};
@@ -58,18 +61,33 @@ impl Engine {
                         Some(_) => self.start(flow, request, transaction, vec![*forward]),
                     };
                 }
-                Decision::Start(forwards) => return self.start(flow, request, transaction, forwards),
-                Decision::Await { device, media, from_called } => {
-                    let Some(transaction) = transaction.or_else(|| self.begin(flow, &request)) else {
+                Decision::Start(forwards) => {
+                    return self.start(flow, request, transaction, forwards);
+                }
+                Decision::Await {
+                    device,
+                    media,
+                    from_called,
+                } => {
+                    let Some(transaction) = transaction.or_else(|| self.begin(flow, &request))
+                    else {
                         return self.reply(flow, &request, None, &Reason::Overloaded);
                     };
-                    return self.wait_for_device(flow, request, transaction, facts, (device, media, from_called));
+                    return self.wait_for_device(
+                        flow,
+                        request,
+                        transaction,
+                        facts,
+                        (device, media, from_called),
+                    );
                 }
                 Decision::Ask(question) => match self.answer_now(&question, &request, flow) {
                     Some(answer) => answer.add_to(&mut facts),
                     None => {
                         // An ACK has no transaction, and a CANCEL that comes here has that of an INVITE which nobody knows.
-                        if transaction.is_none() && !matches!(request.method(), Method::Ack | Method::Cancel) {
+                        if transaction.is_none()
+                            && !matches!(request.method(), Method::Ack | Method::Cancel)
+                        {
                             transaction = self.begin(flow, &request);
                             if transaction.is_none() {
                                 return self.reply(flow, &request, None, &Reason::Overloaded);
@@ -89,7 +107,8 @@ impl Engine {
         Some(match question {
             Question::Sender => Answer::Sender(match registrar {
                 Some(registrar) => {
-                    let sender = sender(&registrar.authenticate(request, Kind::Proxy, flow.peer.ip(), now));
+                    let sender =
+                        sender(&registrar.authenticate(request, Kind::Proxy, flow.peer.ip(), now));
                     if sender == Sender::Authenticated {
                         self.learn_sender(registrar, request, flow, now);
                     }
@@ -101,12 +120,14 @@ impl Engine {
                 Some(registrar) => bindings(&self.site(), registrar, aor, now),
                 None => Bindings::NoUser,
             }),
-            Question::Contact(uri) => {
-                Answer::Bindings(match registrar.and_then(|registrar| registrar.find_contact(uri, now)) {
-                    Some((aor, target)) => Bindings::Devices(vec![binding(&self.site(), &aor, &target)]),
+            Question::Contact(uri) => Answer::Bindings(
+                match registrar.and_then(|registrar| registrar.find_contact(uri, now)) {
+                    Some((aor, target)) => {
+                        Bindings::Devices(vec![binding(&self.site(), &aor, &target)])
+                    }
                     None => Bindings::NoUser,
-                })
-            }
+                },
+            ),
             Question::Address { .. } => return None,
         })
     }
@@ -117,16 +138,28 @@ impl Engine {
         if self.index.device(flow).is_some() {
             return;
         }
-        let contact = request.values(Header::Contact).next().and_then(NameAddr::parse).and_then(|c| Uri::parse(c.uri));
+        let contact = request
+            .values(Header::Contact)
+            .next()
+            .and_then(NameAddr::parse)
+            .and_then(|c| Uri::parse(c.uri));
         let from = request.from().and_then(|from| Uri::parse(from.uri));
-        let (Some(contact), Some(from)) = (contact, from) else { return };
+        let (Some(contact), Some(from)) = (contact, from) else {
+            return;
+        };
         let aor = self.site().address_of_record(&from);
         let same = |target: &&Target| {
-            Uri::parse(&target.uri).is_some_and(|uri| (uri.user, uri.host, uri.port) == (contact.user, contact.host, contact.port))
+            Uri::parse(&target.uri).is_some_and(|uri| {
+                (uri.user, uri.host, uri.port) == (contact.user, contact.host, contact.port)
+            })
         };
         if let Some(target) = registrar.lookup(&aor, now).iter().find(same) {
             let left = Duration::from_millis(target.expires).saturating_sub(now);
-            self.index.learn(device::whole(&self.site(), &aor, target.instance.as_deref(), &target.uri), *flow, left);
+            self.index.learn(
+                device::whole(&self.site(), &aor, target.instance.as_deref(), &target.uri),
+                *flow,
+                left,
+            );
         }
     }
 
@@ -139,11 +172,15 @@ impl Engine {
         mut facts: Facts,
         question: Question,
     ) -> Outcome {
-        let (Some(me), flow) = (self.me.upgrade(), *flow) else { return Outcome::Done };
+        let (Some(me), flow) = (self.me.upgrade(), *flow) else {
+            return Outcome::Done;
+        };
         Outcome::wait(async move {
             if let Question::Address { host, port } = question {
                 let found = match me.lookups.try_acquire() {
-                    Ok(_turn) => tokio::net::lookup_host((host.as_str(), port)).await.map(Iterator::collect),
+                    Ok(_turn) => tokio::net::lookup_host((host.as_str(), port))
+                        .await
+                        .map(Iterator::collect),
                     Err(_) => Ok(Vec::new()),
                 };
                 let found = found.unwrap_or_default();
@@ -164,7 +201,9 @@ impl Engine {
         facts: Facts,
         (device, media, from_called): (proxy::Device, Media, bool),
     ) -> Outcome {
-        let (Some(me), flow) = (self.me.upgrade(), *flow) else { return Outcome::Done };
+        let (Some(me), flow) = (self.me.upgrade(), *flow) else {
+            return Outcome::Done;
+        };
         Outcome::wait(async move {
             let back = async {
                 loop {
@@ -199,7 +238,13 @@ impl Engine {
             Some(transaction) => {
                 self.counters.count(reason);
                 let bytes = proxy::reply::answer(request, flow.peer, reason);
-                self.server_input(&transaction, ServerInput::Respond { status: reason.status(), bytes });
+                self.server_input(
+                    &transaction,
+                    ServerInput::Respond {
+                        status: reason.status(),
+                        bytes,
+                    },
+                );
             }
             None => self.answer(flow, request, reason),
         }
@@ -214,11 +259,22 @@ impl Engine {
         as_proxy: bool,
         stale: bool,
     ) {
-        let Some(registrar) = &self.registrar else { return };
+        let Some(registrar) = &self.registrar else {
+            return;
+        };
         let kind = if as_proxy { Kind::Proxy } else { Kind::Www };
         let stamped = proxy::reply::stamped(request, flow.peer);
         let tag = proxy::reply::own_tag(request);
-        let bytes = registrar.challenge(&stamped, kind, stale, tag.as_bytes(), flow.peer.ip(), super::now()).to_bytes();
+        let bytes = registrar
+            .challenge(
+                &stamped,
+                kind,
+                stale,
+                tag.as_bytes(),
+                flow.peer.ip(),
+                super::now(),
+            )
+            .to_bytes();
         match transaction {
             Some(transaction) => {
                 let status = if as_proxy { 407 } else { 401 };
@@ -233,7 +289,11 @@ impl Engine {
         if self.table.is_full() {
             return None;
         }
-        let transaction = Arc::new(Transaction::new(self.table.server_key(request), *flow, request.clone()));
+        let transaction = Arc::new(Transaction::new(
+            self.table.server_key(request),
+            *flow,
+            request.clone(),
+        ));
         self.table.insert(transaction.clone());
         if request.method() == Method::Invite {
             let bytes = proxy::reply::trying(request, flow.peer);
@@ -245,12 +305,15 @@ impl Engine {
     /// Passes a request on without remembering it.
     fn relay(&self, mut forward: Forward) -> Outcome {
         let media = self.media_of(&forward);
-        let answers = forward.request.method() == Method::Ack && forward.request.has_sdp() && media.is_some();
+        let answers =
+            forward.request.method() == Method::Ack && forward.request.has_sdp() && media.is_some();
         if !answers {
             self.relay_now(forward, media);
             return Outcome::Done;
         }
-        let Some(me) = self.me.upgrade() else { return Outcome::Done };
+        let Some(me) = self.me.upgrade() else {
+            return Outcome::Done;
+        };
         Outcome::wait(async move {
             if me.answer_in_ack(&mut forward, media).await {
                 me.relay_now(forward, media);
@@ -260,10 +323,13 @@ impl Engine {
 
     fn relay_now(&self, forward: Forward, media: Media) {
         let (hop, pass, source) = (forward.hop.clone(), forward.pass, forward.source);
-        let Some(sealed) = proxy::forward::seal_last(forward, media, &self.view().context()) else { return };
+        let Some(sealed) = proxy::forward::seal_last(forward, media, &self.view().context()) else {
+            return;
+        };
         self.note_shortened(sealed.shortened.as_deref());
         let request = sealed.request.original();
-        if self.send_to(&hop, sealed.request.to_bytes()).is_err() && request.method() != Method::Ack {
+        if self.send_to(&hop, sealed.request.to_bytes()).is_err() && request.method() != Method::Ack
+        {
             let reason = match pass {
                 proxy::token::Pass::Down => Reason::FlowFailed,
                 _ => Reason::Unreachable,
@@ -283,7 +349,9 @@ impl Engine {
         let Some(transaction) = transaction.or_else(|| self.begin(flow, &request)) else {
             return self.reply(flow, &request, None, &Reason::Overloaded);
         };
-        let opens = forwards.iter().any(|forward| self.flow_to(&forward.hop).is_none());
+        let opens = forwards
+            .iter()
+            .any(|forward| self.flow_to(&forward.hop).is_none());
         if !opens && !self.offers(&forwards) {
             let ready = forwards.into_iter().filter_map(|forward| {
                 let media = self.media_of(&forward);
@@ -293,12 +361,16 @@ impl Engine {
             self.launch(&transaction, ready.collect(), &Reason::Unreachable);
             return Outcome::Done;
         }
-        let Some(me) = self.me.upgrade() else { return Outcome::Done };
+        let Some(me) = self.me.upgrade() else {
+            return Outcome::Done;
+        };
         Outcome::wait(async move {
             let mut ready = Vec::with_capacity(forwards.len());
             let mut failed = Reason::Unreachable;
             for forward in forwards {
-                let Some((mut forward, flow)) = me.open_any(forward).await else { continue };
+                let Some((mut forward, flow)) = me.open_any(forward).await else {
+                    continue;
+                };
                 match me.offer(&mut forward).await {
                     Ok(media) => ready.push((forward, media, flow)),
                     Err(reason) => failed = reason,
@@ -320,7 +392,9 @@ impl Engine {
         if !transaction.is_invite() {
             return;
         }
-        let reason = cancel.header(Header::Reason).map(bytes::Bytes::copy_from_slice);
+        let reason = cancel
+            .header(Header::Reason)
+            .map(bytes::Bytes::copy_from_slice);
         self.cancel_branches(transaction, reason);
     }
 }
@@ -352,7 +426,13 @@ fn bindings(site: &Site, registrar: &Registrar, aor: &[u8], now: Duration) -> Bi
     if !registrar.knows(aor) {
         return Bindings::NoUser;
     }
-    Bindings::Devices(registrar.lookup(aor, now).iter().map(|target| binding(site, aor, target)).collect())
+    Bindings::Devices(
+        registrar
+            .lookup(aor, now)
+            .iter()
+            .map(|target| binding(site, aor, target))
+            .collect(),
+    )
 }
 
 fn binding(site: &Site, aor: &[u8], target: &Target) -> Binding {
@@ -360,6 +440,10 @@ fn binding(site: &Site, aor: &[u8], target: &Target) -> Binding {
         contact: target.uri.clone(),
         path: target.path.clone(),
         device: device::of(site, aor, target.instance.as_deref(), &target.uri),
-        alternatives: target.alternatives.iter().map(|other| binding(site, aor, other)).collect(),
+        alternatives: target
+            .alternatives
+            .iter()
+            .map(|other| binding(site, aor, other))
+            .collect(),
     }
 }

@@ -42,17 +42,23 @@ impl Engine {
                 self.counters.count(&Reason::StrayResponse);
                 Outcome::Done
             }
-            Some((transaction, index)) => self.of_transaction(flow, response, onward, transaction, usize::from(index)),
+            Some((transaction, index)) => {
+                self.of_transaction(flow, response, onward, transaction, usize::from(index))
+            }
             None => self.stateless(flow, response, onward),
         }
     }
 
     /// RFC 3261 §20.33: a member that asks to be left alone gets nothing until then.
     fn note_busy(&self, flow: &Flow, response: &Message) {
-        let value = response.header(Header::RetryAfter).and_then(|value| std::str::from_utf8(value).ok());
-        let seconds = value.and_then(|value| value.split([' ', '\t', '(', ';']).next()?.parse().ok());
+        let value = response
+            .header(Header::RetryAfter)
+            .and_then(|value| std::str::from_utf8(value).ok());
+        let seconds =
+            value.and_then(|value| value.split([' ', '\t', '(', ';']).next()?.parse().ok());
         if let Some(seconds) = seconds {
-            self.upstream.was_busy(flow.peer, Duration::from_secs(seconds));
+            self.upstream
+                .was_busy(flow.peer, Duration::from_secs(seconds));
         }
     }
 
@@ -74,11 +80,18 @@ impl Engine {
         }
         let is_new = self.client_input(&transaction, &mut state, index, input, Some(response));
         let repeated = (200..300).contains(&response.status())
-            && self.answered_before(&transaction, &mut state, response.to_tag().unwrap_or_default());
+            && self.answered_before(
+                &transaction,
+                &mut state,
+                response.to_tag().unwrap_or_default(),
+            );
         // Who answers an INVITE that often forks to nobody: each answer is kept, and wakes the caller.
         let floods = (200..300).contains(&response.status()) && state.answers.len() >= ANSWERS;
         self.forget_if_over(&transaction, &state);
-        let had_offer = state.branches.get(index).is_some_and(|branch| branch.request.original().has_sdp());
+        let had_offer = state
+            .branches
+            .get(index)
+            .is_some_and(|branch| branch.request.original().has_sdp());
         drop(state);
         if !is_new || repeated || is_over || floods {
             return Outcome::Done;
@@ -88,7 +101,9 @@ impl Engine {
             self.deliver(&transaction, index, onward.response);
             return Outcome::Done;
         }
-        let (Some(me), flow) = (self.me.upgrade(), *flow) else { return Outcome::Done };
+        let (Some(me), flow) = (self.me.upgrade(), *flow) else {
+            return Outcome::Done;
+        };
         Outcome::wait(async move {
             me.session_in_response(&mut onward, &flow, had_offer).await;
             me.deliver(&transaction, index, onward.response);
@@ -100,7 +115,9 @@ impl Engine {
     fn of_our_cancel(&self, response: &Message) -> bool {
         let via = response.top_via();
         let branch = via.as_ref().and_then(|via| via.branch).unwrap_or_default();
-        let Some((transaction, index)) = self.table.client(branch) else { return false };
+        let Some((transaction, index)) = self.table.client(branch) else {
+            return false;
+        };
         let mut state = transaction.lock();
         let input = NonInviteClientInput::Response(response.status());
         self.cancel_input(&transaction, &mut state, usize::from(index), input);
@@ -119,7 +136,9 @@ impl Engine {
             self.send_back(&onward);
             return Outcome::Done;
         }
-        let (Some(me), flow) = (self.me.upgrade(), *flow) else { return Outcome::Done };
+        let (Some(me), flow) = (self.me.upgrade(), *flow) else {
+            return Outcome::Done;
+        };
         Outcome::wait(async move {
             let had_offer = onward.via.offer;
             me.session_in_response(&mut onward, &flow, had_offer).await;
@@ -136,7 +155,8 @@ impl Engine {
 
     /// A response as it leaves by this flow: over UDP it has to fit a datagram (SIGNALLING §8).
     pub(super) fn bytes_back(&self, response: &Edited, flow: &Flow) -> Bytes {
-        let fits = mtu::budget(false, flow, &self.site()).is_none_or(|budget| response.len() <= budget);
+        let fits =
+            mtu::budget(false, flow, &self.site()).is_none_or(|budget| response.len() <= budget);
         if fits {
             return response.to_bytes();
         }
@@ -149,7 +169,12 @@ impl Engine {
     pub(super) fn note_shortened(&self, shortened: Option<&Shortened>) {
         if let Some(shortened) = shortened {
             self.counters.shortened(shortened);
-            let Shortened { budget, before, after, spent } = shortened;
+            let Shortened {
+                budget,
+                before,
+                after,
+                spent,
+            } = shortened;
             tracing::debug!(budget, before, after, ?spent, "too long for a datagram");
         }
     }
@@ -157,7 +182,8 @@ impl Engine {
     /// A 2xx to REGISTER tells where a device now is (SIGNALLING §5).
     fn learn_from(&self, onward: &Onward) {
         let response = &onward.response;
-        let (Method::Register, 200..=299, Some(device)) = (response.method(), response.status(), onward.via.device)
+        let (Method::Register, 200..=299, Some(device)) =
+            (response.method(), response.status(), onward.via.device)
         else {
             return;
         };
@@ -170,7 +196,9 @@ impl Engine {
     pub(super) fn learn(&self, devices: &[Device], response: &Edited, flow: &Flow) {
         for device in devices {
             match device::expires(response, *device, &self.site()) {
-                Some((seconds @ 1.., whole)) => self.index.learn(whole, *flow, Duration::from_secs(seconds)),
+                Some((seconds @ 1.., whole)) => {
+                    self.index.learn(whole, *flow, Duration::from_secs(seconds))
+                }
                 _ => self.index.forget(*device),
             }
         }

@@ -5,7 +5,8 @@ use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 use proxy::media::{
-    End, Ending, OfferAnswer, Place, Role, Tags, Towards, end_of_session, ng_via_branch, profile_of_flow, role_of_sdp,
+    End, Ending, OfferAnswer, Place, Role, Tags, Towards, end_of_session, ng_via_branch,
+    profile_of_flow, role_of_sdp,
 };
 use proxy::response::Onward;
 use proxy::site::Side;
@@ -21,7 +22,10 @@ use crate::media::Exchange;
 impl Engine {
     /// True if sending these means to ask RTPEngine first.
     pub(super) fn offers(&self, forwards: &[Forward]) -> bool {
-        self.media.is_some() && forwards.iter().any(|forward| carries_offer(&forward.request))
+        self.media.is_some()
+            && forwards
+                .iter()
+                .any(|forward| carries_offer(&forward.request))
     }
 
     /// The media that a token of this request's pass names: that of the dialog, or the choice for a new call.
@@ -31,7 +35,9 @@ impl Engine {
         }
         let none = Media::none(forward.pass);
         match (&self.media, forward.request.method()) {
-            (Some(sessions), Method::Invite) => sessions.choose(forward.request.call_id(), forward.pass).unwrap_or(none),
+            (Some(sessions), Method::Invite) => sessions
+                .choose(forward.request.call_id(), forward.pass)
+                .unwrap_or(none),
             _ => none,
         }
     }
@@ -39,10 +45,16 @@ impl Engine {
     /// Puts RTPEngine's SDP into a request that has an offer (or, in a PRACK, an answer).
     pub(super) async fn offer(&self, forward: &mut Forward) -> Result<Media, Reason> {
         let media = self.media_of(forward);
-        let (Some(sessions), true) = (&self.media, carries_offer(&forward.request)) else { return Ok(media) };
+        let (Some(sessions), true) = (&self.media, carries_offer(&forward.request)) else {
+            return Ok(media);
+        };
         if !media.is_some() {
             // The dialog began without RTPEngine, or none is alive.
-            return if forward.media.is_some() { Ok(media) } else { Err(Reason::NoMedia) };
+            return if forward.media.is_some() {
+                Ok(media)
+            } else {
+                Err(Reason::NoMedia)
+            };
         }
         let request = forward.request.original().clone();
         let pending = self.pending_invite(&request);
@@ -52,14 +64,25 @@ impl Engine {
                     call_id: request.call_id(),
                     from_tag: request.from_tag().unwrap_or_default(),
                     to_tag: request.to_tag().unwrap_or_default(),
-                    via_branch: request.to_tag().is_none().then(|| ng_via_branch(media.pass, &target_of(&forward.hop))).flatten(),
+                    via_branch: request
+                        .to_tag()
+                        .is_none()
+                        .then(|| ng_via_branch(media.pass, &target_of(&forward.hop)))
+                        .flatten(),
                     sdp: request.body(),
                     seen: forward.source.peer.ip(),
                     from_core: self.site().side(forward.source.listener) == Side::Core,
                 };
-                sessions.offer(media, &exchange, towards(forward)).await.map_err(|error| no_media(&error))?
+                sessions
+                    .offer(media, &exchange, towards(forward))
+                    .await
+                    .map_err(|error| no_media(&error))?
             }
-            Role::Answer(tags) => (self.answer_exchange(&request, media, tags, &forward.source).await?, media),
+            Role::Answer(tags) => (
+                self.answer_exchange(&request, media, tags, &forward.source)
+                    .await?,
+                media,
+            ),
             Role::Ignore => return Ok(media),
             Role::Remove => (Bytes::new(), media),
         };
@@ -74,7 +97,9 @@ impl Engine {
         tags: Tags,
         source: &Flow,
     ) -> Result<Bytes, Reason> {
-        let Some(sessions) = &self.media else { return Err(Reason::NoMedia) };
+        let Some(sessions) = &self.media else {
+            return Err(Reason::NoMedia);
+        };
         let (from, to) = ordered(request.from_tag(), request.to_tag(), tags);
         let exchange = Exchange {
             call_id: request.call_id(),
@@ -85,7 +110,10 @@ impl Engine {
             seen: source.peer.ip(),
             from_core: self.site().side(source.listener) == Side::Core,
         };
-        sessions.answer(media, &exchange).await.map_err(|error| no_media(&error))
+        sessions
+            .answer(media, &exchange)
+            .await
+            .map_err(|error| no_media(&error))
     }
 
     /// The answer in an ACK (a late offer). False if it cannot be passed on: without its answer the call has no media.
@@ -93,7 +121,10 @@ impl Engine {
         let request = forward.request.original().clone();
         let pending = self.pending_invite(&request);
         match role_of_sdp(Place::Request(Method::Ack), pending) {
-            Role::Answer(tags) => match self.answer_exchange(&request, media, tags, &forward.source).await {
+            Role::Answer(tags) => match self
+                .answer_exchange(&request, media, tags, &forward.source)
+                .await
+            {
                 Ok(sdp) => {
                     forward.request.set_body(sdp);
                     true
@@ -134,17 +165,30 @@ impl Engine {
         self.media.is_some()
             && onward.via.media.is_some()
             && response.has_sdp()
-            && matches!(response.method(), Method::Invite | Method::Update | Method::Prack)
+            && matches!(
+                response.method(),
+                Method::Invite | Method::Update | Method::Prack
+            )
             && (101..300).contains(&response.status())
     }
 
     /// Puts RTPEngine's SDP into a response, or takes one off that nobody may act on.
-    pub(super) async fn session_in_response(&self, onward: &mut Onward, flow: &Flow, had_offer: bool) {
+    pub(super) async fn session_in_response(
+        &self,
+        onward: &mut Onward,
+        flow: &Flow,
+        had_offer: bool,
+    ) {
         let Some(sessions) = &self.media else { return };
         let response = onward.response.original().clone();
         let reliable = response.header(Header::RSeq).is_some();
-        let place = Place::Response { to: response.method(), status: response.status(), reliable: reliable || response.status() >= 200 };
-        let invite = (response.method() == Method::Invite).then(|| OfferAnswer::of_invite(had_offer));
+        let place = Place::Response {
+            to: response.method(),
+            status: response.status(),
+            reliable: reliable || response.status() >= 200,
+        };
+        let invite =
+            (response.method() == Method::Invite).then(|| OfferAnswer::of_invite(had_offer));
         let media = onward.via.media;
         let role = role_of_sdp(place, invite);
         let tags = match role {
@@ -168,7 +212,10 @@ impl Engine {
                     Some(source) => Towards::Known(profile_of_flow(source.transport)),
                     None => Towards::Settled(sip::Transport::Udp),
                 };
-                sessions.offer(media, &exchange, towards).await.map(|(sdp, _)| sdp)
+                sessions
+                    .offer(media, &exchange, towards)
+                    .await
+                    .map(|(sdp, _)| sdp)
             }
             _ => sessions.answer(media, &exchange).await,
         };
@@ -194,19 +241,42 @@ impl Engine {
     }
 
     /// The final response of a branch passed, or none came and none will.
-    pub(super) fn session_ended_by(&self, transaction: &Transaction, state: &State, index: usize, status: Option<u16>) {
-        let Some(branch) = state.branches.get(index) else { return };
+    pub(super) fn session_ended_by(
+        &self,
+        transaction: &Transaction,
+        state: &State,
+        index: usize,
+        status: Option<u16>,
+    ) {
+        let Some(branch) = state.branches.get(index) else {
+            return;
+        };
         // The session is that of the member which has its place now: towards the core there is one for all.
         if branch.superseded && !status.is_some_and(|status| (200..300).contains(&status)) {
             return;
         }
         // A 2xx went back: nobody sends this INVITE again.
         let lost = !state.answers.is_empty();
-        let ending = ending_of(&transaction.request, status, branch.forward.from_called, lost);
+        let ending = ending_of(
+            &transaction.request,
+            status,
+            branch.forward.from_called,
+            lost,
+        );
         let over = state.fork.as_ref().is_some_and(|fork| fork.is_answered());
         match transaction.request.method() {
-            Method::Bye if over => self.end(&branch.forward.request, &branch.forward.hop, branch.media, ending),
-            Method::Invite => self.end(&branch.forward.request, &Hop::Flow(branch.flow), branch.media, ending),
+            Method::Bye if over => self.end(
+                &branch.forward.request,
+                &branch.forward.hop,
+                branch.media,
+                ending,
+            ),
+            Method::Invite => self.end(
+                &branch.forward.request,
+                &Hop::Flow(branch.flow),
+                branch.media,
+                ending,
+            ),
             _ => {}
         }
     }
@@ -214,30 +284,49 @@ impl Engine {
     /// A 2xx to an INVITE went back: what is kept of the branches that had failed before is for a retry that will not come.
     pub(super) fn session_has_a_winner(&self, transaction: &Transaction, state: &State) {
         if transaction.is_invite() {
-            let failed = state.failures.iter().map(|(index, reason)| (*index, reason.status()));
-            let refused = state.branches.iter().enumerate().filter_map(|(index, branch)| Some((index, branch.ended.as_ref()?.status())));
-            failed.chain(refused).for_each(|(index, status)| self.session_ended_by(transaction, state, index, Some(status)));
+            let failed = state
+                .failures
+                .iter()
+                .map(|(index, reason)| (*index, reason.status()));
+            let refused = state
+                .branches
+                .iter()
+                .enumerate()
+                .filter_map(|(index, branch)| Some((index, branch.ended.as_ref()?.status())));
+            failed.chain(refused).for_each(|(index, status)| {
+                self.session_ended_by(transaction, state, index, Some(status))
+            });
         }
     }
 
     /// Tells RTPEngine what the end of a request means for its session, if anything.
     fn end(&self, request: &Edited, hop: &Hop, media: Media, ending: Option<Ending>) {
-        let (Some(sessions), Some(ending), true) = (&self.media, ending, media.is_some()) else { return };
-        let (from, to) = (request.from_tag().unwrap_or_default(), request.to_tag().unwrap_or_default());
+        let (Some(sessions), Some(ending), true) = (&self.media, ending, media.is_some()) else {
+            return;
+        };
+        let (from, to) = (
+            request.from_tag().unwrap_or_default(),
+            request.to_tag().unwrap_or_default(),
+        );
         match end_of_session(ending) {
             End::Nothing => {}
             End::Branch { at_once } => {
                 let branch = ng_via_branch(media.pass, &target_of(hop));
                 sessions.delete_branch(media, request.call_id(), from, branch, at_once);
             }
-            End::Dialog { tags } => sessions.delete_dialog(media, request.call_id(), from, to, tags),
+            End::Dialog { tags } => {
+                sessions.delete_dialog(media, request.call_id(), from, to, tags)
+            }
         }
     }
 
     /// A BYE whose device never came back: the call is over all the same.
     pub(super) fn session_over_if_bye(&self, request: &Message, media: Media, from_called: bool) {
         if request.method() == Method::Bye {
-            let hop = Hop::Server { transport: sip::Transport::Udp, address: ([0, 0, 0, 0], 0).into() };
+            let hop = Hop::Server {
+                transport: sip::Transport::Udp,
+                address: ([0, 0, 0, 0], 0).into(),
+            };
             let ending = ending_of(request, None, from_called, false);
             self.end(&Edited::new(request.clone()), &hop, media, ending);
         }
@@ -245,10 +334,22 @@ impl Engine {
 }
 
 /// What has come to its end, for requests that begin, change or end a session.
-fn ending_of(request: &Message, status: Option<u16>, from_called: bool, lost: bool) -> Option<Ending> {
+fn ending_of(
+    request: &Message,
+    status: Option<u16>,
+    from_called: bool,
+    lost: bool,
+) -> Option<Ending> {
     Some(match request.method() {
-        Method::Invite => Ending::Invite { in_dialog: request.to_tag().is_some(), status, lost },
-        Method::Bye => Ending::Bye { status, from_called },
+        Method::Invite => Ending::Invite {
+            in_dialog: request.to_tag().is_some(),
+            status,
+            lost,
+        },
+        Method::Bye => Ending::Bye {
+            status,
+            from_called,
+        },
         Method::Update => Ending::Update { status },
         _ => return None,
     })
@@ -256,7 +357,11 @@ fn ending_of(request: &Message, status: Option<u16>, from_called: bool, lost: bo
 
 /// True for what has an SDP that RTPEngine must see before it leaves.
 fn carries_offer(request: &Edited) -> bool {
-    request.has_sdp() && matches!(request.method(), Method::Invite | Method::Update | Method::Prack)
+    request.has_sdp()
+        && matches!(
+            request.method(),
+            Method::Invite | Method::Update | Method::Prack
+        )
 }
 
 fn ordered<'a>(from: Option<&'a [u8]>, to: Option<&'a [u8]>, tags: Tags) -> (&'a [u8], &'a [u8]) {
@@ -302,4 +407,3 @@ fn no_media(error: &rtpengine_client::Error) -> Reason {
         _ => Reason::NoMedia,
     }
 }
-

@@ -30,7 +30,13 @@ const TRANSACTIONS: usize = 200_000;
 impl Table {
     /// An empty table; `keys` are random, so that nobody can aim at another's place in it.
     pub(crate) fn new(keys: (u64, u64)) -> Self {
-        Self { keys, servers: DashMap::with_shard_amount(SHARDS), clients: DashMap::with_shard_amount(SHARDS), by_connection: DashMap::with_shard_amount(SHARDS), count: AtomicUsize::new(0) }
+        Self {
+            keys,
+            servers: DashMap::with_shard_amount(SHARDS),
+            clients: DashMap::with_shard_amount(SHARDS),
+            by_connection: DashMap::with_shard_amount(SHARDS),
+            count: AtomicUsize::new(0),
+        }
     }
 
     fn hasher(&self) -> SipHasher13 {
@@ -79,7 +85,11 @@ impl Table {
     /// The transaction that a request belongs to.
     pub(crate) fn of(&self, request: &Message) -> Option<Arc<Transaction>> {
         // What is relayed without being remembered need not look into an empty table.
-        if self.len() == 0 { None } else { self.get(self.server_key(request)) }
+        if self.len() == 0 {
+            None
+        } else {
+            self.get(self.server_key(request))
+        }
     }
 
     /// The transaction and the index of the branch that a response is for.
@@ -106,7 +116,10 @@ impl Table {
 
     fn watch(&self, connection: Option<ConnectionId>, server: u64) {
         if let Some(connection) = connection {
-            self.by_connection.entry(connection).or_default().push(server);
+            self.by_connection
+                .entry(connection)
+                .or_default()
+                .push(server);
         }
     }
 
@@ -115,12 +128,23 @@ impl Table {
         if let Some(mut watched) = self.by_connection.get_mut(&connection) {
             watched.retain(|key| *key != server);
         }
-        self.by_connection.remove_if(&connection, |_, watched| watched.is_empty());
+        self.by_connection
+            .remove_if(&connection, |_, watched| watched.is_empty());
     }
 
     /// Forgets a transaction and its branches.
-    pub(crate) fn remove<'a>(&self, transaction: &Transaction, branches: impl IntoIterator<Item = (u64, &'a Flow)>) {
-        if self.servers.remove_if(&transaction.key, |_, kept| std::ptr::eq(&**kept, transaction)).is_some() {
+    pub(crate) fn remove<'a>(
+        &self,
+        transaction: &Transaction,
+        branches: impl IntoIterator<Item = (u64, &'a Flow)>,
+    ) {
+        if self
+            .servers
+            .remove_if(&transaction.key, |_, kept| {
+                std::ptr::eq(&**kept, transaction)
+            })
+            .is_some()
+        {
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
         self.unwatch(transaction.source.connection, transaction.key);
@@ -142,22 +166,37 @@ impl Table {
 
     /// The transactions that came or went by a connection.
     pub(crate) fn of_connection(&self, flow: &Flow) -> Vec<Arc<Transaction>> {
-        let Some(connection) = flow.connection else { return Vec::new() };
-        let keys = self.by_connection.get(&connection).map(|keys| keys.clone()).unwrap_or_default();
+        let Some(connection) = flow.connection else {
+            return Vec::new();
+        };
+        let keys = self
+            .by_connection
+            .get(&connection)
+            .map(|keys| keys.clone())
+            .unwrap_or_default();
         keys.into_iter().filter_map(|key| self.get(key)).collect()
     }
 
     /// All of them, for what is rare.
     pub(crate) fn all(&self) -> Vec<Arc<Transaction>> {
-        self.servers.iter().map(|entry| entry.value().clone()).collect()
+        self.servers
+            .iter()
+            .map(|entry| entry.value().clone())
+            .collect()
     }
 
     /// The INVITE of this Call-ID and CSeq number that is pending, for what belongs to it without its branch (PRACK, ACK).
     pub(crate) fn invite(&self, call_id: &[u8], number: u32) -> Option<Arc<Transaction>> {
-        self.servers.iter().map(|entry| entry.value().clone()).find(|transaction| {
-            transaction.is_invite()
-                && transaction.request.call_id() == call_id
-                && transaction.request.cseq().is_some_and(|cseq| cseq.number == number)
-        })
+        self.servers
+            .iter()
+            .map(|entry| entry.value().clone())
+            .find(|transaction| {
+                transaction.is_invite()
+                    && transaction.request.call_id() == call_id
+                    && transaction
+                        .request
+                        .cseq()
+                        .is_some_and(|cseq| cseq.number == number)
+            })
     }
 }

@@ -54,7 +54,11 @@ impl TimerQueue {
     pub(crate) fn arm(&self, after: Duration, armed: Armed) {
         let due = Instant::now() + after;
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.by_duration.entry(after).or_default().push_back((due, armed));
+        queues
+            .by_duration
+            .entry(after)
+            .or_default()
+            .push_back((due, armed));
         if queues.next_look.is_none_or(|next| due + GRAIN < next) {
             queues.next_look = Some(due);
             drop(queues);
@@ -95,7 +99,11 @@ impl TimerQueue {
                 queue.shrink_to_fit();
             }
         }
-        let soonest = queues.by_duration.values().filter_map(|queue| queue.front().map(|(at, _)| *at)).min();
+        let soonest = queues
+            .by_duration
+            .values()
+            .filter_map(|queue| queue.front().map(|(at, _)| *at))
+            .min();
         let next = soonest.map(|at| at.max(now + GRAIN));
         queues.next_look = next;
         next

@@ -8,8 +8,8 @@ use proxy::fork::Fork;
 use proxy::token::Media;
 use proxy::{Flow, Forward, Reason};
 use sip::transaction::{
-    Actions, InviteClient, InviteClientInput, InviteServer, InviteServerInput, NonInviteClient, NonInviteClientInput,
-    NonInviteServer, NonInviteServerInput, Timer, Timers,
+    Actions, InviteClient, InviteClientInput, InviteServer, InviteServerInput, NonInviteClient,
+    NonInviteClientInput, NonInviteServer, NonInviteServerInput, Timer, Timers,
 };
 use sip::{Edited, Message, Method};
 use smallvec::SmallVec;
@@ -104,7 +104,8 @@ impl ArmedTimers {
 
     /// Nothing is sent again from here on.
     pub(crate) fn stop_repeating(&mut self) {
-        self.0.retain(|(armed, _)| !matches!(armed, Timer::A | Timer::E));
+        self.0
+            .retain(|(armed, _)| !matches!(armed, Timer::A | Timer::E));
     }
 
     /// True when the timer that fired is the one that was armed last; it does not run any more then.
@@ -133,7 +134,12 @@ impl Transaction {
             started: SmallVec::new(),
             answers: SmallVec::new(),
         };
-        Self { key, source, request, state: Mutex::new(state) }
+        Self {
+            key,
+            source,
+            request,
+            state: Mutex::new(state),
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -151,9 +157,9 @@ impl State {
     pub(crate) fn cancel_reason(&self) -> Option<Bytes> {
         match &self.cancelled {
             Some(reason) => reason.clone(),
-            None if !self.answers.is_empty() => {
-                Some(Bytes::from_static(b"SIP;cause=200;text=\"Call completed elsewhere\""))
-            }
+            None if !self.answers.is_empty() => Some(Bytes::from_static(
+                b"SIP;cause=200;text=\"Call completed elsewhere\"",
+            )),
             None => None,
         }
     }
@@ -164,7 +170,11 @@ impl State {
             Server::Invite(machine) => machine.is_terminated(),
             Server::Other(machine) => machine.is_terminated(),
         };
-        server && self.branches.iter().all(|branch| branch.client.is_terminated())
+        server
+            && self
+                .branches
+                .iter()
+                .all(|branch| branch.client.is_terminated())
     }
 }
 
@@ -184,7 +194,9 @@ impl Server {
                 let input = match input {
                     ServerInput::Retransmission => InviteServerInput::Retransmission,
                     ServerInput::Ack => InviteServerInput::Ack,
-                    ServerInput::Respond { status, bytes } => InviteServerInput::Respond { status, bytes },
+                    ServerInput::Respond { status, bytes } => {
+                        InviteServerInput::Respond { status, bytes }
+                    }
                     ServerInput::Timer(timer) => InviteServerInput::Timer(timer),
                 };
                 let before = std::mem::replace(machine, InviteServer::Terminated);
@@ -196,7 +208,9 @@ impl Server {
                 let input = match input {
                     ServerInput::Retransmission => NonInviteServerInput::Retransmission,
                     ServerInput::Ack => return Actions::new(),
-                    ServerInput::Respond { status, bytes } => NonInviteServerInput::Respond { status, bytes },
+                    ServerInput::Respond { status, bytes } => {
+                        NonInviteServerInput::Respond { status, bytes }
+                    }
                     ServerInput::Timer(timer) => NonInviteServerInput::Timer(timer),
                 };
                 let before = std::mem::replace(machine, NonInviteServer::Terminated);
@@ -277,7 +291,11 @@ impl Cancel {
     }
 }
 
-fn step_other(machine: &mut NonInviteClient, input: NonInviteClientInput, timers: &Timers) -> Actions {
+fn step_other(
+    machine: &mut NonInviteClient,
+    input: NonInviteClientInput,
+    timers: &Timers,
+) -> Actions {
     let before = std::mem::replace(machine, NonInviteClient::Terminated);
     let (after, actions) = before.handle(input, timers);
     *machine = after;

@@ -36,16 +36,29 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// Queues of at most `per_call` messages.
     pub(crate) fn new(per_call: usize) -> Self {
-        Self { per_call, calls: DashMap::new(), count: AtomicUsize::new(0), messages: AtomicUsize::new(0) }
+        Self {
+            per_call,
+            calls: DashMap::new(),
+            count: AtomicUsize::new(0),
+            messages: AtomicUsize::new(0),
+        }
     }
 
     /// Queues a message if one of its call waits.
-    pub(crate) fn queue(&self, key: impl FnOnce(&Message) -> Key, flow: &Flow, message: Message) -> Queued {
+    pub(crate) fn queue(
+        &self,
+        key: impl FnOnce(&Message) -> Key,
+        flow: &Flow,
+        message: Message,
+    ) -> Queued {
         if self.count.load(Ordering::Acquire) == 0 {
             return Queued::Free(message);
         }
-        let Some(mut queue) = self.calls.get_mut(&key(&message)) else { return Queued::Free(message) };
-        if queue.len() >= self.per_call || self.messages.load(Ordering::Relaxed) >= MESSAGES_IN_ALL {
+        let Some(mut queue) = self.calls.get_mut(&key(&message)) else {
+            return Queued::Free(message);
+        };
+        if queue.len() >= self.per_call || self.messages.load(Ordering::Relaxed) >= MESSAGES_IN_ALL
+        {
             return Queued::Full(message);
         }
         self.messages.fetch_add(1, Ordering::Relaxed);
@@ -69,7 +82,10 @@ impl Waiting {
 
     /// The next message of the call; when there is none, the call waits no more.
     pub(crate) fn next(&self, key: Key) -> Option<(Flow, Message)> {
-        let next = self.calls.get_mut(&key).and_then(|mut queue| queue.pop_front());
+        let next = self
+            .calls
+            .get_mut(&key)
+            .and_then(|mut queue| queue.pop_front());
         if next.is_some() {
             self.messages.fetch_sub(1, Ordering::Relaxed);
             return next;

@@ -26,17 +26,30 @@ pub(super) fn options(intent: &Intent) -> Options {
             None => Vec::new(),
             Some(Sdes::Off) => vec![words::Sdes::Off],
             Some(Sdes::TwoSuites) => {
-                let two = [words::CryptoSuite::AesCm128HmacSha1_80, words::CryptoSuite::AesCm128HmacSha1_32];
-                std::iter::once(words::Sdes::Pad).chain(words::Sdes::only(&two)).collect()
+                let two = [
+                    words::CryptoSuite::AesCm128HmacSha1_80,
+                    words::CryptoSuite::AesCm128HmacSha1_32,
+                ];
+                std::iter::once(words::Sdes::Pad)
+                    .chain(words::Sdes::only(&two))
+                    .collect()
             }
         },
-        osrtp: if intent.osrtp_offer { vec![words::Osrtp::Offer] } else { Vec::new() },
+        osrtp: if intent.osrtp_offer {
+            vec![words::Osrtp::Offer]
+        } else {
+            Vec::new()
+        },
         rtcp_mux: match intent.rtcp_mux {
             None => Vec::new(),
             Some(RtcpMux::Offer) => vec![words::RtcpMux::Offer],
             Some(RtcpMux::Demux) => vec![words::RtcpMux::Demux],
         },
-        replace: if intent.replace_origin { vec![words::Replace::Origin] } else { Vec::new() },
+        replace: if intent.replace_origin {
+            vec![words::Replace::Origin]
+        } else {
+            Vec::new()
+        },
         flags: vec![flag],
         received_from,
         ..Options::default()

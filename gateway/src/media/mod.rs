@@ -52,7 +52,11 @@ impl Sessions {
     /// Sessions at these nodes. A failed offer takes the next node after `offer_within` (MEDIA.md §6); what was offered for
     /// an INVITE that failed is kept for `delete_delay`, for its retry.
     pub fn new(pool: Arc<Pool>, offer_within: Duration, delete_delay: Duration) -> Self {
-        Self { pool, offer_within, delete_delay }
+        Self {
+            pool,
+            offer_within,
+            delete_delay,
+        }
     }
 
     /// The pool.
@@ -69,14 +73,20 @@ impl Sessions {
 
     fn media(&self, id: NodeId, pass: Pass) -> Media {
         let generation = self.pool.node(id).and_then(|node| node.generation());
-        Media { node: id.0 as u8, generation: generation.map_or(0, Generation::to_u8), pass }
+        Media {
+            node: id.0 as u8,
+            generation: generation.map_or(0, Generation::to_u8),
+            pass,
+        }
     }
 
     /// The living node of a token; if it is gone or was started anew, the rendezvous among the living (MEDIA.md §6).
     fn node(&self, media: Media, call_id: &[u8]) -> Option<&Arc<Node>> {
         let generation = Generation::from_u8(media.generation);
         let id = NodeId(u16::from(media.node));
-        self.pool.alive(id, generation).or_else(|| self.pool.node(self.pool.choose(call_id)?))
+        self.pool
+            .alive(id, generation)
+            .or_else(|| self.pool.node(self.pool.choose(call_id)?))
     }
 
     /// Sends an offer; the SDP for the other side, and where the session is now. `settled` says that the dialog has its
@@ -90,22 +100,32 @@ impl Sessions {
         exchange: &Exchange<'_>,
         towards: Towards,
     ) -> Result<(Bytes, Media), Error> {
-        let mut offer = Offer::new(ng_call_id(exchange.call_id, media.pass), exchange.from_tag, exchange.sdp)
-            .options(flags::options(&offer_flags(towards, exchange.address())));
+        let mut offer = Offer::new(
+            ng_call_id(exchange.call_id, media.pass),
+            exchange.from_tag,
+            exchange.sdp,
+        )
+        .options(flags::options(&offer_flags(towards, exchange.address())));
         if !exchange.to_tag.is_empty() {
             offer = offer.to_tag(exchange.to_tag);
         }
         if let Some(branch) = &exchange.via_branch {
             offer = offer.via_branch(branch.as_str());
         }
-        let Some(first) = self.node(media, exchange.call_id) else { return Err(Error::NoNode) };
+        let Some(first) = self.node(media, exchange.call_id) else {
+            return Err(Error::NoNode);
+        };
         let mut tried = Vec::new();
         let mut node = first.clone();
         loop {
             match node.request(&offer, self.offer_within).await {
                 Ok(answer) => {
                     let sdp = answer.sdp.map(|sdp| sdp.0.to_vec()).unwrap_or_default();
-                    let at = if node.id().0 == u16::from(media.node) { media } else { self.media(node.id(), media.pass) };
+                    let at = if node.id().0 == u16::from(media.node) {
+                        media
+                    } else {
+                        self.media(node.id(), media.pass)
+                    };
                     return Ok((without_surplus(exchange.sdp, sdp), at));
                 }
                 // What this node says of the SDP, another one would say too.
@@ -138,9 +158,14 @@ impl Sessions {
         if let Some(branch) = &exchange.via_branch {
             answer = answer.via_branch(branch.as_str());
         }
-        let Some(node) = self.node(media, exchange.call_id) else { return Err(Error::NoNode) };
+        let Some(node) = self.node(media, exchange.call_id) else {
+            return Err(Error::NoNode);
+        };
         let answer = node.request(&answer, ANSWER_WITHIN).await?;
-        Ok(answer.sdp.map(|sdp| Bytes::from(sdp.0.to_vec())).unwrap_or_default())
+        Ok(answer
+            .sdp
+            .map(|sdp| Bytes::from(sdp.0.to_vec()))
+            .unwrap_or_default())
     }
 
     /// Ends a branch that failed; nobody waits. A later offer of the same call takes it back, unless it ends `at_once`.
@@ -152,8 +177,14 @@ impl Sessions {
         via_branch: Option<String>,
         at_once: bool,
     ) {
-        let delay = if at_once { Duration::ZERO } else { self.delete_delay };
-        let mut delete = Delete::new(ng_call_id(call_id, media.pass)).from_tag(from_tag).delay(delay);
+        let delay = if at_once {
+            Duration::ZERO
+        } else {
+            self.delete_delay
+        };
+        let mut delete = Delete::new(ng_call_id(call_id, media.pass))
+            .from_tag(from_tag)
+            .delay(delay);
         if let Some(branch) = via_branch {
             delete = delete.via_branch(branch.as_str());
         }
@@ -161,7 +192,14 @@ impl Sessions {
     }
 
     /// Ends a dialog; nobody waits. `tags` says which of the BYE's tags is the caller's.
-    pub fn delete_dialog(&self, media: Media, call_id: &[u8], from_tag: &[u8], to_tag: &[u8], tags: Tags) {
+    pub fn delete_dialog(
+        &self,
+        media: Media,
+        call_id: &[u8],
+        from_tag: &[u8],
+        to_tag: &[u8],
+        tags: Tags,
+    ) {
         let (caller, called) = match tags {
             Tags::FromTo => (from_tag, to_tag),
             Tags::ToFrom => (to_tag, from_tag),
@@ -175,7 +213,9 @@ impl Sessions {
     }
 
     fn send_delete(&self, media: Media, call_id: &[u8], delete: Delete) {
-        let Some(node) = self.node(media, call_id).cloned() else { return };
+        let Some(node) = self.node(media, call_id).cloned() else {
+            return;
+        };
         tokio::spawn(async move {
             if let Err(error) = node.request(&delete, DELETE_WITHIN).await {
                 tracing::warn!(?error, node = node.name(), "a session could not be deleted");
@@ -198,13 +238,20 @@ fn said_address(sdp: &[u8]) -> Option<IpAddr> {
     let session = Session::parse(sdp).ok()?;
     let connection = session.connection_of(0)?;
     let text = std::str::from_utf8(connection).ok()?;
-    text.split_ascii_whitespace().nth(2)?.split('/').next()?.parse().ok()
+    text.split_ascii_whitespace()
+        .nth(2)?
+        .split('/')
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// The offer that RTPEngine made, without the lines that its receiver must not take (MEDIA.md §7).
 fn without_surplus(offer: &[u8], rewritten: Vec<u8>) -> Bytes {
     let changed = match (Session::parse(offer), Session::parse(&rewritten)) {
-        (Ok(offer), Ok(mut session)) => (reject_surplus(&offer, &mut session) > 0).then(|| session.to_bytes()),
+        (Ok(offer), Ok(mut session)) => {
+            (reject_surplus(&offer, &mut session) > 0).then(|| session.to_bytes())
+        }
         _ => None,
     };
     Bytes::from(changed.unwrap_or(rewritten))

@@ -37,16 +37,35 @@ pub(super) fn load(file: Option<&Path>, data: &Path) -> Result<Keys, KeyError> {
     if file.is_none() && !own.exists() {
         make(&own)?;
     }
-    let text = std::fs::read_to_string(path).map_err(|source| KeyError::Io { path: path.to_owned(), source })?;
-    Keys::parse(&text).map_err(|source| KeyError::Content { path: path.to_owned(), source })
+    let text = std::fs::read_to_string(path).map_err(|source| KeyError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    Keys::parse(&text).map_err(|source| KeyError::Content {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn make(path: &Path) -> Result<(), KeyError> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)?;
-    let text = format!("# id, key, verifies from, signs from\n0 {} 0 0\n", hex::encode(secret));
-    let io = |source| KeyError::Io { path: path.to_owned(), source };
+    let text = format!(
+        "# id, key, verifies from, signs from\n0 {} 0 0\n",
+        hex::encode(secret)
+    );
+    let io = |source| KeyError::Io {
+        path: path.to_owned(),
+        source,
+    };
     // Readable by its owner alone from the first moment on.
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(io)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(io)
 }

@@ -103,8 +103,10 @@ impl Node {
     /// See [`StartError`].
     pub async fn start(config: &Config, page: Option<Page>) -> Result<Self, StartError> {
         let data = &config.node.data_dir;
-        std::fs::create_dir_all(data)
-            .map_err(|source| StartError::DataDirectory { path: data.clone(), source })?;
+        std::fs::create_dir_all(data).map_err(|source| StartError::DataDirectory {
+            path: data.clone(),
+            source,
+        })?;
         let keys = keys::load(config.node.key_file.as_deref(), data)?;
         let media = sessions(config).await?;
         let mut site = site::of(config, media.is_some()).await?;
@@ -136,17 +138,29 @@ impl Node {
         let engine = Engine::new(parts);
         let names: Vec<String> = listeners.iter().map(|(name, _)| name.clone()).collect();
         let settings = transport_settings(config);
-        let only: Vec<transport::Listener> = listeners.into_iter().map(|(_, listener)| listener).collect();
+        let only: Vec<transport::Listener> = listeners
+            .into_iter()
+            .map(|(_, listener)| listener)
+            .collect();
         let kinds: Vec<sip::Transport> = only.iter().map(|listener| listener.transport).collect();
         let transports = Transports::start(only, settings, engine.clone())?;
         engine.attach(transports.clone());
         let open_files = transports.stats().open_files;
         if open_files.now < u64::from(config.node.open_files) {
             let wanted = config.node.open_files;
-            tracing::warn!(wanted, limit = open_files.now, "too few open files: phones will be refused when they are used up");
+            tracing::warn!(
+                wanted,
+                limit = open_files.now,
+                "too few open files: phones will be refused when they are used up"
+            );
         }
         let bound = (0..).map(ListenerId).map_while(|id| transports.bound(id));
-        let listeners = names.into_iter().zip(kinds).zip(bound).map(|((name, kind), at)| (name, kind, at)).collect();
+        let listeners = names
+            .into_iter()
+            .zip(kinds)
+            .zip(bound)
+            .map(|((name, kind), at)| (name, kind, at))
+            .collect();
         let mut tasks = vec![tokio::spawn(engine.clone().run())];
         if let Some(registrar) = registrar {
             tasks.push(tokio::spawn(sweep(registrar)));
@@ -156,7 +170,13 @@ impl Node {
                 .map_err(|source| StartError::Admin { address, source })?;
             tasks.push(tokio::spawn(admin));
         }
-        Ok(Self { engine, open_files, transports, listeners, tasks })
+        Ok(Self {
+            engine,
+            open_files,
+            transports,
+            listeners,
+            tasks,
+        })
     }
 
     /// The listeners: section, transport, and the address with its port resolved.
@@ -195,8 +215,16 @@ fn random_u64() -> Result<u64, StartError> {
     getrandom::u64().map_err(StartError::Random)
 }
 
-fn open_registrar(config: &Config, keys: &proxy::key::Keys, data: &Path) -> Result<Registrar, StartError> {
-    let path = config.registrar.store.clone().unwrap_or_else(|| data.join("registrar.sqlite"));
+fn open_registrar(
+    config: &Config,
+    keys: &proxy::key::Keys,
+    data: &Path,
+) -> Result<Registrar, StartError> {
+    let path = config
+        .registrar
+        .store
+        .clone()
+        .unwrap_or_else(|| data.join("registrar.sqlite"));
     let settings = registrar::Settings {
         rules: registrar::Rules {
             min_expires: seconds(config.registrar.min_expires),
@@ -208,8 +236,15 @@ fn open_registrar(config: &Config, keys: &proxy::key::Keys, data: &Path) -> Resu
         nonce_lifetime: config.registrar.nonce_lifetime,
         ..registrar::Settings::default()
     };
-    Registrar::open(settings, keys.clone(), site::users(config), &path, random_u64()?, crate::engine::now())
-        .map_err(|source| StartError::Store { path, source })
+    Registrar::open(
+        settings,
+        keys.clone(),
+        site::users(config),
+        &path,
+        random_u64()?,
+        crate::engine::now(),
+    )
+    .map_err(|source| StartError::Store { path, source })
 }
 
 fn seconds(duration: Duration) -> u32 {
@@ -231,14 +266,26 @@ async fn sessions(config: &Config) -> Result<Option<Arc<Sessions>>, StartError> 
             ..ClientConfig::new(address)
         };
         let name = format!("{}:{}", engine.address.host, engine.address.port);
-        pool.nodes.push(NodeConfig { id, name, weight: u32::from(engine.weight), client });
+        pool.nodes.push(NodeConfig {
+            id,
+            name,
+            weight: u32::from(engine.weight),
+            client,
+        });
     }
     let pool = Pool::start(pool).await.map_err(StartError::Media)?;
-    Ok(Some(Arc::new(Sessions::new(Arc::new(pool), config.media.timeout, config.media.delete_delay))))
+    Ok(Some(Arc::new(Sessions::new(
+        Arc::new(pool),
+        config.media.timeout,
+        config.media.delete_delay,
+    ))))
 }
 
 fn limits(config: &Config) -> sip::Limits {
-    sip::Limits { message_bytes: config.limits.message_size.0, headers: config.limits.headers }
+    sip::Limits {
+        message_bytes: config.limits.message_size.0,
+        headers: config.limits.headers,
+    }
 }
 
 fn timers(config: &Config) -> sip::transaction::Timers {
@@ -278,7 +325,10 @@ fn transport_settings(config: &Config) -> transport::Settings {
 }
 
 /// The transports' listeners, in the order of the site's: a listener's place is its number.
-fn listeners(config: &Config, page: Option<Page>) -> Result<Vec<(String, transport::Listener)>, StartError> {
+fn listeners(
+    config: &Config,
+    page: Option<Page>,
+) -> Result<Vec<(String, transport::Listener)>, StartError> {
     let page = page.unwrap_or_default();
     let mut all = Vec::new();
     for (name, section) in &config.listen {
@@ -286,13 +336,21 @@ fn listeners(config: &Config, page: Option<Page>) -> Result<Vec<(String, transpo
             Some(certificate) => Some(server_config(name, certificate)?),
             None => None,
         };
-        let http: Arc<dyn transport::Http> = if section.page { Arc::new(page.clone()) } else { Arc::new(Page::health()) };
+        let http: Arc<dyn transport::Http> = if section.page {
+            Arc::new(page.clone())
+        } else {
+            Arc::new(Page::health())
+        };
         for (transport, bind) in site::sockets(section) {
             let id = ListenerId(u8::try_from(all.len()).unwrap_or(u8::MAX));
             let mut listener = transport::Listener::new(id, transport, bind);
             listener.outbox.bytes = config.limits.outbox.0;
             listener.outbox.messages = config.limits.outbox_messages as usize;
-            listener.origins = section.origins.iter().map(|origin| origin.0.clone()).collect();
+            listener.origins = section
+                .origins
+                .iter()
+                .map(|origin| origin.0.clone())
+                .collect();
             if transport.is_secure() {
                 listener.tls = tls.clone();
             }
@@ -305,8 +363,14 @@ fn listeners(config: &Config, page: Option<Page>) -> Result<Vec<(String, transpo
     Ok(all)
 }
 
-fn server_config(name: &str, certificate: &config::Certificate) -> Result<Arc<rustls::ServerConfig>, StartError> {
+fn server_config(
+    name: &str,
+    certificate: &config::Certificate,
+) -> Result<Arc<rustls::ServerConfig>, StartError> {
     tls::Certificate::load(&certificate.chain, &certificate.key)
         .and_then(|loaded| tls::server_config(vec![loaded]))
-        .map_err(|source| StartError::Certificate { name: name.to_owned(), source })
+        .map_err(|source| StartError::Certificate {
+            name: name.to_owned(),
+            source,
+        })
 }

@@ -1,7 +1,9 @@
 //! The HTTP side of WebSocket ports: the demo page, built into the binary, and `/healthz`.
 
 use bytes::Bytes;
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Request, Response, StatusCode};
 use rust_embed::RustEmbed;
 
@@ -28,12 +30,18 @@ pub struct Page {
 impl Page {
     /// The page with this `/demo.json`.
     pub fn with_demo(json: impl Into<Bytes>) -> Self {
-        Self { demo: Some(json.into()), health_only: false }
+        Self {
+            demo: Some(json.into()),
+            health_only: false,
+        }
     }
 
     /// Only `/healthz`.
     pub fn health() -> Self {
-        Self { demo: None, health_only: true }
+        Self {
+            demo: None,
+            health_only: true,
+        }
     }
 }
 
@@ -41,21 +49,38 @@ impl Http for Page {
     fn answer(&self, request: &Request<()>) -> Response<Bytes> {
         let path = request.uri().path();
         if path == "/healthz" {
-            return response(StatusCode::OK, "text/plain; charset=utf-8", "no-store", Bytes::from_static(b"ok\n"));
+            return response(
+                StatusCode::OK,
+                "text/plain; charset=utf-8",
+                "no-store",
+                Bytes::from_static(b"ok\n"),
+            );
         }
         if self.health_only {
             return not_found();
         }
         if path == "/demo.json" {
             return match &self.demo {
-                Some(json) => response(StatusCode::OK, "application/json", "no-store", json.clone()),
+                Some(json) => {
+                    response(StatusCode::OK, "application/json", "no-store", json.clone())
+                }
                 None => not_found(),
             };
         }
-        let name = if path == "/" { "index.html" } else { path.trim_start_matches('/') };
-        let Some(file) = Files::get(name) else { return not_found() };
+        let name = if path == "/" {
+            "index.html"
+        } else {
+            path.trim_start_matches('/')
+        };
+        let Some(file) = Files::get(name) else {
+            return not_found();
+        };
         // Vite names what is under assets/ by its content.
-        let cache = if name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+        let cache = if name.starts_with("assets/") {
+            "public, max-age=31536000, immutable"
+        } else {
+            "no-cache"
+        };
         let content = match file.data {
             std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
             std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
@@ -78,10 +103,20 @@ fn kind_of(name: &str) -> &'static str {
 }
 
 fn not_found() -> Response<Bytes> {
-    response(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "no-store", Bytes::from_static(b"not found\n"))
+    response(
+        StatusCode::NOT_FOUND,
+        "text/plain; charset=utf-8",
+        "no-store",
+        Bytes::from_static(b"not found\n"),
+    )
 }
 
-fn response(status: StatusCode, kind: &'static str, cache: &'static str, body: Bytes) -> Response<Bytes> {
+fn response(
+    status: StatusCode,
+    kind: &'static str,
+    cache: &'static str,
+    body: Bytes,
+) -> Response<Bytes> {
     let built = Response::builder()
         .status(status)
         .header(CONTENT_TYPE, kind)

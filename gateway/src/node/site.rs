@@ -24,13 +24,28 @@ pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartE
     let mut listeners = Vec::new();
     let mut sections: HashMap<&str, Vec<ListenerId>> = HashMap::new();
     for (name, section) in &config.listen {
-        let side = if section.trust.is_empty() { Side::Device } else { Side::Core };
+        let side = if section.trust.is_empty() {
+            Side::Device
+        } else {
+            Side::Core
+        };
         for (transport, bind) in sockets(section) {
             let id = ListenerId(u8::try_from(listeners.len()).unwrap_or(u8::MAX));
             let (host, port) = advertised(section, bind);
             sections.entry(name).or_default().push(id);
-            let mtu = Mtu { bytes: section.mtu, savings: section.shorten.clone() };
-            listeners.push(Listener { id, side, transport, bind, host, port, mtu });
+            let mtu = Mtu {
+                bytes: section.mtu,
+                savings: section.shorten.clone(),
+            };
+            listeners.push(Listener {
+                id,
+                side,
+                transport,
+                bind,
+                host,
+                port,
+                mtu,
+            });
             trust.push(section.trust.clone());
         }
     }
@@ -43,9 +58,22 @@ pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartE
         node: config.node.id,
         device_key: (0, 0),
         listeners,
-        aliases: config.domain.iter().flat_map(|(name, domain)| domain.aliases.iter().map(move |alias| (lower(alias), lower(name)))).collect(),
+        aliases: config
+            .domain
+            .iter()
+            .flat_map(|(name, domain)| {
+                domain
+                    .aliases
+                    .iter()
+                    .map(move |alias| (lower(alias), lower(name)))
+            })
+            .collect(),
         domains: config.domain.keys().map(lower).collect::<HashSet<_>>(),
-        routes: config.route.iter().map(|route| self::route(route, &sections, &groups)).collect(),
+        routes: config
+            .route
+            .iter()
+            .map(|route| self::route(route, &sections, &groups))
+            .collect(),
         groups,
         core: trust.concat(),
         media,
@@ -56,7 +84,12 @@ pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartE
 
 /// The sockets of a section, in the order that numbers them.
 pub(super) fn sockets(section: &Listen) -> impl Iterator<Item = (Transport, SocketAddr)> + '_ {
-    let of = |transport, addresses: &'_ [SocketAddr]| addresses.iter().map(move |at| (transport, *at)).collect::<Vec<_>>();
+    let of = |transport, addresses: &'_ [SocketAddr]| {
+        addresses
+            .iter()
+            .map(move |at| (transport, *at))
+            .collect::<Vec<_>>()
+    };
     of(Transport::Udp, &section.udp)
         .into_iter()
         .chain(of(Transport::Tcp, &section.tcp))
@@ -67,7 +100,10 @@ pub(super) fn sockets(section: &Listen) -> impl Iterator<Item = (Transport, Sock
 
 fn advertised(section: &Listen, bind: SocketAddr) -> (String, u16) {
     match &section.advertise {
-        Some(advertise) => (advertise.host.clone(), advertise.port.unwrap_or(bind.port())),
+        Some(advertise) => (
+            advertise.host.clone(),
+            advertise.port.unwrap_or(bind.port()),
+        ),
         None => (bind.ip().to_string(), bind.port()),
     }
 }
@@ -82,17 +118,33 @@ async fn group(name: &str, group: &config::Group) -> Group {
         };
         let port = member.port.unwrap_or(transport.default_port());
         let addresses = upstream::look_up(&member.host, port).await;
-        members.push(Member { host: member.host.clone(), port, transport, addresses });
+        members.push(Member {
+            host: member.host.clone(),
+            port,
+            transport,
+            addresses,
+        });
     }
-    Group { name: name.to_owned(), members }
+    Group {
+        name: name.to_owned(),
+        members,
+    }
 }
 
 /// `check` has seen to it that listeners and groups are there.
-fn route(route: &config::Route, sections: &HashMap<&str, Vec<ListenerId>>, groups: &[Group]) -> Route {
+fn route(
+    route: &config::Route,
+    sections: &HashMap<&str, Vec<ListenerId>>,
+    groups: &[Group],
+) -> Route {
     let group_of = |name: &String| groups.iter().position(|group| group.name == *name);
     let (side, listeners, group) = match &route.from {
         RouteFrom::Devices => (Some(Side::Device), Vec::new(), None),
-        RouteFrom::Listener(name) => (None, sections.get(name.as_str()).cloned().unwrap_or_default(), None),
+        RouteFrom::Listener(name) => (
+            None,
+            sections.get(name.as_str()).cloned().unwrap_or_default(),
+            None,
+        ),
         RouteFrom::Group(name) => (Some(Side::Core), Vec::new(), group_of(name)),
     };
     let to = match &route.to {
@@ -125,13 +177,25 @@ pub(super) fn probes(config: &Config) -> Vec<upstream::Rules> {
 }
 
 /// The first address of a name, or the address itself.
-pub(super) async fn resolve(what: &'static str, host: &str, port: u16) -> Result<SocketAddr, StartError> {
+pub(super) async fn resolve(
+    what: &'static str,
+    host: &str,
+    port: u16,
+) -> Result<SocketAddr, StartError> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(SocketAddr::new(address, port));
     }
-    let no_address = |reason: String| StartError::Resolve { what, host: host.to_owned(), reason };
-    let mut found = tokio::net::lookup_host((host, port)).await.map_err(|error| no_address(error.to_string()))?;
-    found.next().ok_or_else(|| no_address("the answer is empty".to_owned()))
+    let no_address = |reason: String| StartError::Resolve {
+        what,
+        host: host.to_owned(),
+        reason,
+    };
+    let mut found = tokio::net::lookup_host((host, port))
+        .await
+        .map_err(|error| no_address(error.to_string()))?;
+    found
+        .next()
+        .ok_or_else(|| no_address("the answer is empty".to_owned()))
 }
 
 /// The users of all domains.
@@ -139,14 +203,25 @@ pub(super) fn users(config: &Config) -> registrar::Users {
     let mut users = registrar::Users::default();
     for (name, domain) in &config.domain {
         let aliases: Vec<&str> = domain.aliases.iter().map(String::as_str).collect();
-        let algorithms: Vec<_> = domain.auth.algorithms.iter().map(|algorithm| self::algorithm(*algorithm)).collect();
+        let algorithms: Vec<_> = domain
+            .auth
+            .algorithms
+            .iter()
+            .map(|algorithm| self::algorithm(*algorithm))
+            .collect();
         users.add_domain(name, &aliases, &algorithms);
         for user in &domain.users {
             // `check` has seen to it that each user has one credential.
-            let Some(credential) = user.credential() else { continue };
+            let Some(credential) = user.credential() else {
+                continue;
+            };
             let credential = match &credential {
-                Credential::Password(password) => registrar::Credential::Password(password.expose()),
-                Credential::Ha1(kind, ha1) => registrar::Credential::Ha1(self::algorithm(*kind), ha1.expose()),
+                Credential::Password(password) => {
+                    registrar::Credential::Password(password.expose())
+                }
+                Credential::Ha1(kind, ha1) => {
+                    registrar::Credential::Ha1(self::algorithm(*kind), ha1.expose())
+                }
             };
             users.add_user(name, &user.name, credential);
         }

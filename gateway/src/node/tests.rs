@@ -22,8 +22,18 @@ fn every_limit_of_a_connection_reaches_the_transports() {
     limits.ping_interval = seconds(6);
     limits.ping_timeout = seconds(7);
     let got = transport_settings(&config);
-    assert_eq!((got.workers, got.open_files, got.connections, got.handshakes), (3, 4000, 77, 5));
-    assert_eq!((got.receive_buffer, got.limits.message_bytes, got.limits.headers), (100_000, 5000, 50));
+    assert_eq!(
+        (got.workers, got.open_files, got.connections, got.handshakes),
+        (3, 4000, 77, 5)
+    );
+    assert_eq!(
+        (
+            got.receive_buffer,
+            got.limits.message_bytes,
+            got.limits.headers
+        ),
+        (100_000, 5000, 50)
+    );
     let want = Timeouts {
         handshake: seconds(1),
         http: seconds(1),
@@ -37,7 +47,10 @@ fn every_limit_of_a_connection_reaches_the_transports() {
     };
     assert_eq!(got.timeouts, want);
     config.node.workers = 0;
-    assert_eq!(transport_settings(&config).workers, std::thread::available_parallelism().unwrap().get());
+    assert_eq!(
+        transport_settings(&config).workers,
+        std::thread::available_parallelism().unwrap().get()
+    );
 }
 
 #[test]
@@ -45,7 +58,10 @@ fn the_outbox_of_a_listener_is_as_large_as_configured() {
     let mut config = Config::default();
     config.limits.outbox = config::ByteSize(20_000);
     config.limits.outbox_messages = 17;
-    let listen = config::Listen { udp: vec!["127.0.0.1:0".parse().unwrap()], ..config::Listen::default() };
+    let listen = config::Listen {
+        udp: vec!["127.0.0.1:0".parse().unwrap()],
+        ..config::Listen::default()
+    };
     config.listen.insert("one".to_owned(), listen);
     let outbox = listeners(&config, None).unwrap()[0].1.outbox;
     assert_eq!((outbox.bytes, outbox.messages), (20_000, 17));

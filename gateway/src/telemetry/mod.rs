@@ -63,6 +63,9 @@ impl Counters {
 
     /// How often each reason was met.
     pub fn reasons(&self) -> BTreeMap<&'static str, u64> {
-        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.reasons
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::engine::Engine;
 use crate::guard::Refusal;
-use crate::upstream::MemberState;
 use crate::transport::{DropReason, TRANSPORTS, Transports};
+use crate::upstream::MemberState;
 
 /// All figures of a node at one moment.
 #[derive(Debug)]
@@ -37,7 +37,10 @@ impl Figures {
     fn of(engine: &Engine, transports: &Transports) -> Self {
         let counters = transports.counters();
         let each = |read: &dyn Fn(sip::Transport) -> u64| {
-            TRANSPORTS.iter().map(|transport| (transport.via_name(), read(*transport))).collect()
+            TRANSPORTS
+                .iter()
+                .map(|transport| (transport.via_name(), read(*transport)))
+                .collect()
         };
         Self {
             transactions: engine.transactions() as i64,
@@ -45,12 +48,21 @@ impl Figures {
             unreadable: engine.counters.unreadable_messages(),
             shortened: engine.counters.shortened_messages(),
             too_long: engine.counters.too_long_messages(),
-            refused: Refusal::ALL.iter().map(|why| (why.label(), engine.guard().refused(*why))).collect(),
+            refused: Refusal::ALL
+                .iter()
+                .map(|why| (why.label(), engine.guard().refused(*why)))
+                .collect(),
             reasons: engine.counters.reasons().into_iter().collect(),
             received: each(&|transport| counters.received(transport)),
             sent: each(&|transport| counters.sent(transport)),
-            connections: TRANSPORTS.iter().map(|t| (t.via_name(), counters.open(*t) as i64)).collect(),
-            dropped: DropReason::ALL.iter().map(|reason| (reason.label(), counters.dropped(*reason))).collect(),
+            connections: TRANSPORTS
+                .iter()
+                .map(|t| (t.via_name(), counters.open(*t) as i64))
+                .collect(),
+            dropped: DropReason::ALL
+                .iter()
+                .map(|reason| (reason.label(), counters.dropped(*reason)))
+                .collect(),
             kernel_dropped: transports.stats().kernel_dropped,
             keepalives: counters.keepalives(),
             handshakes: counters.handshakes(),
@@ -62,22 +74,102 @@ impl Figures {
 
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        gauge(&mut encoder, "transactions", "Requests that are pending", self.transactions)?;
-        gauge(&mut encoder, "devices", "Devices whose flow is known", self.devices)?;
-        counter(&mut encoder, "unreadable_messages", "Messages that are no SIP", self.unreadable)?;
-        counter(&mut encoder, "kernel_dropped_datagrams", "Datagrams that were not read in time", self.kernel_dropped)?;
-        counter(&mut encoder, "keepalives", "CRLF, pongs and STUN Binding requests", self.keepalives)?;
-        counter(&mut encoder, "tls_handshakes", "TLS handshakes that succeeded", self.handshakes)?;
-        counter(&mut encoder, "tls_handshake_failures", "TLS handshakes and upgrades that failed", self.handshake_failures)?;
-        counter(&mut encoder, "too_long_datagrams", "Datagrams to devices that did not fit the MTU", self.too_long)?;
-        counters(&mut encoder, "shortened", "Datagrams to devices that lost something to fit the MTU", "step", &self.shortened)?;
-        counters(&mut encoder, "answered", "Messages answered or dropped by ourselves", "reason", &self.reasons)?;
-        counters(&mut encoder, "refused", "Messages and connections that the guard refused", "reason", &self.refused)?;
-        counters(&mut encoder, "received_messages", "Messages received", "transport", &self.received)?;
-        counters(&mut encoder, "sent_messages", "Messages sent", "transport", &self.sent)?;
-        counters(&mut encoder, "dropped", "Messages and connections dropped", "reason", &self.dropped)?;
-        let mut family =
-            encoder.encode_descriptor("connections", "Connections that are open", None, ConstGauge::new(0i64).metric_type())?;
+        gauge(
+            &mut encoder,
+            "transactions",
+            "Requests that are pending",
+            self.transactions,
+        )?;
+        gauge(
+            &mut encoder,
+            "devices",
+            "Devices whose flow is known",
+            self.devices,
+        )?;
+        counter(
+            &mut encoder,
+            "unreadable_messages",
+            "Messages that are no SIP",
+            self.unreadable,
+        )?;
+        counter(
+            &mut encoder,
+            "kernel_dropped_datagrams",
+            "Datagrams that were not read in time",
+            self.kernel_dropped,
+        )?;
+        counter(
+            &mut encoder,
+            "keepalives",
+            "CRLF, pongs and STUN Binding requests",
+            self.keepalives,
+        )?;
+        counter(
+            &mut encoder,
+            "tls_handshakes",
+            "TLS handshakes that succeeded",
+            self.handshakes,
+        )?;
+        counter(
+            &mut encoder,
+            "tls_handshake_failures",
+            "TLS handshakes and upgrades that failed",
+            self.handshake_failures,
+        )?;
+        counter(
+            &mut encoder,
+            "too_long_datagrams",
+            "Datagrams to devices that did not fit the MTU",
+            self.too_long,
+        )?;
+        counters(
+            &mut encoder,
+            "shortened",
+            "Datagrams to devices that lost something to fit the MTU",
+            "step",
+            &self.shortened,
+        )?;
+        counters(
+            &mut encoder,
+            "answered",
+            "Messages answered or dropped by ourselves",
+            "reason",
+            &self.reasons,
+        )?;
+        counters(
+            &mut encoder,
+            "refused",
+            "Messages and connections that the guard refused",
+            "reason",
+            &self.refused,
+        )?;
+        counters(
+            &mut encoder,
+            "received_messages",
+            "Messages received",
+            "transport",
+            &self.received,
+        )?;
+        counters(
+            &mut encoder,
+            "sent_messages",
+            "Messages sent",
+            "transport",
+            &self.sent,
+        )?;
+        counters(
+            &mut encoder,
+            "dropped",
+            "Messages and connections dropped",
+            "reason",
+            &self.dropped,
+        )?;
+        let mut family = encoder.encode_descriptor(
+            "connections",
+            "Connections that are open",
+            None,
+            ConstGauge::new(0i64).metric_type(),
+        )?;
         for (label, value) in &self.connections {
             ConstGauge::new(*value).encode(family.encode_family(&[("transport", *label)])?)?;
         }
@@ -87,19 +179,43 @@ impl Collector for Figures {
 
 impl Figures {
     fn members(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
-        let labels = |member: &MemberState| [("group", member.group.clone()), ("member", member.member.clone())];
+        let labels = |member: &MemberState| {
+            [
+                ("group", member.group.clone()),
+                ("member", member.member.clone()),
+            ]
+        };
         let help = "Members of groups: 1 if requests may go there";
-        let mut family = encoder.encode_descriptor("member_alive", help, None, ConstGauge::new(0i64).metric_type())?;
+        let mut family = encoder.encode_descriptor(
+            "member_alive",
+            help,
+            None,
+            ConstGauge::new(0i64).metric_type(),
+        )?;
         for member in &self.members {
-            ConstGauge::new(i64::from(member.state == "alive")).encode(family.encode_family(&labels(member))?)?;
+            ConstGauge::new(i64::from(member.state == "alive"))
+                .encode(family.encode_family(&labels(member))?)?;
         }
         type Count = fn(&MemberState) -> u64;
         let counts: [(&str, &str, Count); 2] = [
-            ("member_deaths", "How often a member of a group died", |member| member.deaths),
-            ("member_passed_over", "Requests that the next member was asked to answer", |member| member.passed_over),
+            (
+                "member_deaths",
+                "How often a member of a group died",
+                |member| member.deaths,
+            ),
+            (
+                "member_passed_over",
+                "Requests that the next member was asked to answer",
+                |member| member.passed_over,
+            ),
         ];
         for (name, help, count) in counts {
-            let mut family = encoder.encode_descriptor(name, help, None, ConstCounter::new(0u64).metric_type())?;
+            let mut family = encoder.encode_descriptor(
+                name,
+                help,
+                None,
+                ConstCounter::new(0u64).metric_type(),
+            )?;
             for member in &self.members {
                 ConstCounter::new(count(member)).encode(family.encode_family(&labels(member))?)?;
             }
@@ -108,12 +224,22 @@ impl Figures {
     }
 }
 
-fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> std::fmt::Result {
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: i64,
+) -> std::fmt::Result {
     let metric = ConstGauge::new(value);
     metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
 }
 
-fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> std::fmt::Result {
+fn counter(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: u64,
+) -> std::fmt::Result {
     let metric = ConstCounter::new(value);
     metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
 }
@@ -125,7 +251,8 @@ fn counters(
     label: &str,
     values: &[(&'static str, u64)],
 ) -> std::fmt::Result {
-    let mut family = encoder.encode_descriptor(name, help, None, ConstCounter::new(0u64).metric_type())?;
+    let mut family =
+        encoder.encode_descriptor(name, help, None, ConstCounter::new(0u64).metric_type())?;
     for (value_of, value) in values {
         ConstCounter::new(*value).encode(family.encode_family(&[(label, *value_of)])?)?;
     }
@@ -146,10 +273,22 @@ pub fn scrape(engine: &Engine, transports: &Transports) -> String {
 pub fn status(engine: &Engine, transports: &Transports) -> Value {
     let figures = Figures::of(engine, transports);
     let map = |pairs: &[(&'static str, u64)]| -> Value {
-        pairs.iter().filter(|(_, value)| *value > 0).map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<serde_json::Map<_, _>>().into()
+        pairs
+            .iter()
+            .filter(|(_, value)| *value > 0)
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     };
     let member = |member: &MemberState| {
-        let MemberState { group, member, address, state, deaths, passed_over } = member;
+        let MemberState {
+            group,
+            member,
+            address,
+            state,
+            deaths,
+            passed_over,
+        } = member;
         let address = address.map(|at| at.to_string());
         json!({ "group": group, "member": member, "address": address, "state": state, "deaths": deaths, "passed_over": passed_over })
     };

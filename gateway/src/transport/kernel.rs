@@ -29,7 +29,9 @@ pub(super) fn raise_open_files_to(wanted: u64) -> OpenFiles {
     };
     let set = |limit: u64| setrlimit(Resource::RLIMIT_NOFILE, limit, limit.max(hard)).is_ok();
     let steps = [wanted.max(hard), hard];
-    let now = steps.into_iter().find(|&limit| limit > before && set(limit));
+    let now = steps
+        .into_iter()
+        .find(|&limit| limit > before && set(limit));
     OpenFiles {
         before,
         now: now.unwrap_or(before),

@@ -324,11 +324,31 @@ fn credentials_for_one_callee_call_no_other() {
     let bob = "sip:bob@example.test";
     for (why, signed, uri, want) in [
         ("the one that they name", bob, bob, true),
-        ("RFC 3261 §22.4: a proxy gave another host", bob, "sip:bob@192.0.2.9:5070", true),
-        ("another user, by who read them on the way", bob, "sip:0900123@example.test", false),
+        (
+            "RFC 3261 §22.4: a proxy gave another host",
+            bob,
+            "sip:bob@192.0.2.9:5070",
+            true,
+        ),
+        (
+            "another user, by who read them on the way",
+            bob,
+            "sip:0900123@example.test",
+            false,
+        ),
         ("a number", bob, "tel:0900123", false),
-        ("nobody where they name somebody", bob, "sip:example.test", false),
-        ("SIPp signs the server's name alone", "sip:192.0.2.9:5070", bob, true),
+        (
+            "nobody where they name somebody",
+            bob,
+            "sip:example.test",
+            false,
+        ),
+        (
+            "SIPp signs the server's name alone",
+            "sip:192.0.2.9:5070",
+            bob,
+            true,
+        ),
     ] {
         let nonce = nonce(&registrar, NOW);
         let client = Client {

@@ -86,7 +86,11 @@ async fn settled(group: u32) -> u64 {
     while still < STILL && begun.elapsed() < QUIET {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let now = usage::group_share(group);
-        still = if now.abs_diff(last) * 100 < last { still + 1 } else { 0 };
+        still = if now.abs_diff(last) * 100 < last {
+            still + 1
+        } else {
+            0
+        };
         last = now;
     }
     last
