@@ -39,7 +39,7 @@ pub enum Answer {
     /// Takes it at once.
     #[default]
     Auto,
-    /// Rings until the test says [`Phone::accept`] or [`Phone::hang_up`].
+    /// Rings until the test says `Phone::accept` or `Phone::hang_up`.
     Manual,
 }
 
