@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use causeway::config::{self, Config, Format, Level, Surroundings};
+use causeway::config::{self, Format, Level, Surroundings};
 use causeway::demo;
 use causeway::node::Node;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -69,7 +69,11 @@ fn main() -> ExitCode {
         Command::Run { file } => run(&file),
         Command::Check { file } => return check(&file),
         Command::Demo(options) => {
-            start_log(&Config::default().log);
+            // Which sockets are open is said in words there.
+            start_log(&config::Log {
+                level: Level::Warn,
+                ..config::Log::default()
+            });
             block_on(demo::run(options, left()))
         }
         Command::Reference => {
