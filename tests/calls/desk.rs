@@ -1,12 +1,17 @@
 //! A browser over WSS and a desk phone: calls in both directions, ended by either side, and what is done in a call.
 
-use anyhow::{Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
 use causeway_tests::baresip::{Account, Answer, Encryption, Phone, Transport};
 use causeway_tests::browser::Page;
 use causeway_tests::scene::{DOMAIN, dial};
 
 use crate::place::Place;
 use crate::sound::{self, SECONDS, beeps, page_and_phone_talk, talks};
+
+/// How long a key may take from the page to the phone.
+const KEY_HEARD: Duration = Duration::from_secs(6);
 
 pub(crate) async fn a_browser_and_a_phone_call_each_other_over_udp(place: &Place) -> Result<()> {
     call_each_other(place, Transport::Udp).await
@@ -157,15 +162,38 @@ async fn keys_mute_and_hold(place: &Place, transport: Transport) -> Result<()> {
 async fn keys_reach_the_phone(place: &Place, page: &Page, phone: &mut Phone) -> Result<()> {
     let messages = place.messages().await?;
     page.click("call-keypad").await?;
-    for key in ["dtmf-1", "dtmf-9", "dtmf-hash", "dtmf-star", "dtmf-0"] {
-        page.click(key).await?;
+    for (button, key) in [
+        ("dtmf-1", "1"),
+        ("dtmf-9", "9"),
+        ("dtmf-hash", "#"),
+        ("dtmf-star", "*"),
+        ("dtmf-0", "0"),
+    ] {
+        a_key_reaches_the_phone(page, phone, button, key).await?;
     }
-    let keys = phone.keys(5).await?;
-    ensure!(keys == "19#*0", "the phone received {keys:?}");
     // RFC 4733: they came in RTP. baresip takes an INFO for a key as well, but that would be a message.
     let sent = place.messages().await? - messages;
     ensure!(sent == 0, "{sent} SIP messages were sent for the keys");
     page.click("call-keypad").await
+}
+
+/// RTP may be lost on a machine that has too much to do (baresip drops what comes late), and nobody repeats it: who hears
+/// nothing presses again.
+async fn a_key_reaches_the_phone(
+    page: &Page,
+    phone: &mut Phone,
+    button: &str,
+    key: &str,
+) -> Result<()> {
+    for _ in 0..3 {
+        page.click(button).await?;
+        match phone.event_of(&["CALL_DTMF_START"], KEY_HEARD).await {
+            Ok(event) if event.parameter == key => return Ok(()),
+            // The one before, pressed twice and heard twice; or nothing.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    bail!("the phone received no {key}")
 }
 
 async fn a_muted_browser_is_silent(page: &Page, phone: &Phone) -> Result<()> {

@@ -23,8 +23,8 @@ use libtest_mimic::{Arguments, Trial};
 use place::{Place, SharedBrowser};
 use tokio::runtime::{Handle, Runtime};
 
-/// Tests at once unless `--test-threads` says otherwise: they wait more than they work.
-const AT_ONCE: usize = 4;
+/// Tests at once unless `--test-threads` says otherwise: each has a browser's and a phone's audio to keep in time.
+const AT_ONCE: usize = 2;
 /// RFC 3261's longest timer that may be running is 64*T1, 32 s, plus what a sweep may take.
 const TRANSACTIONS_END: Duration = Duration::from_secs(40);
 
