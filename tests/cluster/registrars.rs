@@ -119,12 +119,6 @@ async fn the_registrar_that_challenged_gets_the_answer_and_a_dead_one_takes_nobo
         assert_eq!(registered.status, 200, "{registered:?}");
         assert_eq!(registered.servers.last().unwrap(), "other");
     }
-    assert!(
-        slowest(&after) < Duration::from_millis(2500),
-        "{:?}",
-        slowest(&after)
-    );
-
     becomes(admin, one.address, "dead").await;
     println!(
         "killed: the edge knew it after {:?} at most",
@@ -136,11 +130,6 @@ async fn the_registrar_that_challenged_gets_the_answer_and_a_dead_one_takes_nobo
         slowest(&known)
     );
     with_two("known dead", &known);
-    assert!(
-        slowest(&known) < Duration::from_millis(400),
-        "{:?}",
-        slowest(&known)
-    );
 
     // It comes back, and its users with it.
     let one = registrar("one", ports[0]).await;
@@ -174,10 +163,5 @@ async fn a_refused_connection_costs_nothing() {
             "{registered:?}"
         );
     }
-    assert!(
-        slowest(&after) < Duration::from_millis(500),
-        "{:?}",
-        slowest(&after)
-    );
     drop((gateway, other));
 }
