@@ -1,6 +1,9 @@
 //! Nobody writes into the log but the gateway.
 
-use causeway_tests::raw;
+use std::time::Duration;
+
+use causeway_tests::gateway::Gateway;
+use causeway_tests::{ports, raw};
 use tokio::net::UdpSocket;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -91,4 +94,77 @@ fn begins_as_ours(line: &str, format: &str) -> bool {
     };
     date.and_then(|date| date.get(..4))
         .is_some_and(|year| year.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// An RTPEngine that lives and takes nothing.
+async fn refuses_all(socket: UdpSocket) {
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        let (cookie, rest) = text.split_once(' ').unwrap();
+        let answer = match rest.contains("7:command4:ping") {
+            true => "d6:result4:ponge",
+            false => "d12:error-reason3:bad6:result5:errore",
+        };
+        let datagram = format!("{cookie} {answer}");
+        socket.send_to(datagram.as_bytes(), from).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn offers_that_rtpengine_refuses_do_not_fill_the_log() {
+    let engine = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let member = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (ng, member) = (engine.local_addr().unwrap(), member.local_addr().unwrap());
+    let (public, core) = (ports::free_address(), ports::free_address());
+    let refusing = tokio::spawn(refuses_all(engine));
+    let mut gateway = Gateway::start(&format!(
+        "[node]\ndata_dir = \"@FOLDER@/data\"\n[listen.public]\nudp = \"{public}\"\n\
+         [listen.core]\nudp = \"{core}\"\ntrust = [\"127.0.0.1\"]\n[media]\nrtpengine = [\"{ng}\"]\n\
+         [group.core]\nmembers = [\"sip:{member}\"]\nprobe = {{ interval = \"10m\", timeout = \"30s\", fall = 100 }}\n\
+         [[route]]\nfrom = \"devices\"\nto = \"group:core\"\n"
+    ))
+    .await
+    .unwrap();
+    gateway
+        .process
+        .wait_for_line(
+            "RTPEngine answers",
+            |line| line.contains("RTPEngine answers"),
+            Duration::from_secs(10),
+        )
+        .await
+        .unwrap();
+    let device = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut buffer = [0; 4096];
+    for number in 0..200 {
+        let invite = format!(
+            "INVITE sip:1@{public} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bK{number}\r\nMax-Forwards: 70\r\n\
+             From: <sip:a@h>;tag=a\r\nTo: <sip:1@h>\r\nCall-ID: {number}\r\nCSeq: 1 INVITE\r\nContact: <sip:a@h>\r\n\
+             Content-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+        );
+        device.send_to(invite.as_bytes(), public).await.unwrap();
+        let refused = format!("Call-ID: {number}\r\n");
+        let answered = async {
+            loop {
+                let length = device.recv(&mut buffer).await.unwrap();
+                let text = String::from_utf8_lossy(&buffer[..length]);
+                if text.starts_with("SIP/2.0 488") && text.contains(&refused) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), answered)
+            .await
+            .expect("488");
+    }
+    let log = gateway.process.log();
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("RTPEngine did not take"))
+        .count();
+    // One a second, and nobody knows how busy the machine is.
+    assert!((1..60).contains(&lines), "{lines} lines");
+    refusing.abort();
 }

@@ -37,7 +37,7 @@ use sip::transaction::Timers;
 use sip::{Limits, Message};
 use tokio::sync::Semaphore;
 
-use crate::guard::Guard;
+use crate::guard::{Complaint, Guard};
 use crate::media::Sessions;
 use crate::registrar::Registrar;
 use crate::telemetry::Counters;
@@ -100,6 +100,8 @@ pub struct Engine {
     serial: AtomicU32,
     /// Names that are looked up at once. Devices name them, in requests of calls that they are in.
     lookups: Semaphore,
+    /// RTPEngine refused, which any SDP can bring about.
+    no_media: Complaint,
     /// What happened, by kind.
     pub counters: Counters,
 }
@@ -153,6 +155,7 @@ impl Engine {
             timers: TimerQueue::default(),
             serial: AtomicU32::new(0),
             lookups: Semaphore::new(LOOKUPS),
+            no_media: Complaint::default(),
             counters: Counters::default(),
         })
     }

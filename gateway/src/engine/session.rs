@@ -76,7 +76,7 @@ impl Engine {
                 sessions
                     .offer(media, &exchange, towards(forward))
                     .await
-                    .map_err(|error| no_media(&error))?
+                    .map_err(|error| self.no_media(&error))?
             }
             Role::Answer(tags) => (
                 self.answer_exchange(&request, media, tags, &forward.source)
@@ -113,7 +113,7 @@ impl Engine {
         sessions
             .answer(media, &exchange)
             .await
-            .map_err(|error| no_media(&error))
+            .map_err(|error| self.no_media(&error))
     }
 
     /// The answer in an ACK (a late offer). False if it cannot be passed on: without its answer the call has no media.
@@ -223,9 +223,24 @@ impl Engine {
             Ok(sdp) => onward.response.set_body(sdp),
             Err(error) => {
                 // The call is answered: refusing is too late. Its private addresses stay here all the same.
-                tracing::warn!(?error, call_id = ?response.call_id(), "no media for a response");
+                self.no_media(&error);
                 remove_body(&mut onward.response);
             }
+        }
+    }
+
+    fn no_media(&self, error: &rtpengine_client::Error) -> Reason {
+        if let Some(since) = self.no_media.due(super::now()) {
+            tracing::warn!(
+                ?error,
+                since_last_line = since,
+                "RTPEngine did not take an offer or answer"
+            );
+        }
+        match error {
+            // RFC 3261 §21.4.26: the SDP is at fault, and the caller can offer another one.
+            rtpengine_client::Error::Rejected { .. } => Reason::NotAcceptable,
+            _ => Reason::NoMedia,
         }
     }
 
@@ -397,13 +412,4 @@ fn remove_body(message: &mut Edited) {
     message.set_body(Bytes::new());
     message.remove(Header::ContentType);
     message.remove(Header::ContentDisposition);
-}
-
-fn no_media(error: &rtpengine_client::Error) -> Reason {
-    tracing::warn!(?error, "RTPEngine did not take an offer");
-    match error {
-        // RFC 3261 §21.4.26: the SDP is at fault, and the caller can offer another one.
-        rtpengine_client::Error::Rejected { .. } => Reason::NotAcceptable,
-        _ => Reason::NoMedia,
-    }
 }

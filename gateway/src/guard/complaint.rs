@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// When the last line was written, and what happened since.
 #[derive(Default)]
-pub(super) struct Complaint {
+pub(crate) struct Complaint {
     /// The second of the last line, plus one; 0 before the first.
     last: AtomicU64,
     since: AtomicU64,
@@ -13,7 +13,7 @@ pub(super) struct Complaint {
 
 impl Complaint {
     /// Something happened at `now`: how often since the last line, if it is time for a line.
-    pub(super) fn due(&self, now: Duration) -> Option<u64> {
+    pub(crate) fn due(&self, now: Duration) -> Option<u64> {
         self.since.fetch_add(1, Ordering::Relaxed);
         let second = now.as_secs() + 1;
         let later = |last: u64| (last < second).then_some(second);

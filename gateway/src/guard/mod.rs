@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use proxy::flow::ListenerId;
 use siphasher::sip::SipHasher24;
 
-use complaint::Complaint;
+pub(crate) use complaint::Complaint;
 use places::Places;
 use rate::Rate;
 

@@ -17,6 +17,8 @@ use rtpengine_client::words::Flag;
 use rtpengine_client::{Error, Generation, Node, NodeId, Pool};
 use sdp::Session;
 
+use crate::guard::Complaint;
+
 /// An answer goes where its offer went, so there is no other node to try.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Nobody waits for a delete.
@@ -27,6 +29,8 @@ pub struct Sessions {
     pool: Arc<Pool>,
     offer_within: Duration,
     delete_delay: Duration,
+    /// Deletes that RTPEngine refused: a BYE of a call that is over brings one about.
+    refused: Arc<Complaint>,
 }
 
 /// Whose SDP it is: what offer and answer have in common.
@@ -56,6 +60,7 @@ impl Sessions {
             pool,
             offer_within,
             delete_delay,
+            refused: Arc::default(),
         }
     }
 
@@ -216,9 +221,17 @@ impl Sessions {
         let Some(node) = self.node(media, call_id).cloned() else {
             return;
         };
+        let refused = self.refused.clone();
         tokio::spawn(async move {
-            if let Err(error) = node.request(&delete, DELETE_WITHIN).await {
-                tracing::warn!(?error, node = node.name(), "a session could not be deleted");
+            if let Err(error) = node.request(&delete, DELETE_WITHIN).await
+                && let Some(since) = refused.due(crate::engine::now())
+            {
+                tracing::warn!(
+                    ?error,
+                    node = node.name(),
+                    since_last_line = since,
+                    "a session could not be deleted"
+                );
             }
         });
     }
