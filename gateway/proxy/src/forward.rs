@@ -1,7 +1,7 @@
 //! Makes the copy that is passed on: RFC 3261 §16.6, with the tokens of SIGNALLING §1 and §2.
 
 use sip::digest::Credentials;
-use sip::{Edited, Header, Method, NameAddr, Transport, Uri, via};
+use sip::{Edited, Header, Method, NameAddr, Transport, Uri};
 
 use crate::branch::{self, MAGIC_COOKIE};
 use crate::decision::{Context, Forward, Hop};
@@ -9,6 +9,7 @@ use crate::device;
 use crate::flow::Flow;
 use crate::mtu::{self, Shortened};
 use crate::privacy;
+use crate::reply;
 use crate::request::{Step, refuse};
 use crate::site::{Listener, Side, Site, write_number};
 use crate::status::Reason;
@@ -51,7 +52,7 @@ pub(crate) fn prepare(
     let mut digits = String::with_capacity(3);
     write_number(&mut digits, left);
     request.set(Header::MaxForwards, digits.as_bytes());
-    stamp_source(&mut request, source);
+    reply::stamp(&mut request, source.peer);
     let anonymous = to_device(&hop, context) && privacy::conceal_if_asked(&mut request);
     loose_or_strict(&mut request, context);
     let record_route = records_route(&request);
@@ -73,17 +74,6 @@ pub(crate) fn prepare(
 /// True for what leaves by a device's flow.
 fn to_device(hop: &Hop, context: &Context<'_>) -> bool {
     matches!(hop, Hop::Flow(flow) if context.site.side(flow.listener) == Side::Device)
-}
-
-/// RFC 3581 §4: where the request came from, in its top Via.
-fn stamp_source(request: &mut Edited, source: &Flow) {
-    let stamped = request
-        .values(Header::Via)
-        .next()
-        .and_then(|via| via::stamp_received(via, source.peer));
-    if let Some(stamped) = stamped {
-        request.replace_value(Header::Via, 0, &stamped);
-    }
 }
 
 /// §16.6 step 6. A Route without `lr` that names a member is loose all the same (FreeSWITCH's `fs_path`, old Paths).

@@ -17,14 +17,19 @@ const SUPPORTED: &[u8] = b"path, outbound, gruu";
 /// The request with `received` and `rport` in its top Via (RFC 3581 §4).
 pub fn stamped(request: &Message, peer: SocketAddr) -> Edited {
     let mut edited = Edited::new(request.clone());
-    if let Some(via) = request
+    stamp(&mut edited, peer);
+    edited
+}
+
+/// RFC 3581 §4: where a request came from, in its top Via.
+pub fn stamp(request: &mut Edited, peer: SocketAddr) {
+    let stamped = request
         .values(Header::Via)
         .next()
-        .and_then(|via| via::stamp_received(via, peer))
-    {
-        edited.replace_value(Header::Via, 0, &via);
+        .and_then(|via| via::stamp_received(via, peer));
+    if let Some(stamped) = stamped {
+        request.replace_value(Header::Via, 0, &stamped);
     }
-    edited
 }
 
 /// The answer that a reason gives; empty for a reason that is never answered.

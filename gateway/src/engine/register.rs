@@ -1,7 +1,7 @@
 //! A REGISTER that our own registrar serves.
 
 use proxy::{Flow, device};
-use sip::{Edited, Header, Message};
+use sip::{Edited, Message};
 
 use super::transaction::ServerInput;
 use super::{Engine, Outcome};
@@ -17,9 +17,7 @@ impl Engine {
         };
         let stamped = proxy::reply::stamped(request, flow.peer);
         let tag = proxy::reply::own_tag(request);
-        if let Some(via) = stamped.values(Header::Via).next() {
-            edited.replace_value(Header::Via, 0, via);
-        }
+        proxy::reply::stamp(&mut edited, flow.peer);
         match registrar.authenticate(request, Kind::Www, flow.peer.ip(), super::now()) {
             Authentication::Passed { .. } => {}
             Authentication::Challenge { stale } => {
