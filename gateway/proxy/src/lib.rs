@@ -23,9 +23,10 @@ pub mod reply;
 pub mod request;
 pub mod response;
 pub mod site;
-mod state;
+pub mod state;
 pub mod status;
 pub mod token;
+pub mod trace;
 
 pub use decision::{
     Alive, Binding, Bindings, Chosen, Context, Decision, Device, Facts, Flows, Forward, Hop,

@@ -199,6 +199,17 @@ pub fn shorten(message: &mut Edited, flow: &Flow, site: &Site) -> Option<Shorten
     })
 }
 
+/// A response as it leaves by this flow, and what it lost to fit a datagram.
+pub fn fit(response: &Edited, flow: &Flow, site: &Site) -> (Bytes, Option<Shortened>) {
+    let fits = budget(false, flow, site).is_none_or(|budget| response.len() <= budget);
+    if fits {
+        return (response.to_bytes(), None);
+    }
+    let mut response = response.clone();
+    let shortened = shorten(&mut response, flow, site);
+    (response.to_bytes(), shortened)
+}
+
 /// Allow and Allow-Events are what these are for: answers to OPTIONS, 405 (RFC 3261 §21.4.6), 489 (RFC 6665 §4.2.1.1).
 fn tells_what_we_can(message: &Edited) -> bool {
     match message.start() {

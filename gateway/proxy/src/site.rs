@@ -170,36 +170,101 @@ pub struct Route {
     pub to: To,
 }
 
+/// A condition of a rule.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Condition {
+    /// [`Match::side`].
+    Side,
+    /// [`Match::listeners`].
+    Listener,
+    /// [`Match::group`].
+    Group,
+    /// [`Match::methods`].
+    Method,
+    /// [`Match::domains`].
+    Domain,
+    /// [`Match::user`].
+    User,
+    /// [`Match::prefix`].
+    Prefix,
+    /// [`Match::regex`].
+    Regex,
+}
+
+impl Condition {
+    /// All of them, in the order in which they are looked at.
+    pub const ALL: [Self; 8] = [
+        Self::Side,
+        Self::Listener,
+        Self::Group,
+        Self::Method,
+        Self::Domain,
+        Self::User,
+        Self::Prefix,
+        Self::Regex,
+    ];
+}
+
+/// What rules ask of a request that is in no dialog.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// How it came.
+    pub flow: &'a Flow,
+    /// Its method.
+    pub method: &'a [u8],
+    /// Its request-URI.
+    pub uri: &'a Uri<'a>,
+}
+
 impl Match {
-    fn takes_source(&self, flow: &Flow, site: &Site) -> bool {
-        let is_member = |group: usize| {
-            let members = site
-                .groups
-                .get(group)
-                .map_or(&[][..], |group| &group.members);
-            members
-                .iter()
-                .flat_map(|member| &member.addresses)
-                .any(|at| at.ip() == flow.peer.ip().to_canonical())
-        };
-        self.side
-            .is_none_or(|wanted| wanted == site.side(flow.listener))
-            && (self.listeners.is_empty() || self.listeners.contains(&flow.listener))
-            && self.group.is_none_or(is_member)
+    /// True if the request meets every condition.
+    pub fn takes(&self, asked: &Asked<'_>, site: &Site) -> bool {
+        Condition::ALL
+            .iter()
+            .all(|condition| self.meets(*condition, asked, site))
     }
 
-    fn takes_user(&self, user: &[u8]) -> bool {
-        self.user
-            .as_ref()
-            .is_none_or(|wanted| wanted.as_bytes() == user)
-            && self
+    /// The conditions that a request does not meet, in their order; none for one that is taken.
+    pub fn misses(&self, asked: &Asked<'_>, site: &Site) -> Vec<Condition> {
+        let mut all = Condition::ALL.to_vec();
+        all.retain(|condition| !self.meets(*condition, asked, site));
+        all
+    }
+
+    /// True if the request meets this condition, or the rule has none of its kind.
+    fn meets(&self, condition: Condition, asked: &Asked<'_>, site: &Site) -> bool {
+        let Asked { flow, method, uri } = asked;
+        match condition {
+            Condition::Side => self
+                .side
+                .is_none_or(|wanted| wanted == site.side(flow.listener)),
+            Condition::Listener => {
+                self.listeners.is_empty() || self.listeners.contains(&flow.listener)
+            }
+            Condition::Group => self
+                .group
+                .is_none_or(|group| site.is_from_group(group, flow)),
+            Condition::Method => {
+                self.methods.is_empty()
+                    || self.methods.iter().any(|name| name.as_bytes() == *method)
+            }
+            Condition::Domain => {
+                let is_it = |name: &String| name.as_bytes().eq_ignore_ascii_case(uri.host);
+                self.domains.is_empty() || self.domains.iter().any(is_it)
+            }
+            Condition::User => self
+                .user
+                .as_ref()
+                .is_none_or(|wanted| *wanted.as_bytes() == *dialled(uri)),
+            Condition::Prefix => self
                 .prefix
                 .as_ref()
-                .is_none_or(|prefix| user.starts_with(prefix.as_bytes()))
-            && self
+                .is_none_or(|prefix| dialled(uri).starts_with(prefix.as_bytes())),
+            Condition::Regex => self
                 .regex
                 .as_ref()
-                .is_none_or(|regex| regex.is_match(&String::from_utf8_lossy(user)))
+                .is_none_or(|regex| regex.is_match(&String::from_utf8_lossy(&dialled(uri)))),
+        }
     }
 }
 
@@ -341,21 +406,23 @@ impl Site {
 
     /// The rule for what is in no dialog: the first that matches.
     pub fn route(&self, flow: &Flow, method: &[u8], uri: &Uri<'_>) -> Option<&To> {
-        let takes = |when: &Match| {
-            when.takes_source(flow, self)
-                && (when.methods.is_empty()
-                    || when.methods.iter().any(|name| name.as_bytes() == method))
-                && (when.domains.is_empty()
-                    || when
-                        .domains
-                        .iter()
-                        .any(|name| name.as_bytes().eq_ignore_ascii_case(uri.host)))
-                && when.takes_user(&dialled(uri))
-        };
+        let asked = Asked { flow, method, uri };
         self.routes
             .iter()
-            .find(|route| takes(&route.when))
+            .find(|route| route.when.takes(&asked, self))
             .map(|route| &route.to)
+    }
+
+    /// True for what comes from the address of a member of this group.
+    fn is_from_group(&self, group: usize, flow: &Flow) -> bool {
+        let members = self
+            .groups
+            .get(group)
+            .map_or(&[][..], |group| &group.members);
+        members
+            .iter()
+            .flat_map(|member| &member.addresses)
+            .any(|at| at.ip() == flow.peer.ip().to_canonical())
     }
 
     /// The group and member that a URI names, by host or address and port.

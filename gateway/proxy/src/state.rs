@@ -5,28 +5,61 @@ use sip::Method;
 use crate::decision::{Context, Decision, Forward, Hop};
 use crate::status::Reason;
 
+/// Why a request has a transaction, or has none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Keeping {
+    /// An ACK to a 2xx has no answer.
+    Ack,
+    /// RFC 3261 §16.10: a CANCEL that matches nothing goes statelessly, to the one that it may concern.
+    Cancel,
+    /// UDP to UDP or stream to stream: who sends repeats it, or nobody needs to.
+    SameKind,
+    /// To several devices.
+    Fork,
+    /// Another member may have to be asked.
+    FailOver,
+    /// From UDP to a stream or back: only one side repeats what is lost.
+    OtherKind,
+    /// A stream to a server may have to be opened first.
+    Opens,
+    /// RTPEngine has to see it first, or to hear of its end.
+    Media,
+    /// Its responses have to get back the From that came.
+    Anonymous,
+}
+
+impl Keeping {
+    /// True for what is relayed without being remembered.
+    pub fn is_stateless(self) -> bool {
+        matches!(self, Self::Ack | Self::Cancel | Self::SameKind)
+    }
+}
+
 /// SIGNALLING §3: what has a transaction, and what is relayed without.
 pub(crate) fn decide_state(mut forwards: Vec<Forward>, context: &Context<'_>) -> Decision {
-    let Some(first) = forwards.first() else {
-        return Decision::Reply(Reason::NotRegistered);
-    };
-    let stateless = match first.request.method() {
-        // RFC 3261 §16.10: a CANCEL that matches nothing is relayed statelessly, to the one that it may concern.
-        Method::Ack | Method::Cancel => true,
-        _ => {
-            forwards.len() == 1
-                && !may_fail_over(first)
-                && same_kind(first)
-                && !waits(first, context)
-                // Its responses have to get back the From that came.
-                && !first.anonymous
+    match keeping(&forwards, context) {
+        None => Decision::Reply(Reason::NotRegistered),
+        Some(keeping) if keeping.is_stateless() => {
+            Decision::Relay(Box::new(forwards.swap_remove(0)))
         }
-    };
-    if stateless {
-        Decision::Relay(Box::new(forwards.swap_remove(0)))
-    } else {
-        Decision::Start(forwards)
+        Some(_) => Decision::Start(forwards),
     }
+}
+
+/// Why these copies of a request have a transaction, or the one has none; `None` if there is none to send.
+pub fn keeping(forwards: &[Forward], context: &Context<'_>) -> Option<Keeping> {
+    let first = forwards.first()?;
+    Some(match first.request.method() {
+        Method::Ack => Keeping::Ack,
+        Method::Cancel => Keeping::Cancel,
+        _ if forwards.len() > 1 => Keeping::Fork,
+        _ if may_fail_over(first) => Keeping::FailOver,
+        _ if !same_kind(first) => Keeping::OtherKind,
+        _ if opens(first) => Keeping::Opens,
+        _ if needs_media(first, context) => Keeping::Media,
+        _ if first.anonymous => Keeping::Anonymous,
+        _ => Keeping::SameKind,
+    })
 }
 
 /// Somebody else can be asked.
@@ -46,11 +79,13 @@ fn same_kind(forward: &Forward) -> bool {
     beyond.is_stream() == forward.source.transport.is_stream()
 }
 
-/// A stream to a server may have to be opened first; what changes a session has to be seen by RTPEngine.
-fn waits(forward: &Forward, context: &Context<'_>) -> bool {
-    if matches!(forward.hop, Hop::Server { transport, .. } if transport.is_stream()) {
-        return true;
-    }
+/// A stream to a server may have to be opened first.
+fn opens(forward: &Forward) -> bool {
+    matches!(forward.hop, Hop::Server { transport, .. } if transport.is_stream())
+}
+
+/// What changes a session has to be seen by RTPEngine.
+fn needs_media(forward: &Forward, context: &Context<'_>) -> bool {
     // Of a new call nothing is said yet: it will be anchored.
     let is_anchored = context.site.media && forward.media.is_none_or(|media| media.is_some());
     is_anchored

@@ -155,14 +155,9 @@ impl Engine {
 
     /// A response as it leaves by this flow: over UDP it has to fit a datagram (SIGNALLING §8).
     pub(super) fn bytes_back(&self, response: &Edited, flow: &Flow) -> Bytes {
-        let fits =
-            mtu::budget(false, flow, &self.site()).is_none_or(|budget| response.len() <= budget);
-        if fits {
-            return response.to_bytes();
-        }
-        let mut response = response.clone();
-        self.note_shortened(mtu::shorten(&mut response, flow, &self.site()).as_ref());
-        response.to_bytes()
+        let (bytes, shortened) = mtu::fit(response, flow, &self.site());
+        self.note_shortened(shortened.as_ref());
+        bytes
     }
 
     /// Counts and logs what a message lost to fit a datagram.

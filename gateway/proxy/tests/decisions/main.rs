@@ -24,3 +24,4 @@ mod replay;
 mod responses;
 mod routes;
 mod state;
+mod trace;
