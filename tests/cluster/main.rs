@@ -4,5 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod device;
+mod flows;
 mod members;
 mod registrars;
+mod rig;

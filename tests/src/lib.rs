@@ -3,9 +3,11 @@
 //! Everything listens on loopback, on ports drawn free ([`ports`]), and ends when its value is dropped ([`process`]).
 //! Start reading at [`gateway`], [`baresip`] and [`browser`]; `peers/` shows each of them in use.
 
+pub mod agent;
 pub mod baresip;
 pub mod browser;
 pub mod certificate;
+pub mod core;
 pub mod data;
 pub mod gateway;
 pub mod http;

@@ -1,0 +1,186 @@
+//! The whole chain: devices, an edge with its RTPEngine, two Kamailio registrars that share their bindings, and a core that
+//! behaves as FreeSWITCH.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use causeway_tests::agent::{self, Device, Kind};
+use causeway_tests::core::Core;
+use causeway_tests::gateway::Gateway;
+use causeway_tests::kamailio::{Kamailio, Settings};
+use causeway_tests::rtpengine::RtpEngine;
+use causeway_tests::{ports, raw, wait};
+use tokio_rustls::TlsConnector;
+
+use crate::device::{DOMAIN, PASSWORD};
+
+/// How long RTPEngine may take to forget a call that has ended for both sides.
+const FORGOTTEN: Duration = Duration::from_secs(5);
+
+/// What becomes of a call of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Calls {
+    /// It goes to the core.
+    ToTheCore,
+    /// The registrar looks the user up: a call passes the edge twice.
+    Alone,
+}
+
+/// All of it, running.
+pub(crate) struct Rig {
+    pub(crate) registrars: [Kamailio; 2],
+    pub(crate) edge: Gateway,
+    pub(crate) engine: RtpEngine,
+    pub(crate) core: Core,
+    sip: SocketAddr,
+    tls: SocketAddr,
+    ws: SocketAddr,
+    wss: SocketAddr,
+    trust: TlsConnector,
+}
+
+impl Rig {
+    pub(crate) async fn start(calls: Calls) -> Result<Self> {
+        Self::start_over("udp", calls).await
+    }
+
+    /// `transport` is between edge and registrars.
+    pub(crate) async fn start_over(transport: &str, calls: Calls) -> Result<Self> {
+        let [one, other, core, sip, inner, tls, ws, wss, admin] =
+            [(); 9].map(|()| ports::free_address());
+        let engine = RtpEngine::start_at(&[Ipv4Addr::LOCALHOST.into()]).await?;
+        let registrars = [
+            registrar("one", one, other, core, calls).await?,
+            registrar("other", other, one, core, calls).await?,
+        ];
+        let config = format!(
+            "[node]\ndata_dir = \"@FOLDER@/data\"\nworkers = 1\n[admin]\nlisten = \"{admin}\"\n\
+             [media]\nrtpengine = \"{}\"\n\
+             [listen.public]\nudp = \"{sip}\"\ntcp = \"{sip}\"\ntls = \"{tls}\"\nws = \"{ws}\"\nwss = \"{wss}\"\npage = true\n\
+             [listen.public.certificate]\nchain = \"@FOLDER@/certificate.pem\"\nkey = \"@FOLDER@/key.pem\"\n\
+             [listen.core]\nudp = \"{inner}\"\ntcp = \"{inner}\"\ntrust = [\"127.0.0.1\"]\n\
+             [group.registrars]\nmembers = [\"sip:{one}\", \"sip:{other}\"]\ntransport = \"{transport}\"\n\
+             [[route]]\nfrom = \"devices\"\nto = \"group:registrars\"\n\
+             [limits]\nmessages_per_second = 0\n",
+            engine.ng
+        );
+        let edge = Gateway::start(&config).await?;
+        let trust = raw::trusting(&edge.certificate())?;
+        let rig = Rig {
+            registrars,
+            core: Core::start(core, one, DOMAIN).await?,
+            edge,
+            engine,
+            sip,
+            tls,
+            ws,
+            wss,
+            trust,
+        };
+        rig.registrars_know_each_other().await?;
+        Ok(rig)
+    }
+
+    /// A binding that one of them takes is found through the other one.
+    async fn registrars_know_each_other(&self) -> Result<()> {
+        for (index, registrar) in self.registrars.iter().enumerate() {
+            let user = format!("probe{index}");
+            let account = agent::Account {
+                server: registrar.address,
+                ..self.account(&user, Kind::Udp)
+            };
+            // Path is for the edge to add; here nobody does, and the registrar takes the binding all the same.
+            let mut device = Device::open(&account, None).await?;
+            device.registers().await?;
+            let other = self.registrars[1 - index].address;
+            let found = wait::until_async(Duration::from_secs(10), async || {
+                self.core
+                    .asks_after(&user, other)
+                    .await
+                    .is_ok_and(|status| status != 404)
+            });
+            if !found.await {
+                bail!("{other} never heard of {user}");
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn server(&self, kind: Kind) -> SocketAddr {
+        match kind {
+            Kind::Udp | Kind::Tcp => self.sip,
+            Kind::Tls => self.tls,
+            Kind::Ws => self.ws,
+            Kind::Wss => self.wss,
+        }
+    }
+
+    fn account<'a>(&self, user: &'a str, kind: Kind) -> agent::Account<'a> {
+        agent::Account {
+            user,
+            domain: DOMAIN,
+            password: PASSWORD,
+            kind,
+            server: self.server(kind),
+        }
+    }
+
+    /// How often both registrars together said 401 and 200 to REGISTERs of this user.
+    pub(crate) fn challenges(&self, user: &str) -> (usize, usize) {
+        let logs = self
+            .registrars
+            .each_ref()
+            .map(|registrar| registrar.process.log());
+        let count = |said: &str| {
+            let line = format!("REGISTER of {user}: {said}");
+            logs.iter().map(|log| log.matches(&line).count()).sum()
+        };
+        (count("401"), count("200"))
+    }
+
+    /// Waits until no session is at RTPEngine.
+    pub(crate) async fn nothing_stays(&self) -> Result<()> {
+        self.engine.empty_within(FORGOTTEN).await
+    }
+
+    /// With the end of the edge's log, if it failed.
+    pub(crate) fn tells<T>(&self, result: Result<T>) -> Result<T> {
+        result.with_context(|| format!("the edge's log ends:\n{}", self.edge.process.log_tail()))
+    }
+
+    /// A phone of the test, registered with two REGISTERs.
+    pub(crate) async fn device(&self, user: &str, kind: Kind) -> Result<Device> {
+        Device::registered(&self.account(user, kind), Some(&self.trust)).await
+    }
+}
+
+async fn registrar(
+    name: &str,
+    own: SocketAddr,
+    peer: SocketAddr,
+    core: SocketAddr,
+    calls: Calls,
+) -> Result<Kamailio> {
+    let define = if calls == Calls::Alone {
+        "#!define ALONE"
+    } else {
+        ""
+    };
+    Kamailio::start(&Settings {
+        config: "cluster",
+        listen: vec![format!("udp:{own}"), format!("tcp:{own}")],
+        domain: DOMAIN,
+        fill: vec![
+            ("NAME", name.to_owned()),
+            ("PASSWORD", PASSWORD.to_owned()),
+            ("OWN", own.to_string()),
+            ("PEER", peer.to_string()),
+            ("COREHOST", core.ip().to_string()),
+            ("COREPORT", core.port().to_string()),
+            ("DEFINE", define.to_owned()),
+        ],
+        ..Settings::default()
+    })
+    .await
+}

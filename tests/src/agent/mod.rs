@@ -1,0 +1,327 @@
+//! A phone that is a part of the test: SIP over any of the five transports, one call after the other or many at once, every
+//! message counted where it arrives. It has no audio of its own.
+//!
+//! A [`Device`] registers, calls and is called; a [`Call`] does what the test says, in the test's order.
+
+mod call;
+mod digest;
+mod endpoint;
+mod message;
+mod template;
+mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_rustls::TlsConnector;
+
+pub use call::{Beginning, Call};
+pub use endpoint::Endpoint;
+pub(crate) use endpoint::Opening;
+pub(crate) use endpoint::opening;
+pub use message::Message;
+pub use template::{Parts, fill};
+pub use wire::Kind;
+
+/// How a phone writes its messages.
+const PATTERN: &str = "X\r\nVia: x\r\nMax-Forwards: 70\r\nFrom: x\r\nTo: x\r\nCall-ID: x\r\nCSeq: x\r\nContact: x\r\n\
+                       Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY\r\nSupported: timer, replaces\r\n\
+                       User-Agent: Yealink SIP-T46U\r\nContent-Type: application/sdp\r\nContent-Length: 0\r\n\r\n";
+/// A phone that is challenged more often than this gives up.
+const ATTEMPTS: u32 = 6;
+
+/// A user, and where its server is.
+#[derive(Clone, Debug)]
+pub struct Account<'a> {
+    /// User part.
+    pub user: &'a str,
+    /// Domain of all users.
+    pub domain: &'a str,
+    /// For digest.
+    pub password: &'a str,
+    /// The transport.
+    pub kind: Kind,
+    /// Where its requests go.
+    pub server: SocketAddr,
+}
+
+/// A phone.
+pub struct Device {
+    endpoint: Arc<Endpoint>,
+    openings: Mutex<UnboundedReceiver<Opening>>,
+    user: String,
+    domain: String,
+    password: String,
+    server: SocketAddr,
+    trust: Option<TlsConnector>,
+    contact_user: String,
+    registrations: u32,
+    register_call: String,
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} over {:?}", self.user, self.endpoint.kind)
+    }
+}
+
+/// How a registration went.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// The last status.
+    pub status: u16,
+    /// REGISTERs, without those that were only sent again.
+    pub requests: u32,
+    /// What the servers that answered call themselves.
+    pub servers: Vec<String>,
+    /// From the first REGISTER to the last answer.
+    pub took: Duration,
+}
+
+impl Device {
+    /// A phone with a socket or connection, not registered. TLS and WSS need somebody to trust.
+    pub async fn open(account: &Account<'_>, trust: Option<&TlsConnector>) -> Result<Self> {
+        let (endpoint, openings) = match account.kind {
+            Kind::Udp => Endpoint::datagrams(SocketAddr::from(([127, 0, 0, 1], 0))).await?,
+            kind => Endpoint::connection(kind, account.server, trust).await?,
+        };
+        let fresh = endpoint.fresh();
+        // A browser's Contact names nothing that anybody could look up.
+        let contact_user = match account.kind {
+            Kind::Ws | Kind::Wss => format!("k3j2h1g{fresh}"),
+            _ => account.user.to_owned(),
+        };
+        Ok(Device {
+            openings: Mutex::new(openings),
+            user: account.user.to_owned(),
+            domain: account.domain.to_owned(),
+            password: account.password.to_owned(),
+            server: account.server,
+            trust: trust.cloned(),
+            contact_user,
+            registrations: 0,
+            register_call: format!("reg-{}-{fresh}", account.user),
+            endpoint,
+        })
+    }
+
+    /// Opens and registers; two REGISTERs, or it is an error.
+    pub async fn registered(account: &Account<'_>, trust: Option<&TlsConnector>) -> Result<Self> {
+        let mut device = Self::open(account, trust).await?;
+        let registered = device.registers().await?;
+        ensure!(
+            (registered.status, registered.requests) == (200, 2),
+            "{} over {:?}: {registered:?}",
+            account.user,
+            account.kind
+        );
+        Ok(device)
+    }
+
+    /// Where it receives, for counting.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Its connection is gone; what it is, it stays.
+    pub fn cuts_the_connection(&self) {
+        self.endpoint.cut();
+    }
+
+    /// A new connection; it does not register by itself.
+    pub async fn reconnects(&self) -> Result<()> {
+        self.endpoint
+            .reconnects(self.server, self.trust.as_ref())
+            .await
+    }
+
+    fn aor(&self) -> String {
+        format!("sip:{}@{}", self.user, self.domain)
+    }
+
+    fn contact(&self) -> String {
+        let own = self.endpoint.own();
+        match self.endpoint.kind {
+            Kind::Udp => format!("<sip:{}@{own}>", self.user),
+            Kind::Tcp => format!("<sip:{}@{own};transport=tcp>", self.user),
+            Kind::Tls => format!("<sip:{}@{own};transport=tls>", self.user),
+            Kind::Ws | Kind::Wss => {
+                format!("<sip:{0}@{0}.invalid;transport=ws>", self.contact_user)
+            }
+        }
+    }
+
+    /// What stays when page or phone get another address: RFC 5626 §4.1.
+    fn instance(&self) -> String {
+        let digits = self.contact_user.bytes().fold(0_u64, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(u64::from(byte))
+        });
+        format!(
+            "+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-{:012x}>\"",
+            digits & 0xffff_ffff_ffff
+        )
+    }
+
+    /// Registers, answering challenges.
+    pub async fn registers(&mut self) -> Result<Registered> {
+        self.registers_for(600).await
+    }
+
+    /// Registers for so many seconds; 0 takes the registration back.
+    pub async fn registers_for(&mut self, seconds: u32) -> Result<Registered> {
+        let began = Instant::now();
+        let uri = format!("sip:{}", self.domain);
+        let aor = self.aor();
+        let contact = format!("{};expires={seconds};{}", self.contact(), self.instance());
+        let beginning = Beginning {
+            local: format!("<{aor}>;tag={}", self.endpoint.fresh()),
+            remote: format!("<{aor}>"),
+            target: uri.clone(),
+            routes: Vec::new(),
+            contact,
+            number: self.registrations,
+        };
+        let mut call = Call::new(
+            &self.endpoint,
+            Some(self.server),
+            self.register_call.clone(),
+            beginning,
+            PATTERN,
+        );
+        let mut registered = Registered {
+            status: 0,
+            requests: 0,
+            servers: Vec::new(),
+            took: Duration::ZERO,
+        };
+        let mut more = String::new();
+        while registered.requests < ATTEMPTS {
+            let answer = call.asks(PATTERN, "REGISTER", &more, "").await?;
+            registered.requests += 1;
+            registered.status = answer.status().context("no status")?;
+            registered
+                .servers
+                .push(answer.header("Server").unwrap_or_default().to_owned());
+            if registered.status != 401 {
+                break;
+            }
+            more = digest::credentials(&answer, &self.user, &self.password, "REGISTER", &uri)?;
+        }
+        self.registrations = call.number;
+        registered.took = began.elapsed();
+        Ok(registered)
+    }
+
+    /// Calls a user or number of its domain; returns when the INVITE with credentials is on its way.
+    pub async fn calls(&self, user: &str, body: &str) -> Result<Call> {
+        let uri = format!("sip:{user}@{}", self.domain);
+        let mut call = self.new_call(&uri);
+        call.invites(PATTERN, "", body)?;
+        let challenge = call.outcome().await?;
+        ensure!(
+            challenge.status() == Some(407),
+            "no 407 but {}",
+            challenge.text
+        );
+        let more = digest::credentials(&challenge, &self.user, &self.password, "INVITE", &uri)?;
+        call.remote = format!("<{uri}>");
+        call.target = uri;
+        call.routes.clear();
+        call.invites(PATTERN, &more, body)?;
+        Ok(call)
+    }
+
+    fn new_call(&self, uri: &str) -> Call {
+        let fresh = self.endpoint.fresh();
+        let beginning = Beginning {
+            local: format!("<{}>;tag={fresh}", self.aor()),
+            remote: format!("<{uri}>"),
+            target: uri.to_owned(),
+            routes: Vec::new(),
+            contact: self.contact(),
+            number: 0,
+        };
+        let call_id = format!("{}-{fresh}", self.user);
+        Call::new(
+            &self.endpoint,
+            Some(self.server),
+            call_id,
+            beginning,
+            PATTERN,
+        )
+    }
+
+    /// The next call that comes in.
+    pub async fn called(&self) -> Result<Call> {
+        let opening = opening(&self.openings).await.with_context(|| self.aor())?;
+        Ok(Call::incoming(
+            &self.endpoint,
+            Some(self.server),
+            opening,
+            self.contact(),
+            PATTERN,
+        ))
+    }
+
+    /// Its description of audio: what a plain phone says, or over a WebSocket what a browser says; `setup` is the browser's part in
+    /// DTLS (`actpass` in an offer, `active` in an answer).
+    pub fn sdp(&self, direction: &str, setup: &str) -> String {
+        let lines = match self.endpoint.kind {
+            Kind::Ws | Kind::Wss => format!(
+                "m=audio 49170 UDP/TLS/RTP/SAVPF 0 101\r\nc=IN IP4 127.0.0.1\r\na=rtcp:9 IN IP4 0.0.0.0\r\n\
+                 a=candidate:1 1 udp 2113937151 127.0.0.1 49170 typ host generation 0\r\na=ice-ufrag:bX0f\r\n\
+                 a=ice-pwd:3d4a5e0f9c8b7a6d5e4f3c2b\r\na=fingerprint:sha-256 {}\r\na=setup:{setup}\r\na=mid:0\r\na=rtcp-mux\r\n",
+                ["A1"; 32].join(":")
+            ),
+            _ => "m=audio 49170 RTP/AVP 0 101\r\nc=IN IP4 127.0.0.1\r\n".to_owned(),
+        };
+        format!(
+            "v=0\r\no=- 4397 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n{lines}a=rtpmap:0 PCMU/8000\r\n\
+             a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na={direction}\r\n"
+        )
+    }
+
+    /// Its offer.
+    pub fn offer(&self) -> String {
+        self.sdp("sendrecv", "actpass")
+    }
+
+    /// Its answer.
+    pub fn answer(&self) -> String {
+        self.sdp("sendrecv", "active")
+    }
+}
+
+impl Call {
+    /// Sends a request in the dialog as a phone writes it, and waits for its final answer; acknowledges a 2xx to an INVITE.
+    pub async fn says(&mut self, method: &str, more: &str, body: &str) -> Result<Message> {
+        let answer = self.asks(PATTERN, method, more, body).await?;
+        if method == "INVITE" && answer.status() < Some(300) {
+            self.acknowledges(&answer, PATTERN, "")?;
+        }
+        Ok(answer)
+    }
+
+    /// Waits until the call that it began was answered, and acknowledges; `body` answers an offer that only the 200 brought.
+    pub async fn is_answered(&mut self, body: &str) -> Result<Message> {
+        let answer = self.outcome().await?;
+        ensure!(
+            answer.status() == Some(200),
+            "not answered: {}",
+            answer.text
+        );
+        self.acknowledges(&answer, PATTERN, body)?;
+        Ok(answer)
+    }
+
+    /// Hangs up; 200 or it is an error.
+    pub async fn hangs_up(&mut self) -> Result<()> {
+        let answer = self.says("BYE", "", "").await?;
+        ensure!(answer.status() == Some(200), "BYE: {}", answer.text);
+        Ok(())
+    }
+}
