@@ -41,10 +41,22 @@ pub trait Flows {
     fn device(&self, flow: &Flow) -> Option<Device>;
 }
 
-/// Who of the groups is alive.
+/// Who of the groups is alive, and how much each has to do.
 pub trait Alive {
     /// False when the probe or a passive failure says that the member is gone.
     fn is_alive(&self, group: usize, member: usize) -> bool;
+
+    /// How many calls a member has, as far as this node knows.
+    fn calls(&self, group: usize, member: usize) -> u32 {
+        let _ = (group, member);
+        0
+    }
+
+    /// Whose turn it is in a group: another number each time, one higher than the last.
+    fn turn(&self, group: usize) -> u32 {
+        let _ = group;
+        0
+    }
 }
 
 /// Answers to what was asked so far.
@@ -169,6 +181,8 @@ pub struct Chosen {
     pub member: usize,
     /// Who is asked when that one fails, in this order; empty where nobody else may be.
     pub next: Vec<usize>,
+    /// It was chosen by a count: the same request would not find it again, and has to be remembered.
+    pub by_count: bool,
 }
 
 /// A request ready to leave, but for Via and Record-Route: they name the media node, which is known only after the

@@ -1,15 +1,17 @@
 //! Failover inside the transaction (SIGNALLING §6): which member of a group is asked, and who is asked next in the same
-//! server transaction when that one is silent, refuses the connection or answers 503.
+//! server transaction when that one is silent, refuses the connection or answers what the group does not take for an answer.
 
 use std::hash::Hasher;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use sip::{Edited, Header, Method, NameAddr, Uri};
-use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
 
 use crate::branch;
 use crate::decision::{Chosen, Context, Forward, Hop};
-use crate::site::Member;
+use crate::flow::Flow;
+use crate::group::{Algorithm, By, Member, Standing, hasher};
 
 /// An INVITE is answered 100 within one round trip; after this silence the next member is tried.
 const INVITE: Duration = Duration::from_secs(1);
@@ -30,20 +32,17 @@ pub fn patience(forward: &Forward) -> Option<Duration> {
 pub fn next(forward: &Forward, context: &Context<'_>) -> Option<Forward> {
     let chosen = forward.member.as_ref()?;
     let members = &context.site.groups.get(chosen.group)?.members;
-    let lives = |index: &&usize| {
-        context.alive.is_alive(chosen.group, **index)
-            && members.get(**index).is_some_and(|m| hop_to(m).is_some())
-    };
     let (at, &index) = chosen
         .next
         .iter()
         .enumerate()
-        .find(|(_, index)| lives(index))?;
+        .find(|(_, index)| takes_new(chosen.group, **index, context))?;
     let hop = hop_to(members.get(index)?)?;
     let member = Chosen {
         group: chosen.group,
         member: index,
         next: chosen.next[at + 1..].to_vec(),
+        by_count: chosen.by_count,
     };
     Some(Forward {
         identity: branch::identity(&forward.request, &hop),
@@ -53,20 +52,36 @@ pub fn next(forward: &Forward, context: &Context<'_>) -> Option<Forward> {
     })
 }
 
-/// The living member of a group that rendezvous hashing of the caller's address-of-record chooses, and after it the others
-/// for a request that begins something. Inside a dialog nobody else may answer.
+/// True if the next member is to be asked after this answer.
+pub fn is_no_answer(forward: &Forward, status: u16, context: &Context<'_>) -> bool {
+    let chosen = forward
+        .member
+        .as_ref()
+        .filter(|chosen| !chosen.next.is_empty());
+    chosen
+        .and_then(|chosen| context.site.groups.get(chosen.group))
+        .is_some_and(|group| group.fail_over.takes(status))
+}
+
+/// The living member that the group's algorithm chooses, and after it the others for a request that begins something.
+/// Inside a dialog nobody else may answer.
 pub(crate) fn choose(
     request: &Edited,
     group: usize,
+    source: &Flow,
     context: &Context<'_>,
 ) -> Option<(Hop, Chosen)> {
-    let ranked = ranked(request, group, context)?;
-    let (&member, others) = ranked.split_first()?;
-    let next = if request.to_tag().is_some() {
-        Vec::new()
+    let algorithm = context.site.groups.get(group)?.algorithm;
+    let is_new = request.to_tag().is_none() && request.method() != Method::Ack;
+    let by_count = algorithm.counts() && is_new;
+    let algorithm = if by_count {
+        algorithm
     } else {
-        others.to_vec()
+        memoryless(algorithm)
     };
+    let ranked = ranked(request, group, algorithm, source, context)?;
+    let (&member, others) = ranked.split_first()?;
+    let next = if is_new { others.to_vec() } else { Vec::new() };
     let hop = hop_to(&context.site.groups[group].members[member])?;
     Some((
         hop,
@@ -74,54 +89,132 @@ pub(crate) fn choose(
             group,
             member,
             next,
+            by_count,
         },
     ))
 }
 
-/// The living members of a group, the best for this caller first.
-fn ranked(request: &Edited, group: usize, context: &Context<'_>) -> Option<Vec<usize>> {
+/// What stands in for an algorithm that goes by a count, where a request must find its member again.
+fn memoryless(algorithm: Algorithm) -> Algorithm {
+    if algorithm.counts() {
+        Algorithm::Rendezvous(By::CallId)
+    } else {
+        algorithm
+    }
+}
+
+/// The members of a group that may get something new, who is asked first at the front: the best priority, within it what
+/// the algorithm says.
+fn ranked(
+    request: &Edited,
+    group: usize,
+    algorithm: Algorithm,
+    source: &Flow,
+    context: &Context<'_>,
+) -> Option<Vec<usize>> {
     let members = &context.site.groups.get(group)?.members;
-    let uri = Uri::parse(request.from()?.uri)?;
-    let mut living: Vec<(u64, usize)> = members
+    let living = members
         .iter()
         .enumerate()
-        .filter(|(index, member)| context.alive.is_alive(group, *index) && hop_to(member).is_some())
-        .map(|(index, member)| (score(&uri, member), index))
-        .collect();
-    living.sort_unstable_by(|one, other| other.cmp(one));
-    Some(living.into_iter().map(|(_, index)| index).collect())
+        .filter(|(index, _)| takes_new(group, *index, context));
+    // Lower is better throughout; the second number says who of equals.
+    let mut order: SmallVec<[(u32, f64, f64, usize); 8]> = match algorithm {
+        Algorithm::Rendezvous(by) => {
+            let key = key_of(by, request, source)?;
+            living
+                .map(|(index, member)| (member.priority, -score(key, member), 0.0, index))
+                .collect()
+        }
+        Algorithm::LeastCalls => {
+            let key = key_of(By::CallId, request, source)?;
+            living
+                .map(|(index, member)| {
+                    let calls = f64::from(context.alive.calls(group, index));
+                    let load = calls / f64::from(member.weight);
+                    (member.priority, load, -score(key, member), index)
+                })
+                .collect()
+        }
+        Algorithm::RoundRobin => living
+            .map(|(index, member)| (member.priority, 0.0, 0.0, index))
+            .collect(),
+    };
+    order.sort_unstable_by(|one, other| {
+        one.0
+            .cmp(&other.0)
+            .then(one.1.total_cmp(&other.1))
+            .then(one.2.total_cmp(&other.2))
+            .then(one.3.cmp(&other.3))
+    });
+    if algorithm == Algorithm::RoundRobin {
+        let best = order.first().map_or(0, |first| first.0);
+        let equals = order.iter().take_while(|member| member.0 == best).count();
+        if equals > 1 {
+            order[..equals].rotate_left(context.alive.turn(group) as usize % equals);
+        }
+    }
+    Some(order.into_iter().map(|(_, _, _, index)| index).collect())
+}
+
+/// True for a member that lives and is not being drained.
+fn takes_new(group: usize, index: usize, context: &Context<'_>) -> bool {
+    let group_of = context.site.groups.get(group);
+    group_of
+        .and_then(|group| group.members.get(index))
+        .is_some_and(|member| member.standing == Standing::Serves && member.address.is_some())
+        && context.alive.is_alive(group, index)
 }
 
 fn hop_to(member: &Member) -> Option<Hop> {
-    let address = *member.addresses.first()?;
     Some(Hop::Server {
         transport: member.transport,
-        address,
+        address: member.address?,
     })
 }
 
-/// Highest random weight: a member that goes takes only its own users along.
-fn score(user: &Uri<'_>, member: &Member) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(0x4341_5553, 0x4557_4159);
-    hasher.write(&user.user_decoded());
-    hasher.write(b"@");
-    hasher.write(&user.host.to_ascii_lowercase());
-    hasher.write(member.host.as_bytes());
-    hasher.write_u16(member.port);
-    hasher.finish()
+/// What a request is hashed by.
+fn key_of(by: By, request: &Edited, source: &Flow) -> Option<u64> {
+    let mut hasher = hasher();
+    match by {
+        By::AddressOfRecord => {
+            let user = Uri::parse(request.from()?.uri)?;
+            hasher.write(&user.user_decoded());
+            hasher.write(b"@");
+            hasher.write(&user.host.to_ascii_lowercase());
+        }
+        By::CallId => hasher.write(request.original().call_id()),
+        By::Source => match source.peer.ip().to_canonical() {
+            IpAddr::V4(ip) => hasher.write(&ip.octets()),
+            IpAddr::V6(ip) => hasher.write(&ip.octets()),
+        },
+    }
+    Some(hasher.finish())
+}
+
+/// Weighted highest random weight: a member that goes takes only its own share along, and each gets a share as its weight
+/// says. For `h` drawn evenly between 0 and 1, `-weight / ln(h)` is highest for a member with a probability of its weight
+/// over the sum of all (Schindelhauer and Schomaker, "Weighted distributed hash tables").
+fn score(key: u64, member: &Member) -> f64 {
+    let mut hasher = hasher();
+    hasher.write_u64(key);
+    hasher.write_u64(member.key);
+    // 53 bits, which is what an f64 holds; never 0 or 1.
+    let drawn = ((hasher.finish() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+    -f64::from(member.weight) / drawn.ln()
 }
 
 /// A Route that names a dead member names a living one of its group from here on: a proxy that only stays in the way keeps
 /// nothing that the other does not know. With nobody alive it stays as it is.
-pub(crate) fn avoid_the_dead(request: &mut Edited, context: &Context<'_>) {
+pub(crate) fn avoid_the_dead(request: &mut Edited, source: &Flow, context: &Context<'_>) {
     let Some((group, dead)) = top_member(request, context) else {
         return;
     };
     if context.alive.is_alive(group, dead) {
         return;
     }
-    let Some(living) = ranked(request, group, context).and_then(|ranked| ranked.first().copied())
-    else {
+    let algorithm = memoryless(context.site.groups[group].algorithm);
+    let ranked = ranked(request, group, algorithm, source, context);
+    let Some(living) = ranked.and_then(|ranked| ranked.first().copied()) else {
         return;
     };
     let members = &context.site.groups[group].members;
@@ -146,7 +239,7 @@ fn renamed(value: &[u8], dead: &Member, living: &Member) -> Option<Vec<u8>> {
     if !dead.is_named_by(&uri) {
         return None;
     }
-    let address = living.addresses.first()?;
+    let address = living.address?;
     let host = match uri.ip() {
         Some(_) => address.ip().to_string(),
         None => living.host.clone(),

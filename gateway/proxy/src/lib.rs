@@ -12,6 +12,7 @@ pub mod failover;
 pub mod flow;
 pub mod fork;
 pub mod forward;
+pub mod group;
 pub mod key;
 mod lookup;
 pub mod media;

@@ -36,14 +36,10 @@ pub(crate) fn hop_of_uri(text: &[u8], context: &Context<'_>, facts: &Facts) -> S
         });
     };
     if let Some((_, member)) = context.site.member(&uri) {
-        let named = member
-            .addresses
-            .iter()
-            .find(|address| uri.ip() == Some(address.ip()));
-        return match named.or(member.addresses.first()) {
+        return match member.address {
             Some(address) => Ok(Hop::Server {
                 transport: transport_of(&uri, member.transport),
-                address: *address,
+                address,
             }),
             None => refuse(Reason::Unresolvable),
         };

@@ -8,6 +8,7 @@ use crate::decision::{Context, Decision, Device, Facts, Forward, Hop, Question, 
 use crate::failover;
 use crate::flow::{Flow, ListenerId};
 use crate::forward;
+use crate::group::Group;
 use crate::lookup::lookup;
 use crate::next_hop;
 use crate::preprocess::{Dialog, Routed, preprocess};
@@ -180,7 +181,7 @@ fn inside(mut routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts)
 /// The next hop towards the core. Nothing from outside chooses where we send: a device's Route and request-URI, also behind a
 /// token of ours, lead into the networks of the core or nowhere.
 fn core_hop(request: &mut Edited, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Hop> {
-    failover::avoid_the_dead(request, context);
+    failover::avoid_the_dead(request, flow, context);
     let hop = next_hop::next_hop(request, context, facts)?;
     match hop {
         Hop::Server { transport, address }
@@ -339,10 +340,17 @@ fn authenticate(request: &Message, context: &Context<'_>, facts: &Facts) -> Step
     }
 }
 
-/// To the member that rendezvous hashing of the From's address-of-record chooses among the living: challenge and
-/// answer meet without memory (SIGNALLING §6).
+/// To the member that the group's algorithm chooses among the living: with rendezvous hashing of the From's
+/// address-of-record, challenge and answer meet without memory (SIGNALLING §6).
 fn to_group(routed: Routed, group: usize, flow: &Flow, context: &Context<'_>) -> Step<Decision> {
-    let Some((hop, member)) = failover::choose(&routed.request, group, context) else {
+    // What it would cancel was sent where a count said, and nobody remembers whither.
+    let counts = |group: &Group| group.algorithm.counts();
+    if routed.request.method() == Method::Cancel
+        && context.site.groups.get(group).is_some_and(counts)
+    {
+        return refuse(Reason::NoTransaction);
+    }
+    let Some((hop, member)) = failover::choose(&routed.request, group, flow, context) else {
         return refuse(Reason::NobodyAlive);
     };
     let mut forward = outside_dialog(routed.request, hop, flow, context)?;

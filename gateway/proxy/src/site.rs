@@ -12,6 +12,8 @@ use crate::decision::Hop;
 use crate::flow::{Flow, ListenerId};
 use crate::mtu::Mtu;
 
+pub use crate::group::{Algorithm, By, FailOver, Group, Member, Standing};
+
 /// Towards whom a listener faces. Trust follows the listener and its access list, never a header (DESIGN §9).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Side {
@@ -89,44 +91,6 @@ pub(crate) fn write_number(to: &mut String, number: u32) {
         write_number(to, number / 10);
     }
     to.push(char::from(b'0' + (number % 10) as u8));
-}
-
-/// A member of a gateway group.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Member {
-    /// The host as configured: an address or a name.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// What is spoken to it.
-    pub transport: Transport,
-    /// Its addresses, newest look-up; the first living one is used.
-    pub addresses: Vec<SocketAddr>,
-}
-
-impl Member {
-    /// True if a URI means it: by its host as configured or an address, and its port.
-    pub(crate) fn is_named_by(&self, uri: &Uri<'_>) -> bool {
-        let bare = uri
-            .host
-            .strip_prefix(b"[")
-            .and_then(|host| host.strip_suffix(b"]"))
-            .unwrap_or(uri.host);
-        uri.port.unwrap_or(self.transport.default_port()) == self.port
-            && (self.host.as_bytes().eq_ignore_ascii_case(bare)
-                || uri
-                    .ip()
-                    .is_some_and(|ip| self.addresses.iter().any(|at| at.ip() == ip)))
-    }
-}
-
-/// Gateways that do the same job.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Group {
-    /// As the configuration names it.
-    pub name: String,
-    /// Its members.
-    pub members: Vec<Member>,
 }
 
 /// Which requests a route is for.
@@ -306,7 +270,7 @@ impl Site {
                 .groups
                 .iter()
                 .flat_map(|group| &group.members)
-                .any(|member| member.addresses.contains(&address))
+                .any(|member| member.address == Some(address))
     }
 
     /// True for where a request of a device may leave for the core: not for ourselves, who would take it for the core's.
@@ -421,7 +385,7 @@ impl Site {
             .map_or(&[][..], |group| &group.members);
         members
             .iter()
-            .flat_map(|member| &member.addresses)
+            .filter_map(|member| member.address)
             .any(|at| at.ip() == flow.peer.ip().to_canonical())
     }
 
@@ -434,10 +398,10 @@ impl Site {
     /// The same, as indexes.
     pub(crate) fn place_of(&self, uri: &Uri<'_>) -> Option<(usize, usize)> {
         self.groups.iter().enumerate().find_map(|(index, group)| {
-            let member = group
-                .members
-                .iter()
-                .position(|member| member.is_named_by(uri))?;
+            let named = |at: &usize| group.members[*at].is_named_by(uri);
+            let is_gone = |at: &usize| group.members[*at].standing == Standing::Gone;
+            // A name that leads elsewhere now means who is there, not who was.
+            let member = (0..group.members.len()).filter(named).min_by_key(is_gone)?;
             Some((index, member))
         })
     }

@@ -18,6 +18,8 @@ pub enum Keeping {
     Fork,
     /// Another member may have to be asked.
     FailOver,
+    /// A count chose the member: the same request would not find it again.
+    Count,
     /// From UDP to a stream or back: only one side repeats what is lost.
     OtherKind,
     /// A stream to a server may have to be opened first.
@@ -54,6 +56,7 @@ pub fn keeping(forwards: &[Forward], context: &Context<'_>) -> Option<Keeping> {
         Method::Cancel => Keeping::Cancel,
         _ if forwards.len() > 1 => Keeping::Fork,
         _ if may_fail_over(first) => Keeping::FailOver,
+        _ if first.member.as_ref().is_some_and(|chosen| chosen.by_count) => Keeping::Count,
         _ if !same_kind(first) => Keeping::OtherKind,
         _ if opens(first) => Keeping::Opens,
         _ if needs_media(first, context) => Keeping::Media,

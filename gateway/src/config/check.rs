@@ -46,8 +46,9 @@ pub(crate) fn check(
     for (name, domain) in &mut config.domain {
         domain.check(name, around, &mut checks);
     }
+    let config = &*config;
     for (name, group) in &config.group {
-        group.check(name, &mut checks);
+        group.check(name, config, &mut checks);
     }
     for (index, route) in config.route.iter().enumerate() {
         route.check(index, config, &mut checks);
@@ -199,7 +200,7 @@ fn groups_need_a_core_side(config: &Config, checks: &mut Checks<'_>) {
         .unwrap_or_default();
     let member = members
         .first()
-        .and_then(|member| member.host.parse::<std::net::IpAddr>().ok());
+        .and_then(|member| member.uri.host.parse::<std::net::IpAddr>().ok());
     let network = match member {
         Some(address @ std::net::IpAddr::V4(_)) => format!("{address}/32"),
         Some(address @ std::net::IpAddr::V6(_)) => format!("{address}/128"),

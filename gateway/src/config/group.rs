@@ -3,23 +3,113 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use sip::Transport;
+use toml::de::DeValue;
 
+use super::Config;
 use super::address::split_host_port;
 use super::check::Checks;
 use super::listen::key_of;
 use super::reader::{Item, Reader};
+use super::route::RouteTo;
 use super::schema::{Setting, section};
-use super::value::text;
+use super::value::{text, words};
 
 section! {
     /// Servers that can stand in for each other.
     pub struct Group {
-        /// Their SIP URIs, with `;transport=` where one takes only that. The same user's requests go to the same living one, so that a registrar that challenged gets the answer.
-        pub members: Vec<MemberUri> = Vec::new(), required();
-        /// How requests travel to members whose URI does not say it: `"udp"` or `"tcp"`. Left out: UDP. A browser's INVITE is larger than most networks' datagrams, so say `"tcp"` where the members speak it.
+        /// Their SIP URIs, or tables with a weight and a priority. A name without a port is all servers that its SRV records name (RFC 3263), each watched by itself.
+        pub members: Vec<Member> = Vec::new(), required();
+        /// How requests travel to members whose URI does not say it: `"udp"` or `"tcp"`. Left out: what the NAPTR records of a name say, else UDP. A browser's INVITE is larger than most networks' datagrams, so say `"tcp"` where the members speak it.
         pub transport: Option<Transport> = None;
+        /// Which member gets a request, of those with the lowest priority that live. `"rendezvous"`: always the same one for the same user (the address in From), so that a registrar that challenged gets the answer; a member that dies takes only its own users along. `"rendezvous call-id"` and `"weighted"`, which is the same: lots are drawn for each call by weight. `"rendezvous source"`: the same one for the same source address; all behind one NAT share it. `"round robin"`: one after the other, whatever their weights. `"least calls"`: the one with the fewest calls for its weight, as far as this node knows. The last two do not find again who challenged: REGISTER cannot go to such a group, and members that challenge INVITE are asked for ever.
+        pub algorithm: Algorithm = Algorithm::Rendezvous;
+        /// Answers after which the next member is asked in place of the one that gave them: statuses from 400 to 599, or `"4xx"` and `"5xx"` for a class. Never for a request inside a dialog. `[408, "5xx"]` also passes over a member that is there but whose database is not; but where a status is about the user who was called and not about the member, as 500 is from many phones, he rings a second time by the next one.
+        pub fail_over: Vec<Answers> = vec![Answers(503, 503)];
         /// How it is found out who of them lives.
         pub probe: Probe = Probe::default();
+    }
+}
+
+section! {
+    /// A server of a group.
+    pub struct Member shorthand uri {
+        /// Its SIP URI, with `;transport=` if it takes only that.
+        pub uri: MemberUri = MemberUri::default(), required();
+        /// Its share of the requests beside the others' of its priority: one with 2 gets twice as much as one with 1. To give it nothing, drain it.
+        pub weight: u16 = 1, within(1, 1000);
+        /// Who is tried first: the lowest. Others get requests only when nobody with a lower number lives, or none of those answers.
+        pub priority: u16 = 1;
+        /// It is being drained: it gets nothing new, while its dialogs and what is pending go on. `causeway ctl drain` does it without a restart.
+        pub drain: bool = false;
+    }
+}
+
+words! {
+    /// Which member gets a request.
+    pub enum Algorithm {
+        /// By the address-of-record in From.
+        Rendezvous = "rendezvous",
+        /// By the Call-ID.
+        RendezvousCallId = "rendezvous call-id",
+        /// By the address that it comes from.
+        RendezvousSource = "rendezvous source",
+        /// One after the other.
+        RoundRobin = "round robin",
+        /// Lots drawn for each call: by the Call-ID.
+        Weighted = "weighted",
+        /// The one that has the fewest.
+        LeastCalls = "least calls",
+    }
+}
+
+/// A status, or all from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answers(
+    /// The least of them.
+    pub u16,
+    /// The greatest of them.
+    pub u16,
+);
+
+impl Setting for Answers {
+    fn kind() -> String {
+        "a status or a class".to_owned()
+    }
+    fn example() -> String {
+        "[503]".to_owned()
+    }
+    fn read(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let help = "400 to 599, or \"4xx\", \"5xx\": for example [408, \"5xx\"]";
+        match item.value {
+            DeValue::String(class) => match &**class {
+                "4xx" => return Some(Self(400, 499)),
+                "5xx" => return Some(Self(500, 599)),
+                other => {
+                    let message = format!("`{other}` is no class that another member could mend");
+                    reader.error(item, message, help);
+                }
+            },
+            DeValue::Integer(_) => match u16::read(item, reader)? {
+                status @ (401 | 407 | 487) => {
+                    let message =
+                        format!("{status} is the caller's to answer, not another member's");
+                    reader.error(item, message, "leave it out");
+                }
+                status @ 400..=599 => return Some(Self(status, status)),
+                other => {
+                    let message = format!("{other} is no answer that another member could mend");
+                    reader.error(item, message, help);
+                }
+            },
+            _ => reader.wrong_type::<Self>(item),
+        }
+        None
+    }
+    fn show(&self) -> String {
+        match self {
+            Self(least, most) if least == most => least.to_string(),
+            Self(least, _) => format!("\"{}xx\"", least / 100),
+        }
     }
 }
 
@@ -124,7 +214,7 @@ fn parse(written: &str) -> Result<MemberUri, (String, String)> {
 }
 
 impl Group {
-    pub(crate) fn check(&self, name: &str, checks: &mut Checks<'_>) {
+    pub(crate) fn check(&self, name: &str, config: &Config, checks: &mut Checks<'_>) {
         let at = format!("group.{name}");
         let members = format!("{at}.members");
         if self.members.is_empty() && checks.source.wrote(&members) {
@@ -134,12 +224,54 @@ impl Group {
             checks.push(found.help("for example `members = [\"sip:10.33.69.152\"]`"));
         }
         for (index, member) in self.members.iter().enumerate() {
-            self.check_member(&format!("{members}[{index}]"), index, member, checks);
+            self.check_member(&format!("{members}[{index}]"), index, &member.uri, checks);
         }
+        if !self.members.is_empty() && self.members.iter().all(|member| member.drain) {
+            let found = checks
+                .source
+                .warning(&members, format!("every member of `{at}` is being drained"));
+            checks.push(found.help("requests that a route sends there are answered 500"));
+        }
+        self.check_algorithm(name, config, checks);
+    }
+
+    /// SIGNALLING §6: who was challenged by one has to answer that one.
+    fn check_algorithm(&self, name: &str, config: &Config, checks: &mut Checks<'_>) {
+        if !matches!(
+            self.algorithm,
+            Algorithm::RoundRobin | Algorithm::LeastCalls
+        ) {
+            return;
+        }
+        let register = config.route.iter().position(|route| {
+            route.takes_register() && matches!(&route.to, RouteTo::Group(to) if to == name)
+        });
+        let Some(index) = register.filter(|index| {
+            let before = &config.route[..*index];
+            !before.iter().any(|other| {
+                other.from == config.route[*index].from && other.takes_every_register()
+            })
+        }) else {
+            return;
+        };
+        let word = self.algorithm.word();
+        let found = checks.source.error(
+            &format!("group.{name}.algorithm"),
+            format!(
+                "\"{word}\" sends the answer to a challenge to another registrar than the one that asked"
+            ),
+        );
+        let line = checks
+            .source
+            .value(&format!("route[{index}].to"))
+            .map_or(0, |span| checks.source.file.position(span.start).0);
+        checks.push(found.help(format!(
+            "the route at line {line} sends REGISTER here: take \"rendezvous\", or give REGISTER a route of its own before that one"
+        )));
     }
 
     fn check_member(&self, at: &str, index: usize, uri: &MemberUri, checks: &mut Checks<'_>) {
-        if self.members[..index].contains(uri) {
+        if self.members[..index].iter().any(|other| other.uri == *uri) {
             let found = checks
                 .source
                 .error(at, format!("`{}` is given twice", uri.uri));

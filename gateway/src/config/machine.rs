@@ -130,7 +130,7 @@ fn names(config: &Config, source: &Source) -> Diagnostics {
     }
     for (name, group) in &config.group {
         for (index, member) in group.members.iter().enumerate() {
-            add(&member.host, format!("group.{name}.members[{index}]"));
+            add(&member.uri.host, format!("group.{name}.members[{index}]"));
         }
     }
     let (done, answers) = mpsc::channel();

@@ -194,6 +194,26 @@ impl Route {
         self.method.is_empty() && !conditions.contains(&true)
     }
 
+    /// May take a REGISTER, whose request-URI has no user (RFC 3261 §10.2).
+    pub(crate) fn takes_register(&self) -> bool {
+        let of_users = self
+            .regex
+            .as_ref()
+            .is_some_and(|pattern| !pattern.0.is_match(""))
+            || self.user.as_ref().is_some_and(|user| !user.is_empty())
+            || self
+                .prefix
+                .as_ref()
+                .is_some_and(|prefix| !prefix.is_empty());
+        let named = self.method.is_empty() || self.method.iter().any(|name| name == "REGISTER");
+        named && !of_users && !matches!(self.from, RouteFrom::Group(_))
+    }
+
+    /// Takes all that come from there.
+    pub(crate) fn takes_every_register(&self) -> bool {
+        self.takes_register() && self.domain.is_none()
+    }
+
     pub(crate) fn check(&self, index: usize, config: &Config, checks: &mut Checks<'_>) {
         let at = format!("route[{index}]");
         match &self.from {

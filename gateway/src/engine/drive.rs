@@ -246,14 +246,17 @@ impl Engine {
             proxy::privacy::reveal(&mut response, &transaction.request);
         }
         state.offered |= response.has_sdp() && !transaction.request.has_sdp();
-        // RFC 3261 §16.7 step 6 makes 500 of it on the way.
-        let is_unable = response.original().status() == 503;
-        let taken_over = is_unable
+        // RFC 3261 §16.7 step 6 makes 500 of a 503 on the way.
+        let status = response.original().status();
+        let is_no_answer = state.branches.get(index).is_some_and(|branch| {
+            proxy::failover::is_no_answer(&branch.forward, status, &self.view().context())
+        });
+        let taken_over = is_no_answer
             && self.fail_over(
                 transaction,
                 &mut state,
                 index,
-                Trouble::Unable(Box::new(response.clone())),
+                Trouble::Answered(Box::new(response.clone())),
             );
         if !taken_over {
             self.branch_answered(transaction, &mut state, index, &response);

@@ -18,8 +18,8 @@ pub(super) enum Trouble {
     Silent,
     /// It could not be sent, or the connection broke before anything came back.
     Failed(Reason),
-    /// It answered 503.
-    Unable(Box<Edited>),
+    /// It answered what its group does not take for an answer.
+    Answered(Box<Edited>),
 }
 
 impl Engine {
@@ -172,7 +172,7 @@ impl Engine {
                 fork.response(index, reason.status());
                 state.failures.push((index, reason.clone()));
             }
-            Trouble::Unable(response) => {
+            Trouble::Answered(response) => {
                 fork.add();
                 fork.response(index, response.status());
                 branch.ended = Some(Edited::clone(response));
@@ -197,7 +197,9 @@ impl Engine {
         match trouble {
             Trouble::Silent => {}
             Trouble::Failed(reason) => self.branch_failed(transaction, state, index, &reason),
-            Trouble::Unable(response) => self.branch_answered(transaction, state, index, &response),
+            Trouble::Answered(response) => {
+                self.branch_answered(transaction, state, index, &response)
+            }
         }
     }
 

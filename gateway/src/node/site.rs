@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use proxy::flow::ListenerId;
+use proxy::group::{Algorithm, By, FailOver, Group, Member, Standing, WEIGHT};
 use proxy::mtu::Mtu;
-use proxy::site::{Group, Listener, Match, Member, Route, Side, Site, To};
+use proxy::site::{Listener, Match, Route, Side, Site, To};
 use sip::Transport;
 
 use super::StartError;
@@ -112,22 +113,41 @@ fn advertised(section: &Listen, bind: SocketAddr) -> (String, u16) {
 async fn group(name: &str, group: &config::Group) -> Group {
     let mut members = Vec::new();
     for member in &group.members {
-        let transport = match (member.secure, member.transport.or(group.transport)) {
+        let uri = &member.uri;
+        let transport = match (uri.secure, uri.transport.or(group.transport)) {
             (true, _) => Transport::Tls,
             (false, chosen) => chosen.unwrap_or(Transport::Udp),
         };
-        let port = member.port.unwrap_or(transport.default_port());
-        let addresses = upstream::look_up(&member.host, port).await;
+        let port = uri.port.unwrap_or(transport.default_port());
+        let address = upstream::look_up(&uri.host, port).await.first().copied();
+        let standing = match member.drain {
+            true => Standing::Drained,
+            false => Standing::Serves,
+        };
         members.push(Member {
-            host: member.host.clone(),
-            port,
-            transport,
-            addresses,
+            priority: u32::from(member.priority) << 16,
+            weight: u32::from(member.weight) * WEIGHT,
+            standing,
+            ..Member::new(&uri.host, port, transport, address)
         });
     }
     Group {
         name: name.to_owned(),
         members,
+        algorithm: algorithm_of(group.algorithm),
+        fail_over: FailOver(group.fail_over.iter().map(|of| (of.0, of.1)).collect()),
+    }
+}
+
+fn algorithm_of(algorithm: config::Balance) -> Algorithm {
+    match algorithm {
+        config::Balance::Rendezvous => Algorithm::Rendezvous(By::AddressOfRecord),
+        config::Balance::RendezvousCallId | config::Balance::Weighted => {
+            Algorithm::Rendezvous(By::CallId)
+        }
+        config::Balance::RendezvousSource => Algorithm::Rendezvous(By::Source),
+        config::Balance::RoundRobin => Algorithm::RoundRobin,
+        config::Balance::LeastCalls => Algorithm::LeastCalls,
     }
 }
 

@@ -9,7 +9,7 @@ mod probe;
 mod resolve;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,8 @@ pub(crate) struct Upstream {
     transports: Arc<OnceLock<Transports>>,
     rules: Vec<Rules>,
     members: Vec<Vec<Watched>>,
+    /// Whose turn it is in each group.
+    turns: Vec<AtomicU32>,
     probes: Probes,
     started: Instant,
     fell: mpsc::UnboundedSender<Place>,
@@ -101,6 +103,7 @@ impl Upstream {
         Self {
             site,
             transports,
+            turns: rules.iter().map(|_| AtomicU32::new(0)).collect(),
             rules,
             members,
             probes: Probes::default(),
@@ -157,25 +160,25 @@ impl Upstream {
         let (Some(member), Some(transports)) = (member, self.transports.get()) else {
             return Sign::NoAnswer;
         };
-        let Some(address) = member.addresses.first() else {
+        let Some(address) = member.address else {
             return Sign::NoAnswer;
         };
         let hop = Hop::Server {
             transport: member.transport,
-            address: *address,
+            address,
         };
         let Some(listener) = site.leaving_by(&hop) else {
             return Sign::NoAnswer;
         };
         let flow = if member.transport.is_stream() {
-            let connecting = transports.connect(listener.id, member.transport, *address, None);
+            let connecting = transports.connect(listener.id, member.transport, address, None);
             match tokio::time::timeout(rules.timeout, connecting).await {
                 Ok(Ok(flow)) => flow,
                 Ok(Err(_)) => return Sign::Refused,
                 Err(_) => return Sign::NoAnswer,
             }
         } else {
-            match transports.local_flow(listener.id, *address) {
+            match transports.local_flow(listener.id, address) {
                 Some(flow) => flow,
                 None => return Sign::NoAnswer,
             }
@@ -224,7 +227,7 @@ impl Upstream {
                 .members
                 .iter()
                 .enumerate()
-                .filter(|(_, m)| m.addresses.contains(&address))
+                .filter(|(_, m)| m.address == Some(address))
             {
                 self.note(
                     Place { group, member },
@@ -276,11 +279,11 @@ impl Upstream {
                     .filter(|(_, m)| resolve::is_name(m))
                 {
                     let answer = look_up(&known.host, known.port).await;
-                    if answer.is_empty() && known.addresses.is_empty() {
+                    if answer.is_empty() && known.address.is_none() {
                         pause = LOOK_UP_SOON;
                     }
-                    if let Some(addresses) = resolve::merged(&known.addresses, answer) {
-                        self.moved(Place { group, member }, addresses);
+                    if let Some(address) = resolve::moved(known.address, &answer) {
+                        self.moved(Place { group, member }, address);
                     }
                 }
             }
@@ -288,10 +291,10 @@ impl Upstream {
         }
     }
 
-    fn moved(&self, place: Place, addresses: Vec<SocketAddr>) {
+    fn moved(&self, place: Place, address: SocketAddr) {
         tracing::info!(
             member = self.name(place),
-            ?addresses,
+            %address,
             "a member of a group is elsewhere"
         );
         self.site.rcu(|site| {
@@ -301,7 +304,7 @@ impl Upstream {
                 .get_mut(place.group)
                 .and_then(|group| group.members.get_mut(place.member));
             if let Some(member) = member {
-                member.addresses.clone_from(&addresses);
+                member.address = Some(address);
             }
             site
         });
@@ -336,7 +339,7 @@ impl Upstream {
                 }) else {
                     continue;
                 };
-                let state = match member.addresses.first() {
+                let state = match member.address {
                     None => "unresolved",
                     Some(_) if watched.dead.load(Relaxed) => "dead",
                     Some(_) if !self.is_alive(index, at) => "busy",
@@ -345,7 +348,7 @@ impl Upstream {
                 states.push(MemberState {
                     group: group.name.clone(),
                     member: format!("{}:{}", member.host, member.port),
-                    address: member.addresses.first().copied(),
+                    address: member.address,
                     state,
                     deaths: watched.deaths.load(Relaxed),
                     passed_over: watched.passed_over.load(Relaxed),
@@ -370,5 +373,10 @@ impl Alive for Upstream {
         let until = watched.busy_until.load(Relaxed);
         !watched.dead.load(Relaxed)
             && (until == 0 || self.started.elapsed() >= Duration::from_millis(until))
+    }
+    fn turn(&self, group: usize) -> u32 {
+        self.turns
+            .get(group)
+            .map_or(0, |turn| turn.fetch_add(1, Relaxed))
     }
 }

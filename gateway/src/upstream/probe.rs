@@ -171,12 +171,7 @@ mod tests {
             ),
             ("2001:db8::5", 5060, Transport::Udp, "sip:[2001:db8::5]"),
         ] {
-            let member = Member {
-                host: host.to_owned(),
-                port,
-                transport,
-                addresses: Vec::new(),
-            };
+            let member = Member::new(host, port, transport, None);
             let bytes = options(&core(), &member, "z9hG4bKprobe-1", 1);
             let message = Message::parse(bytes, &sip::Limits::default()).unwrap();
             assert!(message.check().is_ok(), "{host}");

@@ -39,15 +39,12 @@ impl Scene {
             .zip(listeners)
             .map(|(id, (side, transport, bind))| listener(id, side, transport, bind))
             .collect();
-        let registrar = Member {
-            host: "198.51.100.20".into(),
-            port: 5060,
-            transport: Transport::Udp,
-            addresses: vec![([198, 51, 100, 20], 5060).into()],
-        };
+        let at = ([198, 51, 100, 20], 5060).into();
+        let registrar = Member::new("198.51.100.20", 5060, Transport::Udp, Some(at));
         let group = Group {
             name: "registrars".into(),
             members: vec![registrar],
+            ..Group::default()
         };
         let route = Route {
             when: Match::default(),

@@ -69,10 +69,12 @@ fn chain_site() -> Site {
             members: ["10.33.69.152", "10.33.69.153"]
                 .map(|host| member(host, &format!("{host}:5060"), Transport::Udp))
                 .to_vec(),
+            ..Group::default()
         },
         Group {
             name: "fs".to_owned(),
             members: vec![member("10.33.69.154", "10.33.69.154:5080", Transport::Udp)],
+            ..Group::default()
         },
     ];
     site.routes = vec![Route {
@@ -94,6 +96,7 @@ fn browser_site() -> Site {
     site.groups = vec![Group {
         name: "sipp".to_owned(),
         members: vec![member("203.0.113.10", "203.0.113.10:5090", Transport::Udp)],
+        ..Group::default()
     }];
     let sipp = Match {
         prefix: Some("sipp".to_owned()),

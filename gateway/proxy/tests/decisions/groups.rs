@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use proxy::failover::{next, patience};
+use proxy::failover::{is_no_answer, next, patience};
+use proxy::group::{Algorithm, By, FailOver, Group, Standing, WEIGHT};
 use proxy::{Forward, Hop};
 use sip::Header;
 
@@ -163,4 +164,283 @@ fn a_route_that_names_a_dead_member_names_a_living_one() {
             .collect();
         assert_eq!(got, want, "{why}");
     }
+}
+
+/// An edge whose group of two, to which users that begin with 77 go, has as many members as there are weights.
+fn edge_of(algorithm: Algorithm, weights: &[u32]) -> Edge {
+    let mut edge = Edge::relay();
+    let members = (31..).zip(weights).map(|(last, weight)| {
+        let at = format!("10.0.0.{last}:5060");
+        let mut member = member(&format!("10.0.0.{last}"), &at, sip::Transport::Udp);
+        member.weight = weight * WEIGHT;
+        member
+    });
+    edge.site.groups[1] = Group {
+        members: members.collect(),
+        algorithm,
+        ..edge.site.groups[1].clone()
+    };
+    edge
+}
+
+/// How many of a thousand requests each member gets.
+fn shares(edge: &Edge, draft: impl Fn(u32) -> Draft) -> Vec<u32> {
+    let mut shares = vec![0; edge.site.groups[1].members.len()];
+    for number in 0..1000 {
+        shares[usize::from(target(&forward(edge, draft(number))) - 31)] += 1;
+    }
+    shares
+}
+
+fn call(number: u32) -> Draft {
+    to_pair("INVITE").set("Call-ID", &format!("call-{number}"))
+}
+
+fn of_user(number: u32) -> Draft {
+    to_pair("INVITE").set("From", &format!("<sip:user{number}@example.test>;tag=a"))
+}
+
+#[test]
+fn each_algorithm_shares_requests_out_as_it_says() {
+    use Algorithm::{LeastCalls, Rendezvous, RoundRobin};
+    type Make<'m> = &'m dyn Fn(u32) -> Draft;
+    for (why, algorithm, weights, make, want) in [
+        (
+            "users, evenly",
+            Rendezvous(By::AddressOfRecord),
+            &[1, 1][..],
+            &of_user as Make<'_>,
+            &[500, 500][..],
+        ),
+        (
+            "users, by weight",
+            Rendezvous(By::AddressOfRecord),
+            &[3, 1],
+            &of_user,
+            &[750, 250],
+        ),
+        (
+            "calls of one user, by weight",
+            Rendezvous(By::CallId),
+            &[1, 2, 7],
+            &call,
+            &[100, 200, 700],
+        ),
+        (
+            "one source is one member's",
+            Rendezvous(By::Source),
+            &[1, 1, 1],
+            &of_user,
+            &[1000],
+        ),
+        (
+            "one user is one member's",
+            Rendezvous(By::AddressOfRecord),
+            &[1, 1, 1],
+            &call,
+            &[1000],
+        ),
+        (
+            "one after the other",
+            RoundRobin,
+            &[1, 1, 5, 1],
+            &call,
+            &[250, 250, 250, 250],
+        ),
+        (
+            "nobody has a call: lots by weight",
+            LeastCalls,
+            &[1, 1],
+            &call,
+            &[500, 500],
+        ),
+    ] {
+        let mut got = shares(&edge_of(algorithm, weights), make);
+        if want.len() == 1 {
+            got.sort_unstable();
+            got.drain(..got.len() - 1);
+        }
+        // Within four standard deviations of what a thousand draws give; round robin is exact.
+        let slack = if algorithm == RoundRobin { 0 } else { 64 };
+        let near = got
+            .iter()
+            .zip(want)
+            .all(|(got, want)| got.abs_diff(*want) <= slack);
+        assert!(
+            near && got.len() == want.len(),
+            "{why}: {got:?}, not {want:?}"
+        );
+    }
+}
+
+#[test]
+fn the_member_with_the_fewest_calls_for_its_weight_gets_the_next() {
+    for (why, weights, calls, dead, want) in [
+        ("the fewest", &[1, 1, 1][..], &[5, 2, 3][..], &[][..], 32),
+        ("for its weight", &[4, 1, 1], &[7, 2, 3], &[], 31),
+        ("of those that live", &[1, 1, 1], &[5, 2, 3], &[1], 33),
+    ] {
+        let mut edge = edge_of(Algorithm::LeastCalls, weights);
+        edge.dead.extend(dead.iter().map(|member| (1, *member)));
+        let of = |(member, calls): (usize, &u32)| ((1, member), *calls);
+        edge.calls.extend(calls.iter().enumerate().map(of));
+        assert_eq!(target(&forward(&edge, to_pair("INVITE"))), want, "{why}");
+    }
+}
+
+#[test]
+fn a_lower_priority_is_asked_only_when_nobody_of_the_better_lives() {
+    for algorithm in [
+        Algorithm::Rendezvous(By::CallId),
+        Algorithm::RoundRobin,
+        Algorithm::LeastCalls,
+    ] {
+        for (why, dead, want) in [
+            ("all live", &[][..], &[31, 32][..]),
+            ("one of the better is dead", &[0], &[32]),
+            ("none of the better lives", &[0, 1], &[33]),
+        ] {
+            let mut edge = edge_of(algorithm, &[1, 1, 1000]);
+            edge.site.groups[1].members[2].priority = 1;
+            edge.dead.extend(dead.iter().map(|member| (1, *member)));
+            let got: std::collections::BTreeSet<u8> = (0..100)
+                .map(|number| target(&forward(&edge, call(number))))
+                .collect();
+            assert!(got.iter().eq(want), "{algorithm:?}, {why}: {got:?}");
+        }
+        // It is the last resort of a request, too.
+        let mut edge = edge_of(algorithm, &[1, 1, 1000]);
+        edge.site.groups[1].members[2].priority = 1;
+        let first = forward(&edge, call(1));
+        let second = next(&first, &edge.context()).unwrap();
+        assert_eq!(target(&next(&second, &edge.context()).unwrap()), 33);
+    }
+}
+
+#[test]
+fn what_went_by_a_count_is_remembered_and_not_looked_for() {
+    for algorithm in [Algorithm::RoundRobin, Algorithm::LeastCalls] {
+        let mut edge = edge_of(algorithm, &[1, 1]);
+        edge.dead.extend([(1, 1)]);
+        for (why, draft, want) in [
+            (
+                "a retransmission must find its branch",
+                to_pair("MESSAGE"),
+                "start up",
+            ),
+            (
+                "§16.10: what it would cancel was sent nobody knows where",
+                to_pair("CANCEL"),
+                "481",
+            ),
+            ("nothing answers an ACK", to_pair("ACK"), "relay up"),
+            (
+                "in a dialog the Call-ID says who",
+                to_pair("MESSAGE").tagged("bob"),
+                "relay up",
+            ),
+        ] {
+            let says = edge.says(&draft.build(), &phone());
+            assert!(says.starts_with(want), "{algorithm:?}, {why}: {says}");
+        }
+        let turns = edge_of(algorithm, &[1, 1]);
+        let ack = || target(&forward(&turns, to_pair("ACK").tagged("bob")));
+        assert!((0..10).all(|_| ack() == ack()), "{algorithm:?}");
+    }
+}
+
+#[test]
+fn a_member_that_is_drained_gets_nothing_new_and_keeps_what_it_has() {
+    for standing in [Standing::Drained, Standing::Gone] {
+        let mut edge = edge_of(Algorithm::Rendezvous(By::CallId), &[1, 1]);
+        let first = forward(&edge, call(1));
+        let drained = usize::from(target(&first) - 31);
+        edge.site.groups[1].members[drained].standing = standing;
+        let only = shares(&edge, call);
+        assert_eq!(
+            (only[drained], only[1 - drained]),
+            (0, 1000),
+            "{standing:?}"
+        );
+        // Nor is it asked in place of another.
+        let other = forward(&edge, call(1));
+        assert!(next(&other, &edge.context()).is_none(), "{standing:?}");
+        // A dialog whose Route names it goes on with it.
+        let route = format!("<sip:10.0.0.{};lr>", 31 + drained);
+        let bye = inside("BYE", &edge.device_copy(false)).with("Route", &route);
+        assert_eq!(
+            edge.says(&bye.build(), &phone()),
+            format!("relay up udp 10.0.0.{}:5060", 31 + drained)
+        );
+        edge.site.groups[1].members[1 - drained].standing = standing;
+        assert_eq!(
+            edge.says(&call(1).build(), &phone()),
+            "500 nobody_alive",
+            "{standing:?}"
+        );
+    }
+}
+
+#[test]
+fn the_next_member_is_asked_after_the_answers_that_the_group_names() {
+    let answers = |ranges: &[(u16, u16)]| FailOver(ranges.to_vec());
+    for (why, fail_over, status, tagged, want) in [
+        ("by default 503", FailOver::default(), 503, false, true),
+        ("and nothing else", FailOver::default(), 500, false, false),
+        ("a status", answers(&[(408, 408)]), 408, false, true),
+        (
+            "instead of the default",
+            answers(&[(408, 408)]),
+            503,
+            false,
+            false,
+        ),
+        (
+            "a class",
+            answers(&[(408, 408), (500, 599)]),
+            504,
+            false,
+            true,
+        ),
+        ("its end", answers(&[(500, 599)]), 600, false, false),
+        (
+            "a challenge is the caller's",
+            answers(&[(400, 499)]),
+            401,
+            false,
+            false,
+        ),
+        (
+            "and so is this one",
+            answers(&[(400, 499)]),
+            407,
+            false,
+            false,
+        ),
+        (
+            "§6: never inside a dialog",
+            answers(&[(500, 599)]),
+            503,
+            true,
+            false,
+        ),
+    ] {
+        let mut edge = edge_of(Algorithm::default(), &[1, 1]);
+        edge.site.groups[1].fail_over = fail_over;
+        let draft = to_pair("INVITE");
+        let draft = if tagged { draft.tagged("bob") } else { draft };
+        let forward = forward(&edge, draft);
+        assert_eq!(
+            is_no_answer(&forward, status, &edge.context()),
+            want,
+            "{why}"
+        );
+    }
+    // Nobody is left to be asked.
+    let edge = edge_of(Algorithm::default(), &[1]);
+    assert!(!is_no_answer(
+        &forward(&edge, call(1)),
+        503,
+        &edge.context()
+    ));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use proxy::forward::{Sealed, seal};
 use proxy::key::Keys;
@@ -105,12 +106,7 @@ pub(crate) fn listeners() -> Vec<Listener> {
 
 pub(crate) fn member(host: &str, at: &str, transport: Transport) -> Member {
     let at = address(at);
-    Member {
-        host: host.to_owned(),
-        port: at.port(),
-        transport,
-        addresses: vec![at],
-    }
+    Member::new(host, at.port(), transport, Some(at))
 }
 
 fn from_devices(prefix: Option<&str>, to: To) -> Route {
@@ -128,6 +124,7 @@ pub(crate) fn relay_site() -> Site {
     let group = |name: &str, members| Group {
         name: name.to_owned(),
         members,
+        ..Group::default()
     };
     Site {
         node: 7,
@@ -178,6 +175,8 @@ pub(crate) struct Edge {
     pub(crate) sealer: Sealer,
     pub(crate) flows: Around,
     pub(crate) dead: HashSet<(usize, usize)>,
+    pub(crate) calls: HashMap<(usize, usize), u32>,
+    pub(crate) turns: AtomicU32,
 }
 
 /// The flows that live.
@@ -223,6 +222,14 @@ impl Alive for Edge {
     fn is_alive(&self, group: usize, member: usize) -> bool {
         !self.dead.contains(&(group, member))
     }
+
+    fn calls(&self, group: usize, member: usize) -> u32 {
+        self.calls.get(&(group, member)).copied().unwrap_or(0)
+    }
+
+    fn turn(&self, _group: usize) -> u32 {
+        self.turns.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
 impl Edge {
@@ -241,6 +248,8 @@ impl Edge {
             sealer: Sealer::new(Keys::single([7; 32])),
             flows,
             dead: HashSet::new(),
+            calls: HashMap::new(),
+            turns: AtomicU32::new(0),
         }
     }
 

@@ -61,7 +61,7 @@ to = "group:registrars"
     let members: Vec<&str> = config.group["registrars"]
         .members
         .iter()
-        .map(|m| m.host.as_str())
+        .map(|m| m.uri.host.as_str())
         .collect();
     assert_eq!(members, ["10.33.69.152", "10.33.69.153"]);
     assert_eq!(
@@ -151,11 +151,15 @@ to = "reject 404"
         panic!("two members")
     };
     assert_eq!(
-        (first.port, first.transport),
+        (first.uri.port, first.uri.transport),
         (Some(5080), Some(Transport::Tcp))
     );
     assert_eq!(
-        (second.host.as_str(), second.port, second.transport),
+        (
+            second.uri.host.as_str(),
+            second.uri.port,
+            second.uri.transport
+        ),
         ("2001:db8::5", None, None)
     );
     let route = &config.route[0];
