@@ -24,6 +24,7 @@ for_test=(
     "kamailio-websocket-modules:$modules/kamailio/modules/websocket.so"
     valgrind:valgrind
     iproute2:ip
+    iptables:iptables
 )
 # libFuzzer, which every fuzz target contains, is C++.
 for_fuzz=(gcc:gcc g++:g++ libc6-dev:/usr/include/stdio.h)

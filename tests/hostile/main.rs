@@ -9,9 +9,11 @@
 mod crowd;
 mod flood;
 mod log;
+mod namespace;
 mod party;
 mod privacy;
 mod siege;
+mod sizes;
 mod streams;
 mod torture;
 mod trust;

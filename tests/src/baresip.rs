@@ -37,13 +37,15 @@ impl Phone {
     /// Starts it, and waits until its control port answers; not for its registration (see [`registered`](Self::registered)).
     pub async fn start(account: &Account<'_>) -> Result<Self> {
         let folder = Process::folder(account.user)?;
-        let own: IpAddr = if account.server.is_ipv4() {
+        let loopback: IpAddr = if account.server.is_ipv4() {
             Ipv4Addr::LOCALHOST.into()
         } else {
             std::net::Ipv6Addr::LOCALHOST.into()
         };
+        let own = account.host.unwrap_or(loopback);
         let address = SocketAddr::from((own, ports::block(2)));
-        let control_port = ports::free_address();
+        let control_host = account.host.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let control_port = SocketAddr::from((control_host, ports::free()));
         write_files(account, folder.path(), address, control_port)?;
         let place = folder
             .path()
@@ -52,11 +54,14 @@ impl Phone {
             .to_owned();
         // -s prints every SIP message, in the log that a failure shows the end of.
         let trace = std::env::var_os("CAUSEWAY_TEST_SIP").map(|_| "-s");
-        let arguments: Vec<&str> = ["-f", &place, "-p", &place]
-            .into_iter()
+        let whole: Vec<&str> = account
+            .under
+            .iter()
+            .copied()
+            .chain(["baresip", "-f", &place, "-p", &place])
             .chain(trace)
             .collect();
-        let mut process = Process::start(account.user, folder, Path::new("baresip"), &arguments)?;
+        let mut process = Process::start(account.user, folder, Path::new(whole[0]), &whole[1..])?;
         process.wait_for_log("baresip is ready", STEP).await?;
         let mut control = Control::connect(control_port).await?;
         // Only now, so that no event of the registration comes before there is somebody to hear it.

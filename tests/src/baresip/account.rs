@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -82,6 +82,10 @@ pub struct Account<'a> {
     pub codecs: &'a str,
     /// More parameters of the account line (`;outbound=…`, `;regq=…`).
     pub more: &'a str,
+    /// The phone's own address; loopback of the server's family if `None`.
+    pub host: Option<IpAddr>,
+    /// Another program that runs it, with its arguments: `nsenter --target PID --net`.
+    pub under: Vec<&'a str>,
 }
 
 impl<'a> Account<'a> {
@@ -100,6 +104,8 @@ impl<'a> Account<'a> {
             registers: true,
             codecs: "PCMU/8000/1,PCMA/8000/1",
             more: "",
+            host: None,
+            under: Vec::new(),
         }
     }
 
