@@ -8,3 +8,4 @@ mod flows;
 mod members;
 mod registrars;
 mod rig;
+mod single_homed;

@@ -73,7 +73,7 @@ pub(crate) fn prepare(
 
 /// True for what leaves by a device's flow.
 fn to_device(hop: &Hop, context: &Context<'_>) -> bool {
-    matches!(hop, Hop::Flow(flow) if context.site.side(flow.listener) == Side::Device)
+    matches!(hop, Hop::Flow(flow) if context.site.side_of(flow) == Side::Device)
 }
 
 /// §16.6 step 6. A Route without `lr` that names a member is loose all the same (FreeSWITCH's `fs_path`, old Paths).
@@ -161,7 +161,7 @@ fn core_side<'a>(device_side: &'a Listener, context: &Context<'a>) -> &'a Listen
         .site
         .listeners
         .iter()
-        .filter(|listener| listener.side == Side::Core);
+        .filter(|listener| listener.faces_core());
     core.min_by_key(|listener| listener.transport != Transport::Udp)
         .unwrap_or(device_side)
 }

@@ -23,6 +23,7 @@ pub mod privacy;
 pub mod reply;
 pub mod request;
 pub mod response;
+mod side;
 pub mod site;
 pub mod state;
 pub mod status;

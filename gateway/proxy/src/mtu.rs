@@ -152,7 +152,7 @@ impl Shortened {
 /// Bytes that a request or a response may have by this flow. `None` where there is no limit: on streams, and towards the core.
 pub fn budget(is_request: bool, flow: &Flow, site: &Site) -> Option<usize> {
     let listener = site.listener(flow.listener)?;
-    if flow.transport.is_stream() || listener.side != Side::Device {
+    if flow.transport.is_stream() || listener.side_of(flow.peer) != Side::Device {
         return None;
     }
     // IP and UDP; of IPv6 the fixed header.

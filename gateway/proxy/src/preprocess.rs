@@ -32,7 +32,7 @@ pub(crate) enum Dialog {
 
 /// RFC 3261 §16.4, with the rules of SIGNALLING §4.
 pub(crate) fn preprocess(request: &Message, flow: &Flow, context: &Context<'_>) -> Step<Routed> {
-    let side = context.site.side(flow.listener);
+    let side = context.site.side_of(flow);
     let mut edited = Edited::new(request.clone());
     strict_route(&mut edited, context);
     let mut dialog = Dialog::Outside;

@@ -50,7 +50,7 @@ fn steps(request: &Message, flow: &Flow, context: &Context<'_>, facts: &Facts) -
     }
     let mut routed = preprocess(request, flow, context)?;
     validate_route(&routed.request)?;
-    if context.site.side(flow.listener) == Side::Device {
+    if context.site.side_of(flow) == Side::Device {
         forward::distrust(&mut routed.request);
         forward::consume_credentials(&mut routed.request, context.site);
     }
@@ -185,7 +185,7 @@ fn core_hop(request: &mut Edited, flow: &Flow, context: &Context<'_>, facts: &Fa
     let hop = next_hop::next_hop(request, context, facts)?;
     match hop {
         Hop::Server { transport, address }
-            if context.site.side(flow.listener) == Side::Device
+            if context.site.side_of(flow) == Side::Device
                 && !context.site.takes_from_devices(transport, address) =>
         {
             refuse(Reason::ForeignRoute)
@@ -230,7 +230,7 @@ fn initial(
     if is_for_us(request, context) {
         return refuse(Reason::Options);
     }
-    let side = context.site.side(flow.listener);
+    let side = context.site.side_of(flow);
     let Some(uri) = Uri::parse(sip::uri::without_headers(request.uri())) else {
         return refuse(Reason::Fault {
             status: 400,
@@ -272,7 +272,7 @@ pub(crate) fn outside_dialog(
     flow: &Flow,
     context: &Context<'_>,
 ) -> Step<Forward> {
-    let (pass, between_servers) = match (context.site.side(flow.listener), &hop) {
+    let (pass, between_servers) = match (context.site.side_of(flow), &hop) {
         (Side::Device, Hop::Flow(_)) => (Pass::Local, false),
         (Side::Device, Hop::Server { .. }) => (Pass::Up, false),
         (Side::Core, Hop::Flow(_)) => (Pass::Down, false),
@@ -295,7 +295,7 @@ fn register(
     context: &Context<'_>,
     facts: &Facts,
 ) -> Step<Decision> {
-    if context.site.side(flow.listener) == Side::Device {
+    if context.site.side_of(flow) == Side::Device {
         forward::add_path(&mut routed.request, flow, context);
     }
     if routed.request.values(Header::Route).next().is_some() {

@@ -7,7 +7,7 @@ use crate::decision::Context;
 use crate::flow::{Flow, ListenerId};
 use crate::forward::{core_copy, towards};
 use crate::privacy;
-use crate::site::Side;
+use crate::side::{Side, side_of_source};
 use crate::status::Reason;
 use crate::token::{FlowAddress, Pass, Purpose, RecordRouteDevice, Token, ViaToken};
 
@@ -43,11 +43,11 @@ pub fn pass_on(response: &Message, flow: &Flow, context: &Context<'_>) -> Result
     if edited.values(Header::Via).next().is_none() {
         return Err(Reason::StrayResponse);
     }
-    if context.site.side(flow.listener) == Side::Device {
+    if context.site.side_of(flow) == Side::Device {
         crate::forward::distrust(&mut edited);
     }
     let direction = direction(&via, flow, context);
-    if context.site.side(ListenerId(via.listener)) == Side::Device {
+    if direction != Pass::Down {
         privacy::conceal_answerer(&mut edited);
     }
     swap_record_route(&mut edited, &via, flow, context, direction);
@@ -78,10 +78,7 @@ fn soften(response: &mut Edited, direction: Pass) {
 
 /// Which way the request went: from the listener in our Via to the one that the answer comes by.
 fn direction(via: &ViaToken, flow: &Flow, context: &Context<'_>) -> Pass {
-    match (
-        context.site.side(ListenerId(via.listener)),
-        context.site.side(flow.listener),
-    ) {
+    match (side_of_source(via, context), context.site.side_of(flow)) {
         (Side::Device, Side::Device) => Pass::Local,
         (Side::Device, Side::Core) => Pass::Up,
         (Side::Core, _) => Pass::Down,

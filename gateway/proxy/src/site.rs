@@ -8,20 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use sip::{Transport, Uri};
 
-use crate::decision::Hop;
 use crate::flow::{Flow, ListenerId};
-use crate::mtu::Mtu;
-
 pub use crate::group::{Algorithm, By, FailOver, Group, Member, Standing};
-
-/// Towards whom a listener faces. Trust follows the listener and its access list, never a header (DESIGN §9).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Side {
-    /// Browsers, softphones, desk phones: hostile.
-    Device,
-    /// Registrars and the core: trusted by access list.
-    Core,
-}
+use crate::mtu::Mtu;
+pub use crate::side::Side;
 
 /// A place where we receive, and how others name it.
 #[derive(Clone, Debug)]
@@ -30,6 +20,8 @@ pub struct Listener {
     pub id: ListenerId,
     /// Towards whom it faces.
     pub side: Side,
+    /// Networks of the core on a listener that faces devices: who speaks from there is no device ([`Site::side_of`]).
+    pub core: Vec<IpNet>,
     /// What is spoken there.
     pub transport: Transport,
     /// Where it is bound.
@@ -199,9 +191,7 @@ impl Match {
     fn meets(&self, condition: Condition, asked: &Asked<'_>, site: &Site) -> bool {
         let Asked { flow, method, uri } = asked;
         match condition {
-            Condition::Side => self
-                .side
-                .is_none_or(|wanted| wanted == site.side(flow.listener)),
+            Condition::Side => self.side.is_none_or(|wanted| wanted == site.side_of(flow)),
             Condition::Listener => {
                 self.listeners.is_empty() || self.listeners.contains(&flow.listener)
             }
@@ -288,17 +278,10 @@ impl Site {
     /// A device must not choose to which others we open a stream: Redis takes the lines of a body for commands.
     fn speaks_sip(&self, port: u16) -> bool {
         let members = || self.groups.iter().flat_map(|group| &group.members);
-        let ours =
-            |listener: &Listener| listener.side == Side::Core && listener.bind.port() == port;
+        let ours = |listener: &Listener| listener.faces_core() && listener.bind.port() == port;
         matches!(port, 5060..=5099)
             || members().any(|member| member.port == port)
             || self.listeners.iter().any(ours)
-    }
-
-    /// Towards whom the listener of a flow faces; what we do not know counts as hostile.
-    pub fn side(&self, id: ListenerId) -> Side {
-        self.listener(id)
-            .map_or(Side::Device, |listener| listener.side)
     }
 
     /// True when the host and port of a URI mean us (RFC 3261 §16.4): a listener, an advertised name, an alias; a
@@ -403,37 +386,6 @@ impl Site {
             // A name that leads elsewhere now means who is there, not who was.
             let member = (0..group.members.len()).filter(named).min_by_key(is_gone)?;
             Some((index, member))
-        })
-    }
-
-    /// The listener in whose name a request leaves for `hop`: one that faces the core, before any other.
-    pub fn leaving_by(&self, hop: &Hop) -> Option<&Listener> {
-        let (transport, to) = match hop {
-            Hop::Flow(flow) => return self.listener(flow.listener),
-            Hop::Server { transport, address } => (*transport, *address),
-        };
-        let family = |listener: &&Listener| listener.bind.is_ipv4() == to.is_ipv4();
-        let any_towards_core = || {
-            let mut core = self.listeners.iter().filter(|l| l.side == Side::Core);
-            core.find(family)
-        };
-        self.listener_towards(Side::Core, transport, to)
-            .or_else(any_towards_core)
-            .or_else(|| self.listener_towards(Side::Device, transport, to))
-            .or_else(|| self.listeners.iter().find(family))
-    }
-
-    /// The first listener towards `side` that speaks `transport` in the address family of `to`.
-    pub fn listener_towards(
-        &self,
-        side: Side,
-        transport: Transport,
-        to: SocketAddr,
-    ) -> Option<&Listener> {
-        self.listeners.iter().find(|listener| {
-            listener.side == side
-                && listener.transport == transport
-                && listener.bind.is_ipv4() == to.is_ipv4()
         })
     }
 }

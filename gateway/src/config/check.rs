@@ -173,7 +173,8 @@ fn unused_groups(config: &Config, checks: &mut Checks<'_>) {
 fn groups_need_a_core_side(config: &Config, checks: &mut Checks<'_>) {
     use super::route::{RouteFrom, RouteTo};
     let trusts = |(name, listen): (&String, &super::Listen)| {
-        listen.is_core() || checks.source.wrote(&format!("listen.{name}.trust"))
+        let wrote = |key: &str| checks.source.wrote(&format!("listen.{name}.{key}"));
+        listen.faces_core() || wrote("trust") || wrote("core")
     };
     if config.listen.iter().any(trusts) {
         return;
@@ -210,7 +211,7 @@ fn groups_need_a_core_side(config: &Config, checks: &mut Checks<'_>) {
         .source
         .error(&place, format!("no listener faces the group `{name}`"));
     checks.push(found.help(format!(
-        "add [listen.core] with `udp = \"ADDRESS:5060\"`, an address of this machine that they reach, and `trust = [\"{network}\"]`"
+        "add [listen.core] with `udp = \"ADDRESS:5060\"`, an address of this machine that they reach, and `trust = [\"{network}\"]`; or `core = [\"{network}\"]` to the side of the devices, if both use its address"
     )));
 }
 

@@ -31,6 +31,8 @@ section! {
         pub certificate: Option<Certificate> = None;
         /// Networks whose peers are trusted; others are not answered here at all. Makes this a core side.
         pub trust: Vec<IpNet> = Vec::new();
+        /// Networks of the core on a side that faces devices: for an edge with one address for both. Whoever sends from there is trusted as behind `trust`, and everybody else is a device. A phone in these networks counts as the core, so name the servers, not the house; over UDP a source is believed, so the network has to drop what comes from outside under these addresses (RFC 2827). Only for sockets bound to one address.
+        pub core: Vec<IpNet> = Vec::new();
         /// Origins whose pages may open a WebSocket, such as `"https://phone.example.com"`. Empty admits every origin: digest still asks every user, but any page may try passwords.
         pub origins: Vec<Origin> = Vec::new();
         /// Bytes of an IP packet on the way to this side's devices. Over UDP a request to a device may have 200 less (RFC 3261 §18.1.1), a response 28 less (IPv6: 48); what is longer is shortened, and what is still longer leaves in fragments, which many NATs drop. Nothing towards a core side is shortened.
@@ -156,6 +158,11 @@ impl Listen {
         !self.trust.is_empty()
     }
 
+    /// The core can speak to it: alone, or beside devices.
+    pub fn faces_core(&self) -> bool {
+        self.is_core() || !self.core.is_empty()
+    }
+
     /// Every socket with its transport.
     pub fn sockets(&self) -> impl Iterator<Item = (Transport, SocketAddr)> {
         self.lists()
@@ -203,6 +210,7 @@ impl Listen {
         self.check_advertise(&at, checks);
         self.check_browsers(&at, checks);
         self.check_trust(&at, checks);
+        self.check_core(&at, checks);
     }
 
     fn check_tls(&self, at: &str, checks: &mut Checks<'_>) {
@@ -288,6 +296,40 @@ impl Listen {
                 );
                 checks.push(found.help("name the networks of your registrars and gateways, for example \"10.33.69.0/24\""));
             }
+        }
+    }
+}
+
+impl Listen {
+    fn check_core(&self, at: &str, checks: &mut Checks<'_>) {
+        let key = format!("{at}.core");
+        for (index, net) in self.core.iter().enumerate() {
+            if net.prefix_len() == 0 {
+                let message = format!("`{net}` makes every device one of the core");
+                let found = checks.source.error(&format!("{key}[{index}]"), message);
+                checks.push(found.help("name the networks of your registrars and gateways, for example \"10.33.69.0/24\""));
+            }
+        }
+        if self.core.is_empty() {
+            return;
+        }
+        if self.is_core() || checks.source.wrote(&format!("{at}.trust")) {
+            let message = format!("`{at}` has `trust`, so no device speaks to it");
+            let found = checks.source.error_at_key(&key, message);
+            checks.push(found.help("`trust` alone for a side of its own towards the core; `core` alone where devices use the same address"));
+        }
+        // A datagram to ourselves comes from the address that it was sent to, which may be one of these networks.
+        let wildcard = self
+            .places(at)
+            .into_iter()
+            .find(|(_, address, _)| address.ip().is_unspecified());
+        if let Some((_, address, place)) = wildcard {
+            let message = format!(
+                "`{address}` is every address of this machine, and with `core` it has to be one"
+            );
+            let found = checks.source.error(&place, message);
+            let one = SocketAddr::new([10, 33, 69, 151].into(), address.port());
+            checks.push(found.help(format!("the address by which the core reaches this machine, for example \"{one}\"; `advertise` names the public one")));
         }
     }
 }

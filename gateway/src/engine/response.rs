@@ -24,7 +24,7 @@ impl Engine {
         if response.method() == Method::Options && self.upstream.take(response) {
             return Outcome::Done;
         }
-        if response.status() == 503 && self.site().side(flow.listener) == Side::Core {
+        if response.status() == 503 && self.site().side_of(flow) == Side::Core {
             self.note_busy(flow, response);
         }
         let onward = match pass_on(response, flow, &self.view().context()) {

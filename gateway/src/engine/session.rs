@@ -71,7 +71,7 @@ impl Engine {
                         .flatten(),
                     sdp: request.body(),
                     seen: forward.source.peer.ip(),
-                    from_core: self.site().side(forward.source.listener) == Side::Core,
+                    from_core: self.site().side_of(&forward.source) == Side::Core,
                 };
                 sessions
                     .offer(media, &exchange, towards(forward))
@@ -108,7 +108,7 @@ impl Engine {
             via_branch: None,
             sdp: request.body(),
             seen: source.peer.ip(),
-            from_core: self.site().side(source.listener) == Side::Core,
+            from_core: self.site().side_of(source) == Side::Core,
         };
         sessions
             .answer(media, &exchange)
@@ -204,7 +204,7 @@ impl Engine {
             via_branch: ng_via_branch(media.pass, &target_of(&Hop::Flow(*flow))),
             sdp: response.body(),
             seen: flow.peer.ip(),
-            from_core: self.site().side(flow.listener) == Side::Core,
+            from_core: self.site().side_of(flow) == Side::Core,
         };
         let sdp = match role {
             Role::Offer(_) => {

@@ -33,6 +33,8 @@ pub struct Settings {
     pub connections_per_source: u32,
     /// Who may speak to a core listener, by the listener's number; empty for one that faces devices.
     pub trust: Vec<Vec<IpNet>>,
+    /// Who is trusted at a listener that faces devices too, by the listener's number.
+    pub core: Vec<Vec<IpNet>>,
 }
 
 /// Why somebody is not admitted.
@@ -96,6 +98,7 @@ impl Source {
 /// Admits or refuses, and counts whom it refused.
 pub struct Guard {
     trust: Vec<Vec<IpNet>>,
+    core: Vec<Vec<IpNet>>,
     rate: Option<Rate>,
     places: Places,
     refused: [AtomicU64; Refusal::ALL.len()],
@@ -110,9 +113,11 @@ impl Guard {
             burst,
             connections_per_source,
             trust,
+            core,
         } = settings;
         Self {
             trust,
+            core,
             rate: Rate::new(messages_per_second, burst, key),
             places: Places::new(connections_per_source),
             refused: Default::default(),
@@ -163,13 +168,16 @@ impl Guard {
         Err(self.refuse(refusal, peer, now))
     }
 
-    /// Whether a core listener's list names the peer; `None` for a listener that faces devices.
+    /// Whether a core listener's list names the peer; `None` for a device at a listener that faces devices.
     pub fn is_trusted(&self, listener: ListenerId, peer: IpAddr) -> Option<bool> {
-        let nets = self
-            .trust
-            .get(usize::from(listener.0))
-            .filter(|nets| !nets.is_empty())?;
-        Some(nets.iter().any(|net| net.contains(&peer)))
+        let named_by = |lists: &[Vec<IpNet>]| {
+            let nets = lists
+                .get(usize::from(listener.0))
+                .filter(|nets| !nets.is_empty())?;
+            let peer = peer.to_canonical();
+            Some(nets.iter().any(|net| net.contains(&peer)))
+        };
+        named_by(&self.trust).or_else(|| named_by(&self.core).filter(|named| *named))
     }
 
     /// How often somebody was refused so.
@@ -192,6 +200,7 @@ mod tests {
 
     const PUBLIC: ListenerId = ListenerId(0);
     const CORE: ListenerId = ListenerId(1);
+    const BOTH: ListenerId = ListenerId(2);
 
     fn guard() -> Guard {
         let settings = Settings {
@@ -204,7 +213,9 @@ mod tests {
                     "10.33.69.0/24".parse().unwrap(),
                     "2001:db8::/32".parse().unwrap(),
                 ],
+                vec![],
             ],
+            core: vec![vec![], vec![], vec!["10.33.69.0/24".parse().unwrap()]],
         };
         Guard::new(settings, (1, 2))
     }
@@ -239,6 +250,20 @@ mod tests {
             None,
             "trust belongs to its listener"
         );
+    }
+
+    #[test]
+    fn where_both_sides_speak_the_core_has_no_limit_and_devices_have_theirs() {
+        let guard = guard();
+        let passed = |peer| {
+            (0..100)
+                .filter(|_| guard.message(BOTH, ip(peer), Duration::ZERO).is_ok())
+                .count()
+        };
+        assert_eq!(passed("10.33.69.7"), 100);
+        assert_eq!(passed("::ffff:10.33.69.7"), 100);
+        assert_eq!(passed("192.0.2.9"), 3);
+        assert_eq!(guard.refused(Refusal::Untrusted), 0);
     }
 
     #[test]

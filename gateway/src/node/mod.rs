@@ -121,6 +121,7 @@ impl Node {
             burst: config.limits.burst,
             connections_per_source: config.limits.connections_per_source,
             trust: site.trust,
+            core: site.core,
         };
         let parts = Parts {
             site: site.site,

@@ -17,11 +17,12 @@ use crate::{registrar, upstream};
 pub(super) struct Described {
     pub(super) site: Site,
     pub(super) trust: Vec<Vec<ipnet::IpNet>>,
+    pub(super) core: Vec<Vec<ipnet::IpNet>>,
 }
 
 /// Describes the node. Names of members are looked up here for the first time.
 pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartError> {
-    let mut trust = Vec::new();
+    let (mut trust, mut core) = (Vec::new(), Vec::new());
     let mut listeners = Vec::new();
     let mut sections: HashMap<&str, Vec<ListenerId>> = HashMap::new();
     for (name, section) in &config.listen {
@@ -41,6 +42,7 @@ pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartE
             listeners.push(Listener {
                 id,
                 side,
+                core: section.core.clone(),
                 transport,
                 bind,
                 host,
@@ -48,6 +50,7 @@ pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartE
                 mtu,
             });
             trust.push(section.trust.clone());
+            core.push(section.core.clone());
         }
     }
     let mut groups = Vec::new();
@@ -76,11 +79,11 @@ pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartE
             .map(|route| self::route(route, &sections, &groups))
             .collect(),
         groups,
-        core: trust.concat(),
+        core: [trust.concat(), core.concat()].concat(),
         media,
         authenticate: true,
     };
-    Ok(Described { site, trust })
+    Ok(Described { site, trust, core })
 }
 
 /// The sockets of a section, in the order that numbers them.

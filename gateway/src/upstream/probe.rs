@@ -151,6 +151,7 @@ mod tests {
         Listener {
             id: ListenerId(1),
             side: Side::Core,
+            core: Vec::new(),
             transport: Transport::Udp,
             bind: ([10, 0, 0, 10], 5070).into(),
             host: "10.0.0.10".to_owned(),

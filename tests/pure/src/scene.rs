@@ -127,6 +127,7 @@ fn listener(id: u8, side: Side, transport: Transport, bind: &str) -> Listener {
     Listener {
         id: ListenerId(id),
         side,
+        core: Vec::new(),
         transport,
         bind,
         host: bind.ip().to_string(),

@@ -42,6 +42,7 @@ fn listener(id: u8, side: Side, transport: Transport, bind: &str, host: &str) ->
     Listener {
         id: ListenerId(id),
         side,
+        core: Vec::new(),
         transport,
         bind,
         host: host.to_owned(),

@@ -23,5 +23,6 @@ mod registers;
 mod replay;
 mod responses;
 mod routes;
+mod single_homed;
 mod state;
 mod trace;
