@@ -4,6 +4,7 @@ pub mod admin;
 pub mod config;
 pub mod demo;
 pub mod engine;
+pub mod explain;
 pub mod guard;
 pub mod media;
 pub mod node;

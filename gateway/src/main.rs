@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use causeway::config::{self, Format, Level, Surroundings};
 use causeway::demo;
+use causeway::explain;
 use causeway::node::Node;
 use clap::{CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -47,6 +48,11 @@ enum Command {
         /// The configuration (TOML).
         file: PathBuf,
     },
+    /// Say what the node would do with a message, and why, without sending anything.
+    ///
+    /// Prints how the decision is come to (which rule matches, which member is chosen), where the message goes, which of its lines
+    /// change and how many bytes leave. The decision is the node's own; what only the network knows is taken for granted, and said.
+    Explain(Box<explain::Options>),
     /// Start a softphone page, two browser users, two desk phones' accounts, an echo and a tone: a call in one minute.
     ///
     /// Starts RTPEngine itself, in userspace; Ctrl-C ends all of it.
@@ -68,6 +74,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Run { file } => run(&file),
         Command::Check { file } => return check(&file),
+        Command::Explain(options) => block_on(async move { explain::run(&options).await }),
         Command::Demo(options) => {
             // Which sockets are open is said in words there.
             start_log(&config::Log {

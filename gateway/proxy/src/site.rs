@@ -391,7 +391,7 @@ impl Site {
 }
 
 /// Whom a request-URI calls: its user, or the number of a `tel` URI (RFC 3966 §3).
-fn dialled<'u>(uri: &Uri<'u>) -> Cow<'u, [u8]> {
+pub fn dialled<'u>(uri: &Uri<'u>) -> Cow<'u, [u8]> {
     if uri.scheme.eq_ignore_ascii_case(b"tel") {
         let number = uri.opaque.split(|byte| *byte == b';').next();
         return Cow::Borrowed(number.unwrap_or_default());

@@ -45,6 +45,7 @@ use crate::transport::{CloseReason, Handler, SendError, Ticket, Transports};
 use crate::upstream::{MemberState, Rules, Upstream};
 
 pub(crate) use index::DeviceIndex;
+pub(crate) use request::{binding, bindings, sender};
 
 use table::Table;
 use timers::TimerQueue;

@@ -414,7 +414,8 @@ impl Answer {
     }
 }
 
-fn sender(authentication: &Authentication) -> Sender {
+/// The answer to [`Question::Sender`].
+pub(crate) fn sender(authentication: &Authentication) -> Sender {
     match authentication {
         Authentication::Passed { .. } => Sender::Authenticated,
         Authentication::Challenge { stale } => Sender::Unknown { stale: *stale },
@@ -422,7 +423,8 @@ fn sender(authentication: &Authentication) -> Sender {
     }
 }
 
-fn bindings(site: &Site, registrar: &Registrar, aor: &[u8], now: Duration) -> Bindings {
+/// The answer to [`Question::Bindings`].
+pub(crate) fn bindings(site: &Site, registrar: &Registrar, aor: &[u8], now: Duration) -> Bindings {
     if !registrar.knows(aor) {
         return Bindings::NoUser;
     }
@@ -435,7 +437,8 @@ fn bindings(site: &Site, registrar: &Registrar, aor: &[u8], now: Duration) -> Bi
     )
 }
 
-fn binding(site: &Site, aor: &[u8], target: &Target) -> Binding {
+/// A target of the registrar as decisions know it.
+pub(crate) fn binding(site: &Site, aor: &[u8], target: &Target) -> Binding {
     Binding {
         contact: target.uri.clone(),
         path: target.path.clone(),

@@ -32,11 +32,27 @@ pub enum KeyError {
 
 /// The keys of `file`; without one, those of `node.key` in `data`, which is made at the first start.
 pub(super) fn load(file: Option<&Path>, data: &Path) -> Result<Keys, KeyError> {
-    let own = data.join("node.key");
-    let path = file.unwrap_or(&own);
+    let own = own(data);
     if file.is_none() && !own.exists() {
         make(&own)?;
     }
+    read(file.unwrap_or(&own))
+}
+
+/// The same without making any: `None` if there are none yet.
+pub(crate) fn existing(file: Option<&Path>, data: &Path) -> Result<Option<Keys>, KeyError> {
+    let own = own(data);
+    if file.is_none() && !own.exists() {
+        return Ok(None);
+    }
+    read(file.unwrap_or(&own)).map(Some)
+}
+
+fn own(data: &Path) -> PathBuf {
+    data.join("node.key")
+}
+
+fn read(path: &Path) -> Result<Keys, KeyError> {
     let text = std::fs::read_to_string(path).map_err(|source| KeyError::Io {
         path: path.to_owned(),
         source,

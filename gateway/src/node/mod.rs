@@ -1,9 +1,9 @@
 //! A running node: everything that a configuration names, wired together. The one place besides `main.rs` that knows
 //! every module.
 
-mod keys;
+pub(crate) mod keys;
 mod page;
-mod site;
+pub(crate) mod site;
 #[cfg(test)]
 mod tests;
 
@@ -109,11 +109,11 @@ impl Node {
         })?;
         let keys = keys::load(config.node.key_file.as_deref(), data)?;
         let media = sessions(config).await?;
-        let mut site = site::of(config, media.is_some()).await?;
+        let mut site = site::of(config, media.is_some(), site::Names::Resolve).await?;
         site.site.device_key = keys.hash_key("causeway device");
         let registrar = match config.domain.is_empty() {
             true => None,
-            false => Some(Arc::new(open_registrar(config, &keys, data)?)),
+            false => Some(Arc::new(open_registrar(config, &keys, &store(config))?)),
         };
         let listeners = listeners(config, page)?;
         let guard = guard::Settings {
@@ -216,16 +216,18 @@ fn random_u64() -> Result<u64, StartError> {
     getrandom::u64().map_err(StartError::Random)
 }
 
-fn open_registrar(
+/// Where bindings are kept.
+pub(crate) fn store(config: &Config) -> PathBuf {
+    let own = || config.node.data_dir.join("registrar.sqlite");
+    config.registrar.store.clone().unwrap_or_else(own)
+}
+
+/// The registrar of a configuration, with the bindings of this file.
+pub(crate) fn open_registrar(
     config: &Config,
     keys: &proxy::key::Keys,
-    data: &Path,
+    store: &Path,
 ) -> Result<Registrar, StartError> {
-    let path = config
-        .registrar
-        .store
-        .clone()
-        .unwrap_or_else(|| data.join("registrar.sqlite"));
     let settings = registrar::Settings {
         rules: registrar::Rules {
             min_expires: seconds(config.registrar.min_expires),
@@ -241,11 +243,14 @@ fn open_registrar(
         settings,
         keys.clone(),
         site::users(config),
-        &path,
+        store,
         random_u64()?,
         crate::engine::now(),
     )
-    .map_err(|source| StartError::Store { path, source })
+    .map_err(|source| StartError::Store {
+        path: store.to_owned(),
+        source,
+    })
 }
 
 fn seconds(duration: Duration) -> u32 {
@@ -282,7 +287,7 @@ async fn sessions(config: &Config) -> Result<Option<Arc<Sessions>>, StartError> 
     ))))
 }
 
-fn limits(config: &Config) -> sip::Limits {
+pub(crate) fn limits(config: &Config) -> sip::Limits {
     sip::Limits {
         message_bytes: config.limits.message_size.0,
         headers: config.limits.headers,

@@ -14,14 +14,27 @@ use crate::config::{self, Config, Credential, Listen, RouteFrom, RouteTo};
 use crate::{registrar, upstream};
 
 /// A site, and who may speak to each of its listeners.
-pub(super) struct Described {
-    pub(super) site: Site,
-    pub(super) trust: Vec<Vec<ipnet::IpNet>>,
-    pub(super) core: Vec<Vec<ipnet::IpNet>>,
+pub(crate) struct Described {
+    pub(crate) site: Site,
+    pub(crate) trust: Vec<Vec<ipnet::IpNet>>,
+    pub(crate) core: Vec<Vec<ipnet::IpNet>>,
+}
+
+/// What is done with members' names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Names {
+    /// They are looked up.
+    Resolve,
+    /// They are left without an address.
+    Leave,
 }
 
 /// Describes the node. Names of members are looked up here for the first time.
-pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartError> {
+pub(crate) async fn of(
+    config: &Config,
+    media: bool,
+    names: Names,
+) -> Result<Described, StartError> {
     let (mut trust, mut core) = (Vec::new(), Vec::new());
     let mut listeners = Vec::new();
     let mut sections: HashMap<&str, Vec<ListenerId>> = HashMap::new();
@@ -55,7 +68,7 @@ pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartE
     }
     let mut groups = Vec::new();
     for (name, group) in &config.group {
-        groups.push(self::group(name, group).await);
+        groups.push(self::group(name, group, names).await);
     }
     let lower = |name: &String| name.to_ascii_lowercase();
     let site = Site {
@@ -87,7 +100,7 @@ pub(super) async fn of(config: &Config, media: bool) -> Result<Described, StartE
 }
 
 /// The sockets of a section, in the order that numbers them.
-pub(super) fn sockets(section: &Listen) -> impl Iterator<Item = (Transport, SocketAddr)> + '_ {
+pub(crate) fn sockets(section: &Listen) -> impl Iterator<Item = (Transport, SocketAddr)> + '_ {
     let of = |transport, addresses: &'_ [SocketAddr]| {
         addresses
             .iter()
@@ -113,7 +126,7 @@ fn advertised(section: &Listen, bind: SocketAddr) -> (String, u16) {
 }
 
 /// A name without an address is looked up again later: DNS may be down while a node starts.
-async fn group(name: &str, group: &config::Group) -> Group {
+async fn group(name: &str, group: &config::Group, names: Names) -> Group {
     let mut members = Vec::new();
     for member in &group.members {
         let uri = &member.uri;
@@ -122,7 +135,12 @@ async fn group(name: &str, group: &config::Group) -> Group {
             (false, chosen) => chosen.unwrap_or(Transport::Udp),
         };
         let port = uri.port.unwrap_or(transport.default_port());
-        let address = upstream::look_up(&uri.host, port).await.first().copied();
+        let is_address = uri.host.parse::<IpAddr>().is_ok();
+        let address = if is_address || names == Names::Resolve {
+            upstream::look_up(&uri.host, port).await.first().copied()
+        } else {
+            None
+        };
         let standing = match member.drain {
             true => Standing::Drained,
             false => Standing::Serves,

@@ -1,0 +1,216 @@
+//! The answers to the proxy's questions, from the command line and the node's own store.
+
+use proxy::{Binding, Bindings, Facts, Question, Sender, device};
+use sip::{NameAddr, Uri};
+
+use super::input::Input;
+use super::node::Imagined;
+use super::options::{Credentials, Options};
+use super::report::Step;
+use super::words;
+use crate::engine;
+use crate::registrar::Kind;
+
+/// Who answers.
+pub(super) struct Answers<'a> {
+    node: &'a Imagined,
+    input: &'a Input,
+    options: &'a Options,
+    /// What was asked and answered.
+    pub(super) steps: Vec<Step>,
+    /// An answer had to be waited for.
+    pub(super) waited: bool,
+}
+
+impl<'a> Answers<'a> {
+    pub(super) fn new(node: &'a Imagined, input: &'a Input, options: &'a Options) -> Self {
+        Self {
+            node,
+            input,
+            options,
+            steps: Vec::new(),
+            waited: false,
+        }
+    }
+
+    fn step(&mut self, what: &'static str, text: String) {
+        self.steps.push(Step { what, text });
+    }
+
+    /// Answers one question; the same is not asked twice.
+    pub(super) async fn answer(&mut self, question: &Question, facts: &mut Facts) {
+        match question {
+            Question::Sender => {
+                let (sender, text) = sender(self.node, self.input, self.options, Kind::Proxy);
+                self.step("sender", text);
+                facts.sender = Some(sender);
+            }
+            Question::Bindings(aor) => facts.bindings = Some(self.bindings(aor)),
+            Question::Contact(uri) => facts.bindings = Some(self.contact(uri)),
+            Question::Address { host, port } => {
+                self.waited = true;
+                let found = self.addresses(host, *port).await;
+                facts.addresses.push((host.clone(), found));
+            }
+        }
+    }
+
+    async fn addresses(&mut self, host: &str, port: u16) -> Vec<std::net::SocketAddr> {
+        if !self.options.resolve {
+            self.step(
+                "address",
+                format!("{host} has no address here: names are looked up only with --resolve"),
+            );
+            return Vec::new();
+        }
+        let found: Vec<_> = match tokio::net::lookup_host((host, port)).await {
+            Ok(found) => found.collect(),
+            Err(error) => {
+                self.step("address", format!("{host} could not be looked up: {error}"));
+                return Vec::new();
+            }
+        };
+        let each: Vec<String> = found.iter().map(|at| at.ip().to_string()).collect();
+        self.step("address", format!("{host} is {}", each.join(", ")));
+        found
+    }
+
+    fn bindings(&mut self, aor: &[u8]) -> Bindings {
+        let name = words::text(aor);
+        if !self.options.binding.is_empty() {
+            let devices = self.given(aor);
+            self.step(
+                "bindings",
+                format!(
+                    "{name} is registered as --binding says: {}",
+                    contacts(&devices)
+                ),
+            );
+            return Bindings::Devices(devices);
+        }
+        let found = match &self.node.registrar {
+            Some(registrar) => engine::bindings(&self.node.site, registrar, aor, engine::now()),
+            None => Bindings::NoUser,
+        };
+        let text = match &found {
+            Bindings::NoUser => format!("there is no user {name}"),
+            Bindings::Devices(devices) if devices.is_empty() => {
+                format!(
+                    "{name} has registered no device in this node's store (--binding says otherwise)"
+                )
+            }
+            Bindings::Devices(devices) => format!("{name} is registered: {}", contacts(devices)),
+        };
+        self.step("bindings", text);
+        found
+    }
+
+    /// The devices of `--binding`.
+    fn given(&self, aor: &[u8]) -> Vec<Binding> {
+        let each = |(index, contact): (usize, &String)| {
+            let path = self.options.path.get(index);
+            Binding {
+                contact: contact.clone().into_bytes(),
+                path: path.map(|path| in_brackets(path)).into_iter().collect(),
+                device: device::of(&self.node.site, aor, None, contact.as_bytes()),
+                alternatives: Vec::new(),
+            }
+        };
+        self.options.binding.iter().enumerate().map(each).collect()
+    }
+
+    fn contact(&mut self, uri: &[u8]) -> Bindings {
+        let name = words::text(uri);
+        let registrar = self.node.registrar.as_ref();
+        let found = registrar.and_then(|registrar| registrar.find_contact(uri, engine::now()));
+        match found {
+            Some((aor, target)) => {
+                self.step(
+                    "bindings",
+                    format!(
+                        "{name} is a Contact that {} has registered",
+                        words::text(&aor)
+                    ),
+                );
+                Bindings::Devices(vec![engine::binding(&self.node.site, &aor, &target)])
+            }
+            None => {
+                let is_given = self
+                    .options
+                    .binding
+                    .iter()
+                    .any(|given| given.as_bytes() == uri);
+                let text = if is_given {
+                    "is what --binding says"
+                } else {
+                    "is no Contact of a device here"
+                };
+                self.step("bindings", format!("{name} {text}"));
+                if is_given {
+                    Bindings::Devices(self.given(uri))
+                } else {
+                    Bindings::NoUser
+                }
+            }
+        }
+    }
+}
+
+/// What the sender's credentials are worth, and how that is known.
+pub(super) fn sender(
+    node: &Imagined,
+    input: &Input,
+    options: &Options,
+    kind: Kind,
+) -> (Sender, String) {
+    let from = input
+        .message
+        .from()
+        .and_then(|from| Uri::parse(from.uri).map(|uri| node.site.address_of_record(&uri)));
+    let who = from.map_or_else(|| "nobody".to_owned(), |aor| words::text(&aor));
+    let granted = |sender, words: &str| (sender, format!("{who} {words} (--sender says so)"));
+    match options.sender {
+        Credentials::Authenticated => granted(Sender::Authenticated, "is taken as authenticated"),
+        Credentials::Unknown => granted(
+            Sender::Unknown { stale: false },
+            "shows no credentials that are good now",
+        ),
+        Credentials::Refused => granted(Sender::Refused, "shows credentials that are wrong"),
+        Credentials::Check => {
+            let Some(registrar) = &node.registrar else {
+                return (Sender::Refused, "no domain is served here".to_owned());
+            };
+            let found =
+                registrar.authenticate(&input.message, kind, input.flow.peer.ip(), engine::now());
+            let sender = engine::sender(&found);
+            let text = match sender {
+                Sender::Authenticated => "has proved it",
+                Sender::Unknown { stale: true } => "has the right password, but an old nonce",
+                Sender::Unknown { stale: false } => {
+                    "shows no credentials, or others than were asked for"
+                }
+                Sender::Refused => "shows wrong credentials, or speaks for somebody else",
+            };
+            (sender, format!("{who} {text}"))
+        }
+    }
+}
+
+fn contacts(devices: &[Binding]) -> String {
+    let each: Vec<String> = devices
+        .iter()
+        .map(|device| words::text(&device.contact))
+        .collect();
+    each.join(", ")
+}
+
+/// A Path value, also where somebody left the brackets out.
+fn in_brackets(value: &str) -> Vec<u8> {
+    let is_whole = value.starts_with('<') && NameAddr::parse(value.as_bytes()).is_some();
+    if is_whole {
+        value.to_owned()
+    } else {
+        format!("<{value}>")
+    }
+    .into_bytes()
+}
