@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+mod bindings;
 mod device;
 mod flows;
 mod members;

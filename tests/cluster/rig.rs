@@ -10,7 +10,7 @@ use causeway_tests::core::Core;
 use causeway_tests::gateway::Gateway;
 use causeway_tests::kamailio::{Kamailio, Settings};
 use causeway_tests::rtpengine::RtpEngine;
-use causeway_tests::{ports, raw, wait};
+use causeway_tests::{http, ports, raw, wait};
 use tokio_rustls::TlsConnector;
 
 use crate::device::{DOMAIN, PASSWORD};
@@ -33,6 +33,7 @@ pub(crate) struct Rig {
     pub(crate) edge: Gateway,
     pub(crate) engine: RtpEngine,
     pub(crate) core: Core,
+    admin: SocketAddr,
     sip: SocketAddr,
     tls: SocketAddr,
     ws: SocketAddr,
@@ -56,7 +57,7 @@ impl Rig {
         ];
         let config = format!(
             "[node]\ndata_dir = \"@FOLDER@/data\"\nworkers = 1\n[admin]\nlisten = \"{admin}\"\n\
-             [media]\nrtpengine = \"{}\"\n\
+             [media]\nrtpengine = \"{}\"\ndelete_delay = \"1s\"\n\
              [listen.public]\nudp = \"{sip}\"\ntcp = \"{sip}\"\ntls = \"{tls}\"\nws = \"{ws}\"\nwss = \"{wss}\"\npage = true\n\
              [listen.public.certificate]\nchain = \"@FOLDER@/certificate.pem\"\nkey = \"@FOLDER@/key.pem\"\n\
              [listen.core]\nudp = \"{inner}\"\ntcp = \"{inner}\"\ntrust = [\"127.0.0.1\"]\n\
@@ -71,6 +72,7 @@ impl Rig {
             registrars,
             core: Core::start(core, one, DOMAIN).await?,
             edge,
+            admin,
             engine,
             sip,
             tls,
@@ -137,6 +139,25 @@ impl Rig {
             logs.iter().map(|log| log.matches(&line).count()).sum()
         };
         (count("401"), count("200"))
+    }
+
+    /// A figure of the edge's status: `transactions`, `connections` …
+    pub(crate) async fn figure(&self, name: &str) -> Result<u64> {
+        let (_, body) = http::get(self.admin, "/status").await?;
+        let status: serde_json::Value = serde_json::from_str(&body)?;
+        status[name]
+            .as_u64()
+            .with_context(|| format!("{name}? {body}"))
+    }
+
+    /// Waits until a figure of the edge's status `is_it`.
+    pub(crate) async fn figure_is(&self, name: &str, is_it: impl Fn(u64) -> bool) -> Result<()> {
+        let limit = Duration::from_secs(20);
+        let reached = wait::until_async(limit, async || self.figure(name).await.is_ok_and(&is_it));
+        if !reached.await {
+            bail!("{name} stays {}", self.figure(name).await?);
+        }
+        Ok(())
     }
 
     /// Waits until no session is at RTPEngine.

@@ -412,6 +412,13 @@ impl Call {
         self.expects("ACK").await
     }
 
+    /// Refuses the call that came in; returns the ACK.
+    pub async fn refuses(&mut self, status: &str) -> Result<Message> {
+        let invite = self.invite.clone();
+        self.answers(&invite, status, self.pattern, "", "");
+        self.expects("ACK").await
+    }
+
     /// Takes a request in the dialog with 200; an INVITE is answered with `body`, and so is what carried an offer. Returns the
     /// request.
     pub async fn takes(&mut self, method: &str, body: &str) -> Result<Message> {

@@ -53,7 +53,8 @@ pub struct Account<'a> {
 pub struct Device {
     endpoint: Arc<Endpoint>,
     openings: Mutex<UnboundedReceiver<Opening>>,
-    user: String,
+    /// User part of its address.
+    pub user: String,
     domain: String,
     password: String,
     server: SocketAddr,
@@ -218,20 +219,26 @@ impl Device {
 
     /// Calls a user or number of its domain; returns when the INVITE with credentials is on its way.
     pub async fn calls(&self, user: &str, body: &str) -> Result<Call> {
+        self.calls_with(user, "", body).await
+    }
+
+    /// Calls with more header lines.
+    pub async fn calls_with(&self, user: &str, more: &str, body: &str) -> Result<Call> {
         let uri = format!("sip:{user}@{}", self.domain);
         let mut call = self.new_call(&uri);
-        call.invites(PATTERN, "", body)?;
+        call.invites(PATTERN, more, body)?;
         let challenge = call.outcome().await?;
         ensure!(
             challenge.status() == Some(407),
             "no 407 but {}",
             challenge.text
         );
-        let more = digest::credentials(&challenge, &self.user, &self.password, "INVITE", &uri)?;
+        let credentials =
+            digest::credentials(&challenge, &self.user, &self.password, "INVITE", &uri)?;
         call.remote = format!("<{uri}>");
         call.target = uri;
         call.routes.clear();
-        call.invites(PATTERN, &more, body)?;
+        call.invites(PATTERN, &format!("{credentials}{more}"), body)?;
         Ok(call)
     }
 
@@ -316,6 +323,16 @@ impl Call {
         );
         self.acknowledges(&answer, PATTERN, body)?;
         Ok(answer)
+    }
+
+    /// Acknowledges the next 183 that must be: RFC 3262 §4.
+    pub async fn acknowledges_early(&mut self) -> Result<Message> {
+        let early = self.progress(183).await?;
+        let number = early.header("RSeq").context("no RSeq")?;
+        let more = format!("RAck: {number} {} INVITE\r\n", early.cseq().0);
+        let answer = self.says("PRACK", &more, "").await?;
+        ensure!(answer.status() == Some(200), "PRACK: {}", answer.text);
+        Ok(early)
     }
 
     /// Hangs up; 200 or it is an error.

@@ -38,6 +38,8 @@ pub enum End {
     Branch {
         /// `delete-delay` 0. Else the session is kept for a while: a later offer of the same call takes it back (measured), so
         /// 401, 407, 422, 3xx and failover need no exception; and a flood without credentials holds ports no longer than that.
+        /// But *any* later offer of the call takes it back, for good: where a registrar forks, the one who rang in vain is ended
+        /// at once, or the hold of the one who answered would keep its ports for ever (measured).
         at_once: bool,
     },
     /// `delete` with from-tag of the caller, to-tag of the called and the flag `to-tag`, `delete-delay` 0, whoever hung up: after
@@ -53,9 +55,11 @@ pub fn end_of_session(ending: Ending) -> End {
     match ending {
         Ending::Invite {
             in_dialog: false,
-            status: None | Some(300..),
+            status: status @ (None | Some(300..)),
             lost,
-        } => End::Branch { at_once: lost },
+        } => End::Branch {
+            at_once: lost || !is_tried_again(status),
+        },
         // With any delete the call, which goes on, would be gone (measured).
         Ending::Invite { .. } | Ending::Update { .. } => End::Nothing,
         // Challenged, it comes again, and media flows until then.
@@ -73,6 +77,11 @@ pub fn end_of_session(ending: Ending) -> End {
             },
         },
     }
+}
+
+/// Whether the same INVITE may come again after this. It does not when it was cancelled, or when the user or device said no.
+fn is_tried_again(status: Option<u16>) -> bool {
+    !matches!(status, None | Some(480 | 486 | 487 | 600..))
 }
 
 #[cfg(test)]
@@ -101,15 +110,25 @@ mod tests {
         for (why, ending, want) in [
             ("answered", invite(false, Some(200)), End::Nothing),
             ("ringing is no end", invite(false, Some(180)), End::Nothing),
-            ("busy", invite(false, Some(486)), branch),
+            ("busy", invite(false, Some(486)), at_once),
             (
                 "challenged: the retry takes it back",
                 invite(false, Some(407)),
                 branch,
             ),
             ("redirected", invite(false, Some(302)), branch),
-            ("declined", invite(false, Some(603)), branch),
-            ("cancelled, or nobody answered", invite(false, None), branch),
+            ("the core is busy", invite(false, Some(503)), branch),
+            ("declined", invite(false, Some(603)), at_once),
+            (
+                "a registrar's fork was answered elsewhere",
+                invite(false, Some(487)),
+                at_once,
+            ),
+            (
+                "cancelled, or nobody answered",
+                invite(false, None),
+                at_once,
+            ),
             (
                 "another device took the call: no retry comes",
                 lost(Some(487)),

@@ -1,0 +1,127 @@
+//! Several bindings of one user, and flows that are gone: what the core sends in a call reaches exactly the device that
+//! answered, counted at the wire of each.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use causeway_tests::agent::{Device, Kind};
+use causeway_tests::core::Offer;
+
+use crate::rig::{Calls, Rig};
+
+/// Everything that the core sends in a call.
+const IN_A_CALL: [&str; 5] = ["ACK", "INVITE", "UPDATE", "NOTIFY", "BYE"];
+
+#[tokio::test]
+async fn of_two_devices_of_a_user_only_the_one_that_answered_gets_what_follows() -> Result<()> {
+    let rig = Rig::start(Calls::ToTheCore).await?;
+    let phone = rig.device("alice", Kind::Udp).await?;
+    // Its Contact's user is nothing that a registrar could look up.
+    let browser = rig.device("alice", Kind::Wss).await?;
+    rig.tells(the_first_answers(&rig, &phone, &browser).await)?;
+    rig.tells(the_first_answers(&rig, &browser, &phone).await)?;
+    rig.nothing_stays().await
+}
+
+async fn the_first_answers(rig: &Rig, first: &Device, other: &Device) -> Result<()> {
+    let mut core = rig.core.calls("alice").await?;
+    let (mut taken, mut rung) = tokio::try_join!(first.called(), other.called())?;
+    taken.rings();
+    rung.rings();
+    let before = IN_A_CALL.map(|method| {
+        (
+            first.endpoint().requests(method),
+            other.endpoint().requests(method),
+        )
+    });
+    let (answer, held) = (first.answer(), first.sdp("recvonly", "active"));
+    let late = async {
+        let cancel = rung.takes("CANCEL", "").await?;
+        rung.refuses("487 Request Terminated").await?;
+        anyhow::Ok(cancel)
+    };
+    let (cancel, ..) = tokio::try_join!(late, taken.accepts(&answer), core.is_answered())?;
+    // What Kamailio says of why, in its own spelling.
+    println!("the other one is told {:?}", cancel.header("Reason"));
+    tokio::try_join!(taken.takes("INVITE", &held), core.holds())?;
+    tokio::try_join!(taken.takes("INVITE", &answer), core.resumes())?;
+    tokio::try_join!(taken.takes("UPDATE", &answer), core.updates_with_sdp())?;
+    tokio::try_join!(taken.takes("NOTIFY", ""), core.notifies_talk())?;
+    tokio::try_join!(taken.takes("BYE", ""), core.hangs_up())?;
+    for (method, (at_first, at_other)) in IN_A_CALL.into_iter().zip(before) {
+        let came = first.endpoint().requests(method) - at_first;
+        let strayed = other.endpoint().requests(method) - at_other;
+        // Two re-INVITEs with an ACK each, beside the first ACK; the other one's ACK is for its 487.
+        let (wanted, elsewhere) = match method {
+            "ACK" => (3, 1),
+            "INVITE" => (2, 0),
+            _ => (1, 0),
+        };
+        ensure!(
+            (came, strayed) == (wanted, elsewhere),
+            "{method}: {came} and {strayed}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_flow_that_is_gone_is_told_at_once_and_the_next_binding_rings() -> Result<()> {
+    let rig = Rig::start(Calls::ToTheCore).await?;
+    let browser = rig.device("alice", Kind::Wss).await?;
+    browser.cuts_the_connection();
+    rig.figure_is("connections", |open| open == 0).await?;
+    let began = Instant::now();
+    let mut core = rig.core.calls("alice").await?;
+    let gone = rig.tells(core.dialog.outcome().await)?;
+    println!(
+        "the flow is gone: the core was told after {:?}",
+        began.elapsed()
+    );
+    ensure!(gone.status() == Some(430), "{}", gone.text);
+
+    let phone = rig.device("alice", Kind::Udp).await?;
+    let began = Instant::now();
+    let mut core = rig.core.calls_with("alice", Offer::Pcmu).await?;
+    let mut taken = rig.tells(phone.called().await)?;
+    println!(
+        "one flow of two is gone: the other one rang after {:?}",
+        began.elapsed()
+    );
+    let answer = phone.answer();
+    tokio::try_join!(taken.accepts(&answer), core.is_answered())?;
+    tokio::try_join!(taken.hangs_up(), core.takes("BYE"))?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_core_says_in_a_call_waits_for_a_browser_that_comes_back() -> Result<()> {
+    let rig = Rig::start(Calls::ToTheCore).await?;
+    let mut browser = rig.device("alice", Kind::Wss).await?;
+    let answer = browser.answer();
+    let mut core = rig.core.calls("alice").await?;
+    let mut taken = browser.called().await?;
+    tokio::try_join!(taken.accepts(&answer), core.is_answered())?;
+
+    // It registers again on a new connection, as JsSIP does.
+    browser.cuts_the_connection();
+    rig.figure_is("connections", |open| open == 0).await?;
+    let before = rig.figure("transactions").await?;
+    let began = Instant::now();
+    let back = async {
+        // The request is there before the page is.
+        rig.figure_is("transactions", |now| now > before).await?;
+        browser.reconnects().await?;
+        let registered = browser.registers().await?;
+        ensure!(registered.status == 200, "{registered:?}");
+        taken.takes("UPDATE", &answer).await
+    };
+    rig.tells(async { tokio::try_join!(back, core.updates_with_sdp()) }.await)?;
+    println!(
+        "the UPDATE was answered after {:?}, a new connection and a registration",
+        began.elapsed()
+    );
+
+    rig.tells(async { tokio::try_join!(taken.takes("BYE", ""), core.hangs_up()) }.await)?;
+    rig.nothing_stays().await
+}
