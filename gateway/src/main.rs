@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use causeway::config::{self, Format, Level, Surroundings};
+use causeway::config::{self, Format, Level, Role, Surroundings};
 use causeway::demo;
 use causeway::explain;
 use causeway::node::Node;
@@ -141,6 +141,8 @@ fn run(file: &std::path::Path) -> anyhow::Result<()> {
         );
     }
     start_log(&loaded.config.log);
+    let roles: Vec<&str> = loaded.config.roles().into_iter().map(Role::word).collect();
+    tracing::info!(?roles, "starting");
     block_on(async move {
         let node = match Node::start(&loaded.config, None).await {
             Ok(node) => node,

@@ -7,6 +7,7 @@ mod bindings;
 mod device;
 mod flows;
 mod members;
+mod own_registrar;
 mod registrars;
 mod rig;
 mod single_homed;

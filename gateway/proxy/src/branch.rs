@@ -80,7 +80,11 @@ pub(crate) fn is_loop(request: &Message, context: &Context<'_>) -> bool {
             return false;
         };
         match open_via(branch, request.call_id(), context) {
-            Some(token) => token.transaction[5..] == *now.get_or_insert_with(|| loop_hash(request)),
+            // An edge and a registrar of one cluster share the key, and the request-URI is the same at both.
+            Some(token) => {
+                token.node == context.site.node
+                    && token.transaction[5..] == *now.get_or_insert_with(|| loop_hash(request))
+            }
             None => false,
         }
     })

@@ -298,6 +298,13 @@ fn record_route(forward: &Forward, media: Media, context: &Context<'_>) -> Token
             anonymous: forward.anonymous,
             towards: Some(source),
         }),
+        // The same for both sides: the next Route says where it goes.
+        Pass::Through => Token::RecordRouteDevice(RecordRouteDevice {
+            media,
+            called: false,
+            anonymous: false,
+            towards: None,
+        }),
     }
 }
 

@@ -8,6 +8,7 @@ mod branch;
 mod breadth;
 pub mod decision;
 pub mod device;
+pub mod edge;
 pub mod failover;
 pub mod flow;
 pub mod fork;

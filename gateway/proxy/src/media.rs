@@ -39,6 +39,7 @@ pub fn ng_call_id(call_id: &[u8], pass: Pass) -> Vec<u8> {
         Pass::Up => b"/u",
         Pass::Down => b"/d",
         Pass::Local => b"/l",
+        Pass::Through => b"/t",
     };
     [call_id, letter].concat()
 }
@@ -50,7 +51,7 @@ pub fn ng_call_id(call_id: &[u8], pass: Pass) -> Vec<u8> {
 /// its retry would leave the first session behind after BYE (measured).
 pub fn ng_via_branch(pass: Pass, target: &[u8; 4]) -> Option<String> {
     match pass {
-        Pass::Up => None,
+        Pass::Up | Pass::Through => None,
         Pass::Down | Pass::Local => Some(hex::encode(target)),
     }
 }

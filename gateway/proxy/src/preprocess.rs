@@ -10,7 +10,7 @@ use crate::flow::Flow;
 use crate::request::{Step, refuse};
 use crate::site::Side;
 use crate::status::Reason;
-use crate::token::{PathToken, Purpose, Token};
+use crate::token::{Pass, PathToken, Purpose, Token};
 
 /// A request without the Routes that named us.
 pub(crate) struct Routed {
@@ -109,16 +109,30 @@ fn open(text: &[u8], request: &Message, side: Side, context: &Context<'_>) -> St
         Side::Device => Purpose::RecordRouteDevice,
     };
     if let Ok(token) = sealer.open(copy, text, call_id, context.now_unix) {
-        return if in_dialog {
+        return if in_dialog && !passes_through(&token) {
             Ok(Dialog::Inside(token))
         } else {
             refuse(Reason::ForeignToken)
         };
     }
+    // The copy of a registrar that only stays in the way is the same on both of its sides, which are the core's.
+    if side == Side::Core
+        && in_dialog
+        && let Ok(Token::RecordRouteDevice(copy)) =
+            sealer.open(Purpose::RecordRouteDevice, text, call_id, context.now_unix)
+        && copy.media.pass == Pass::Through
+    {
+        return Ok(Dialog::Inside(Token::RecordRouteDevice(copy)));
+    }
     match sealer.open(Purpose::Path, text, None, context.now_unix) {
         Ok(Token::Path(path)) if side == Side::Core => Ok(Dialog::Path(path)),
         _ => Err(Box::new(Decision::Reply(Reason::ForeignToken))),
     }
+}
+
+/// No device has such a copy of its own edge.
+fn passes_through(token: &Token) -> bool {
+    matches!(token, Token::RecordRouteDevice(copy) if copy.media.pass == Pass::Through)
 }
 
 /// A To with one tag that says something. With none, an empty one or two, its receiver might take the request for a new one,

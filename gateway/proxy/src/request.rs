@@ -5,6 +5,7 @@ use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 
 use crate::branch;
 use crate::decision::{Context, Decision, Device, Facts, Forward, Hop, Question, Sender};
+use crate::edge;
 use crate::failover;
 use crate::flow::{Flow, ListenerId};
 use crate::forward;
@@ -50,8 +51,11 @@ fn steps(request: &Message, flow: &Flow, context: &Context<'_>, facts: &Facts) -
     }
     let mut routed = preprocess(request, flow, context)?;
     validate_route(&routed.request)?;
-    if context.site.side_of(flow) == Side::Device {
+    let is_device = context.site.side_of(flow) == Side::Device;
+    if is_device {
         forward::distrust(&mut routed.request);
+    }
+    if is_device || context.site.is_edge(flow) {
         forward::consume_credentials(&mut routed.request, context.site);
     }
     match &routed.dialog {
@@ -141,6 +145,7 @@ fn inside(mut routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts)
     let pass = match (token, media.pass) {
         // In a pass between two devices there is no core.
         (_, Pass::Local) => Pass::Local,
+        (_, Pass::Through) => Pass::Through,
         (Token::RecordRouteDevice(_), _) => Pass::Up,
         (_, _) => Pass::Down,
     };
@@ -185,13 +190,18 @@ fn core_hop(request: &mut Edited, flow: &Flow, context: &Context<'_>, facts: &Fa
     let hop = next_hop::next_hop(request, context, facts)?;
     match hop {
         Hop::Server { transport, address }
-            if context.site.side_of(flow) == Side::Device
+            if is_of_users(flow, context)
                 && !context.site.takes_from_devices(transport, address) =>
         {
             refuse(Reason::ForeignRoute)
         }
         hop => Ok(hop),
     }
+}
+
+/// From a device, or from users behind an edge.
+fn is_of_users(flow: &Flow, context: &Context<'_>) -> bool {
+    context.site.side_of(flow) == Side::Device || context.site.is_edge(flow)
 }
 
 /// SIGNALLING §5: the flow of the token, unless it is gone or (UDP) the index knows a newer one.
@@ -230,7 +240,6 @@ fn initial(
     if is_for_us(request, context) {
         return refuse(Reason::Options);
     }
-    let side = context.site.side_of(flow);
     let Some(uri) = Uri::parse(sip::uri::without_headers(request.uri())) else {
         return refuse(Reason::Fault {
             status: 400,
@@ -240,7 +249,7 @@ fn initial(
     if request.method() == Method::Register {
         return register(routed, &uri, flow, context, facts);
     }
-    if side == Side::Device {
+    if is_of_users(flow, context) {
         authenticate(request, context, facts)?;
     }
     if routed.request.values(Header::Route).next().is_some() {
@@ -276,15 +285,24 @@ pub(crate) fn outside_dialog(
         (Side::Device, Hop::Flow(_)) => (Pass::Local, false),
         (Side::Device, Hop::Server { .. }) => (Pass::Up, false),
         (Side::Core, Hop::Flow(_)) => (Pass::Down, false),
-        (Side::Core, Hop::Server { .. }) => (Pass::Down, true),
+        (Side::Core, Hop::Server { .. }) => (Pass::Through, true),
     };
     let mut forward = forward::prepare(request, hop, pass, flow, context)?;
     if between_servers {
-        // Two servers of the core reach each other without us: no device, no NAT, nothing to anchor or to stay in for.
-        forward.record_route = false;
+        // Two servers of the core reach each other without us: no device, no NAT, nothing to anchor or to stay in for. But
+        // the core need not know the edges, nor one edge itself: a call of two of its users would come back to it.
+        forward.record_route &= involves_an_edge(&forward, context);
         forward.media = Some(Media::none(pass));
     }
     Ok(forward)
+}
+
+fn involves_an_edge(forward: &Forward, context: &Context<'_>) -> bool {
+    let towards = match &forward.hop {
+        Hop::Server { address, .. } => context.site.is_edge_at(address.ip()),
+        Hop::Flow(_) => false,
+    };
+    towards || context.site.is_edge(&forward.source)
 }
 
 /// REGISTER: our registrar's, or the group's that a route names. Our Path goes on top (RFC 3327 §5.2).
@@ -297,6 +315,12 @@ fn register(
 ) -> Step<Decision> {
     if context.site.side_of(flow) == Side::Device {
         forward::add_path(&mut routed.request, flow, context);
+    } else if context.site.is_edge(flow) && !edge::has_path(&routed.request, context.site) {
+        // Its Contact would choose where we send.
+        return refuse(Reason::Fault {
+            status: 400,
+            phrase: "No Path Of The Edge",
+        });
     }
     if routed.request.values(Header::Route).next().is_some() {
         return by_route(routed, flow, context, facts);

@@ -63,7 +63,7 @@ pub fn pass_on(response: &Message, flow: &Flow, context: &Context<'_>) -> Result
 /// §16.7 step 6: a member's 503 would make a device shun the edge; 430 is said between registrars and edges only
 /// (RFC 5626 §5.3, §11.5).
 fn soften(response: &mut Edited, direction: Pass) {
-    if direction == Pass::Down {
+    if matches!(direction, Pass::Down | Pass::Through) {
         return;
     }
     match response.status() {
@@ -78,6 +78,9 @@ fn soften(response: &mut Edited, direction: Pass) {
 
 /// Which way the request went: from the listener in our Via to the one that the answer comes by.
 fn direction(via: &ViaToken, flow: &Flow, context: &Context<'_>) -> Pass {
+    if via.media.pass == Pass::Through {
+        return Pass::Through;
+    }
     match (side_of_source(via, context), context.site.side_of(flow)) {
         (Side::Device, Side::Device) => Pass::Local,
         (Side::Device, Side::Core) => Pass::Up,
@@ -94,7 +97,9 @@ fn swap_record_route(
     context: &Context<'_>,
     direction: Pass,
 ) {
-    if !(101..=299).contains(&response.status()) || response.method() == Method::Register {
+    // Between two servers both copies are the same.
+    let is_one = direction == Pass::Through || response.method() == Method::Register;
+    if is_one || !(101..=299).contains(&response.status()) {
         return;
     }
     let call_id = response.call_id().to_vec();
@@ -122,6 +127,7 @@ fn swap_record_route(
             anonymous,
             towards: Some(answering),
         }),
+        Pass::Through => return,
     };
     // The copy names the listener of its own side: the one by which the request came.
     let Some(listener) = context.site.listener(ListenerId(via.listener)) else {
@@ -151,7 +157,7 @@ struct Ours {
 fn ours(response: &Edited, via: &ViaToken, context: &Context<'_>, direction: Pass) -> Option<Ours> {
     let purpose = match direction {
         Pass::Up => Purpose::RecordRouteCore,
-        Pass::Down | Pass::Local => Purpose::RecordRouteDevice,
+        Pass::Down | Pass::Local | Pass::Through => Purpose::RecordRouteDevice,
     };
     response
         .values(Header::RecordRoute)

@@ -32,6 +32,8 @@ pub struct Listener {
     pub port: u16,
     /// What its datagrams may be.
     pub mtu: Mtu,
+    /// Networks of edges, where we are the registrar behind them: trusted, but what they send is of users.
+    pub edges: Vec<IpNet>,
 }
 
 impl Listener {
@@ -90,6 +92,8 @@ pub(crate) fn write_number(to: &mut String, number: u32) {
 pub struct Match {
     /// From devices (`Some(Device)`), from the core, or either.
     pub side: Option<Side>,
+    /// Only from users behind an edge of ours.
+    pub edges: bool,
     /// Only by these listeners; empty for all.
     pub listeners: Vec<ListenerId>,
     /// Only from the addresses of this group's members. Their ports do not count: a stream is opened from any.
@@ -191,7 +195,10 @@ impl Match {
     fn meets(&self, condition: Condition, asked: &Asked<'_>, site: &Site) -> bool {
         let Asked { flow, method, uri } = asked;
         match condition {
-            Condition::Side => self.side.is_none_or(|wanted| wanted == site.side_of(flow)),
+            Condition::Side => {
+                self.side.is_none_or(|wanted| wanted == site.side_of(flow))
+                    && (!self.edges || site.is_edge(flow))
+            }
             Condition::Listener => {
                 self.listeners.is_empty() || self.listeners.contains(&flow.listener)
             }
@@ -251,6 +258,19 @@ impl Site {
     /// The listener of a number, if it is one of ours.
     pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
         self.listeners.get(usize::from(id.0))
+    }
+
+    /// True for what comes from an edge in front of us: of users, who have to prove who they are.
+    pub fn is_edge(&self, flow: &Flow) -> bool {
+        self.listener(flow.listener)
+            .is_some_and(|listener| contains(&listener.edges, flow.peer.ip()))
+    }
+
+    /// True for the address of an edge in front of us.
+    pub fn is_edge_at(&self, address: IpAddr) -> bool {
+        self.listeners
+            .iter()
+            .any(|listener| contains(&listener.edges, address))
     }
 
     /// True for an address of the core: a member's, or of a network that a core listener trusts.
@@ -388,6 +408,13 @@ impl Site {
             Some((index, member))
         })
     }
+}
+
+fn contains(networks: &[IpNet], address: IpAddr) -> bool {
+    !networks.is_empty()
+        && networks
+            .iter()
+            .any(|net| net.contains(&address.to_canonical()))
 }
 
 /// Whom a request-URI calls: its user, or the number of a `tel` URI (RFC 3966 §3).

@@ -78,6 +78,8 @@ pub enum Pass {
     Down,
     /// Device to device.
     Local,
+    /// Between two servers: a registrar stays in the way of a call from or to an edge, without media.
+    Through,
 }
 
 impl Media {

@@ -67,6 +67,7 @@ pub(crate) fn check(
     aliases(config, &mut checks);
     unused_groups(config, &mut checks);
     groups_need_a_core_side(config, &mut checks);
+    super::role::check(config, &mut checks);
     browsers_need_media(config, &mut checks);
     readers_of_this_file(config, &mut checks);
     checks.found
@@ -174,7 +175,7 @@ fn groups_need_a_core_side(config: &Config, checks: &mut Checks<'_>) {
     use super::route::{RouteFrom, RouteTo};
     let trusts = |(name, listen): (&String, &super::Listen)| {
         let wrote = |key: &str| checks.source.wrote(&format!("listen.{name}.{key}"));
-        listen.faces_core() || wrote("trust") || wrote("core")
+        listen.faces_core() || wrote("trust") || wrote("core") || wrote("edges")
     };
     if config.listen.iter().any(trusts) {
         return;

@@ -33,6 +33,8 @@ section! {
         pub trust: Vec<IpNet> = Vec::new();
         /// Networks of the core on a side that faces devices: for an edge with one address for both. Whoever sends from there is trusted as behind `trust`, and everybody else is a device. A phone in these networks counts as the core, so name the servers, not the house; over UDP a source is believed, so the network has to drop what comes from outside under these addresses (RFC 2827). Only for sockets bound to one address.
         pub core: Vec<IpNet> = Vec::new();
+        /// Networks of edges that bring their users' requests to this registrar: trusted as `trust` is, and whoever calls through them has to show a password here. A registrar or gateway named here would be asked for one, too. Makes this a core side.
+        pub edges: Vec<IpNet> = Vec::new();
         /// Origins whose pages may open a WebSocket, such as `"https://phone.example.com"`. Empty admits every origin: digest still asks every user, but any page may try passwords.
         pub origins: Vec<Origin> = Vec::new();
         /// Bytes of an IP packet on the way to this side's devices. Over UDP a request to a device may have 200 less (RFC 3261 §18.1.1), a response 28 less (IPv6: 48); what is longer is shortened, and what is still longer leaves in fragments, which many NATs drop. Nothing towards a core side is shortened.
@@ -155,7 +157,12 @@ impl Setting for Origin {
 impl Listen {
     /// A core side: its peers are trusted by their address.
     pub fn is_core(&self) -> bool {
-        !self.trust.is_empty()
+        !self.trust.is_empty() || !self.edges.is_empty()
+    }
+
+    /// Who may speak to a core side.
+    pub fn trusted(&self) -> Vec<IpNet> {
+        [&self.trust[..], &self.edges].concat()
     }
 
     /// The core can speak to it: alone, or beside devices.
@@ -288,10 +295,15 @@ impl Listen {
     }
 
     fn check_trust(&self, at: &str, checks: &mut Checks<'_>) {
-        for (index, net) in self.trust.iter().enumerate() {
+        let all = [("trust", &self.trust), ("edges", &self.edges)];
+        for (key, index, net) in all.into_iter().flat_map(|(key, nets)| {
+            nets.iter()
+                .enumerate()
+                .map(move |(index, net)| (key, index, net))
+        }) {
             if net.prefix_len() == 0 {
                 let found = checks.source.warning(
-                    &format!("{at}.trust[{index}]"),
+                    &format!("{at}.{key}[{index}]"),
                     format!("`{net}` trusts the whole world"),
                 );
                 checks.push(found.help("name the networks of your registrars and gateways, for example \"10.33.69.0/24\""));
@@ -314,7 +326,12 @@ impl Listen {
             return;
         }
         if self.is_core() || checks.source.wrote(&format!("{at}.trust")) {
-            let message = format!("`{at}` has `trust`, so no device speaks to it");
+            let has = if self.edges.is_empty() {
+                "trust"
+            } else {
+                "edges"
+            };
+            let message = format!("`{at}` has `{has}`, so no device speaks to it");
             let found = checks.source.error_at_key(&key, message);
             checks.push(found.help("`trust` alone for a side of its own towards the core; `core` alone where devices use the same address"));
         }

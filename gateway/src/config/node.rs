@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use proxy::key::Keys;
 
 use super::check::Checks;
+use super::role::Role;
 use super::schema::section;
 use super::secret::open_to_others;
 
@@ -16,6 +17,8 @@ section! {
         pub key_file: Option<PathBuf> = None;
         /// Where the node keeps what must survive a restart: bindings and its own key.
         pub data_dir: PathBuf = PathBuf::from("/var/lib/causeway");
+        /// What this node does: `"edge"` (devices connect to it), `"registrar"` (it knows users and where they are), or both. Left out, it is what the rest of the file makes of it: an edge with a listener that faces devices, a registrar with a domain. Written, `check` says where the rest contradicts it.
+        pub roles: Vec<Role> = Vec::new();
         /// Threads that serve sockets, each with its own runtime. 0 is one for each core; more only costs.
         pub workers: u16 = 0, within(0, 256);
         /// How many files and connections the node asks the system for at start. Each connection takes one; too few, and new phones are refused while old ones work.

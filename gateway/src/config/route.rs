@@ -10,7 +10,7 @@ use super::value::text;
 section! {
     /// A rule: what comes `from` there and meets every condition goes `to` there. The first that matches is taken; what matches none is for users of this node's domains.
     pub struct Route {
-        /// Where a request comes from: `"devices"`, `"listener:NAME"` or `"group:NAME"`.
+        /// Where a request comes from: `"devices"`, `"edges"` (users behind the `edges` of a listener), `"listener:NAME"` or `"group:NAME"`.
         pub from: RouteFrom = RouteFrom::Devices, required();
         /// Methods; left out, all.
         pub method: Vec<String> = Vec::new();
@@ -32,6 +32,8 @@ section! {
 pub enum RouteFrom {
     /// Any listener that faces devices.
     Devices,
+    /// Any edge that a listener names.
+    Edges,
     /// One listener by name.
     Listener(String),
     /// A member of a group, by its address.
@@ -40,7 +42,7 @@ pub enum RouteFrom {
 
 impl Setting for RouteFrom {
     fn kind() -> String {
-        "`\"devices\"`, `\"listener:NAME\"` or `\"group:NAME\"`".to_owned()
+        "`\"devices\"`, `\"edges\"`, `\"listener:NAME\"` or `\"group:NAME\"`".to_owned()
     }
     fn example() -> String {
         "\"devices\"".to_owned()
@@ -49,13 +51,14 @@ impl Setting for RouteFrom {
         let written = text::<Self>(item, reader)?;
         match written.split_once(':') {
             None if written == "devices" => return Some(Self::Devices),
+            None if written == "edges" => return Some(Self::Edges),
             Some(("listener", name)) => return Some(Self::Listener(name.to_owned())),
             Some(("group", name)) => return Some(Self::Group(name.to_owned())),
             _ => {}
         }
-        let help = match nearest(written, ["devices", "listener:NAME", "group:NAME"]) {
+        let help = match nearest(written, ["devices", "edges", "listener:NAME", "group:NAME"]) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => "one of \"devices\", \"listener:NAME\", \"group:NAME\"".to_owned(),
+            None => "one of \"devices\", \"edges\", \"listener:NAME\", \"group:NAME\"".to_owned(),
         };
         reader.error(item, format!("nothing comes from `{written}`"), help);
         None
@@ -63,6 +66,7 @@ impl Setting for RouteFrom {
     fn show(&self) -> String {
         match self {
             Self::Devices => "\"devices\"".to_owned(),
+            Self::Edges => "\"edges\"".to_owned(),
             Self::Listener(name) => format!("\"listener:{name}\""),
             Self::Group(name) => format!("\"group:{name}\""),
         }
@@ -218,6 +222,7 @@ impl Route {
         let at = format!("route[{index}]");
         match &self.from {
             RouteFrom::Devices => {}
+            RouteFrom::Edges => self.check_edges(&at, config, checks),
             RouteFrom::Listener(name) => known(
                 &format!("{at}.from"),
                 "listen",
@@ -257,6 +262,18 @@ impl Route {
             checks.push(found.help(format!(
                 "the rule at line {line} takes everything from there: move it below"
             )));
+        }
+    }
+
+    fn check_edges(&self, at: &str, config: &Config, checks: &mut Checks<'_>) {
+        let names_edges = |(name, listen): (&String, &super::Listen)| {
+            !listen.edges.is_empty() || checks.source.wrote(&format!("listen.{name}.edges"))
+        };
+        if !config.listen.iter().any(names_edges) {
+            let found = checks
+                .source
+                .error(&format!("{at}.from"), "no listener names an edge");
+            checks.push(found.help("add `edges = [\"10.33.69.151\"]`, the edge's address, to the listener that it reaches"));
         }
     }
 

@@ -197,7 +197,7 @@ impl Engine {
                     let reason = match branch.forward.pass {
                         Pass::Down => Reason::FlowFailed,
                         Pass::Local => Reason::NotRegistered,
-                        Pass::Up => Reason::Unreachable,
+                        Pass::Up | Pass::Through => Reason::Unreachable,
                     };
                     self.branch_unreachable(transaction, state, index, reason);
                 }

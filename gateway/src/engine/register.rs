@@ -1,5 +1,6 @@
 //! A REGISTER that our own registrar serves.
 
+use proxy::site::Side;
 use proxy::{Flow, device};
 use sip::{Edited, Message};
 
@@ -18,7 +19,8 @@ impl Engine {
         let stamped = proxy::reply::stamped(request, flow.peer);
         let tag = proxy::reply::own_tag(request);
         proxy::reply::stamp(&mut edited, flow.peer);
-        match registrar.authenticate(request, Kind::Www, flow.peer.ip(), super::now()) {
+        let from = self.address_of_user(request, &flow);
+        match registrar.authenticate(request, Kind::Www, from, super::now()) {
             Authentication::Passed { .. } => {}
             Authentication::Challenge { stale } => {
                 let response = registrar.challenge(
@@ -26,7 +28,7 @@ impl Engine {
                     Kind::Www,
                     stale,
                     tag.as_bytes(),
-                    flow.peer.ip(),
+                    from,
                     super::now(),
                 );
                 let _ = self.send(&flow, response.to_bytes());
@@ -50,9 +52,13 @@ impl Engine {
                 .register(&with_path, tag.as_bytes(), super::now())
                 .await;
             let bytes = registered.response.to_bytes();
-            if let (200, Ok(response)) =
-                (registered.status, Message::parse(bytes.clone(), &me.limits))
-            {
+            // Behind an edge it is the edge that knows the device's flow.
+            let is_here = me.site().side_of(&flow) == Side::Device;
+            if let (200, true, Ok(response)) = (
+                registered.status,
+                is_here,
+                Message::parse(bytes.clone(), &me.limits),
+            ) {
                 me.learn(&devices, &Edited::new(response), &flow);
             }
             me.server_input(

@@ -1,8 +1,10 @@
 //! The way of a request.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proxy::site::Side;
 use proxy::token::Media;
 use proxy::{
     Binding, Bindings, Decision, Facts, Flow, Flows, Forward, Question, Reason, Sender, Site,
@@ -107,8 +109,8 @@ impl Engine {
         Some(match question {
             Question::Sender => Answer::Sender(match registrar {
                 Some(registrar) => {
-                    let sender =
-                        sender(&registrar.authenticate(request, Kind::Proxy, flow.peer.ip(), now));
+                    let from = self.address_of_user(request, flow);
+                    let sender = sender(&registrar.authenticate(request, Kind::Proxy, from, now));
                     if sender == Sender::Authenticated {
                         self.learn_sender(registrar, request, flow, now);
                     }
@@ -132,10 +134,16 @@ impl Engine {
         })
     }
 
+    /// Whose a nonce is.
+    pub(super) fn address_of_user(&self, request: &Message, flow: &Flow) -> IpAddr {
+        proxy::edge::address_of_user(request, flow, &self.site())
+    }
+
     /// SIGNALLING §5: a device that reconnects and does not register again (SIP.js) is known by the Contact of its next
     /// authenticated request.
     fn learn_sender(&self, registrar: &Registrar, request: &Message, flow: &Flow, now: Duration) {
-        if self.index.device(flow).is_some() {
+        let is_known = self.index.device(flow).is_some();
+        if is_known || self.site().side_of(flow) == Side::Core {
             return;
         }
         let contact = request
@@ -271,7 +279,7 @@ impl Engine {
                 kind,
                 stale,
                 tag.as_bytes(),
-                flow.peer.ip(),
+                self.address_of_user(request, flow),
                 super::now(),
             )
             .to_bytes();

@@ -67,6 +67,7 @@ pub(super) fn pass(pass: Pass) -> &'static str {
         Pass::Up => "from a device to the core",
         Pass::Down => "from the core to a device",
         Pass::Local => "between two devices",
+        Pass::Through => "between two servers",
     }
 }
 

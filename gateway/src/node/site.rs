@@ -39,10 +39,10 @@ pub(crate) async fn of(
     let mut listeners = Vec::new();
     let mut sections: HashMap<&str, Vec<ListenerId>> = HashMap::new();
     for (name, section) in &config.listen {
-        let side = if section.trust.is_empty() {
-            Side::Device
-        } else {
+        let side = if section.is_core() {
             Side::Core
+        } else {
+            Side::Device
         };
         for (transport, bind) in sockets(section) {
             let id = ListenerId(u8::try_from(listeners.len()).unwrap_or(u8::MAX));
@@ -61,8 +61,9 @@ pub(crate) async fn of(
                 host,
                 port,
                 mtu,
+                edges: section.edges.clone(),
             });
-            trust.push(section.trust.clone());
+            trust.push(section.trusted());
             core.push(section.core.clone());
         }
     }
@@ -181,6 +182,7 @@ fn route(
     let group_of = |name: &String| groups.iter().position(|group| group.name == *name);
     let (side, listeners, group) = match &route.from {
         RouteFrom::Devices => (Some(Side::Device), Vec::new(), None),
+        RouteFrom::Edges => (Some(Side::Core), Vec::new(), None),
         RouteFrom::Listener(name) => (
             None,
             sections.get(name.as_str()).cloned().unwrap_or_default(),
@@ -195,6 +197,7 @@ fn route(
     };
     let when = Match {
         side,
+        edges: route.from == RouteFrom::Edges,
         listeners,
         group,
         methods: route.method.clone(),

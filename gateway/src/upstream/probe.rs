@@ -157,6 +157,7 @@ mod tests {
             host: "10.0.0.10".to_owned(),
             port: 5070,
             mtu: proxy::mtu::Mtu::default(),
+            edges: Vec::new(),
         }
     }
 

@@ -133,6 +133,7 @@ fn listener(id: u8, side: Side, transport: Transport, bind: &str) -> Listener {
         host: bind.ip().to_string(),
         port: bind.port(),
         mtu: Mtu::default(),
+        edges: Vec::new(),
     }
 }
 

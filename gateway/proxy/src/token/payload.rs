@@ -71,6 +71,9 @@ pub(super) fn read(purpose: Purpose, bytes: &[u8], family: bool) -> Option<Token
         Purpose::RecordRouteCore => {
             let anonymous = bytes.get(1)? & ANONYMOUS_BIT != 0;
             let (media, bytes) = read_media(bytes, ANONYMOUS_BIT)?;
+            if media.pass == Pass::Through {
+                return None;
+            }
             let other = read_device(bytes, family)?;
             Token::RecordRouteCore(RecordRouteCore {
                 listener: other.listener,
@@ -89,6 +92,10 @@ pub(super) fn read(purpose: Purpose, bytes: &[u8], family: bool) -> Option<Token
                 [] if !family => None,
                 other => Some(read_device(other, family)?),
             };
+            // Between servers there is neither device nor side.
+            if media.pass == Pass::Through && (called || anonymous || towards.is_some()) {
+                return None;
+            }
             Token::RecordRouteDevice(RecordRouteDevice {
                 media,
                 called,
@@ -130,6 +137,7 @@ fn write_media(to: &mut Payload, media: Media, bits: u8) {
         Pass::Up => 0,
         Pass::Down => 1,
         Pass::Local => 2,
+        Pass::Through => 3,
     };
     to.extend_from_slice(&[media.node, media.generation << 4 | bits | pass]);
 }
@@ -140,6 +148,7 @@ fn read_media(bytes: &[u8], allowed: u8) -> Option<(Media, &[u8])> {
         0 => Pass::Up,
         1 => Pass::Down,
         2 => Pass::Local,
+        3 => Pass::Through,
         _ => return None,
     };
     let media = Media {

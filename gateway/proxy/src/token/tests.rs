@@ -223,7 +223,12 @@ fn content_that_no_version_writes_is_refused_even_when_it_verifies() {
     for (purpose, payload, family) in [
         (Purpose::Path, &b"\x02\x01\x07"[..], false),
         (Purpose::Path, b"\x02\x01\x07\0\0\0\0\0", true),
-        (Purpose::RecordRouteDevice, b"\x03\x03", false),
+        (Purpose::RecordRouteDevice, b"\x03\x07", false),
+        (
+            Purpose::RecordRouteCore,
+            b"\x03\x03devi\x02\0\x01abcdef",
+            false,
+        ),
         (Purpose::RecordRouteDevice, b"\x03\x0b", false),
         (Purpose::RecordRouteDevice, b"\x03\x00", true),
         (Purpose::Via, b"\x03\x08branched\x02\0\x01abcdef", false),
@@ -346,6 +351,18 @@ fn any_token() -> impl Strategy<Value = Token> {
             })
         });
     let device_of_register = proptest::option::of(any::<[u8; 4]>());
+    let through = any_media().prop_map(|media| {
+        let media = Media {
+            pass: Pass::Through,
+            ..media
+        };
+        Token::RecordRouteDevice(RecordRouteDevice {
+            media,
+            called: false,
+            anonymous: false,
+            towards: None,
+        })
+    });
     let via = (
         any_towards(),
         any_media(),
@@ -366,7 +383,7 @@ fn any_token() -> impl Strategy<Value = Token> {
         });
     let contact = proptest::collection::vec(any::<u8>(), 0..300)
         .prop_map(|uri| Token::Contact(ContactToken { uri }));
-    prop_oneof![path, core, device, via, contact]
+    prop_oneof![path, core, device, through, via, contact]
 }
 
 proptest! {

@@ -157,7 +157,7 @@ fn between_two_servers_of_the_core_we_do_not_stay() {
     assert!(!forward.record_route && forward.media.is_some_and(|media| !media.is_some()));
     assert_eq!(
         edge.says(&invite().sdp().route("<sip:10.0.0.32;lr>").build(), &core()),
-        "relay down udp 10.0.0.32:5060"
+        "relay through udp 10.0.0.32:5060"
     );
 }
 

@@ -48,6 +48,7 @@ fn listener(id: u8, side: Side, transport: Transport, bind: &str, host: &str) ->
         host: host.to_owned(),
         port: bind.port(),
         mtu: Mtu::default(),
+        edges: Vec::new(),
     }
 }
 
@@ -529,6 +530,7 @@ pub(crate) fn way(forward: &Forward) -> String {
         Pass::Up => "up",
         Pass::Down => "down",
         Pass::Local => "local",
+        Pass::Through => "through",
     };
     let hop = match &forward.hop {
         Hop::Flow(flow) => match flow.connection {

@@ -11,6 +11,7 @@
 mod captured;
 mod dialogs;
 mod draft;
+mod edges;
 mod forwards;
 mod groups;
 mod hostile;

@@ -248,7 +248,7 @@ fn routes_tell_devices_from_servers_of_one_listener() {
         },
     ];
     for (from, want) in [
-        (server(), "start down udp 10.0.0.3"),
+        (server(), "start through udp 10.0.0.3"),
         (phone(), "relay up udp 10.0.0.21:5060"),
     ] {
         let says = edge.says(&invite().build(), &from);
