@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make bench [BENCH="ARGUMENTS"]`: what a message costs and what a connection holds, ours beside Kamailio's and a bare reflector's.
+# `make bench [BENCH="ARGUMENTS"]`: what a message costs and what a connection or a registered device holds, ours beside Kamailio's and a bare reflector's.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"

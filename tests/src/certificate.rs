@@ -51,7 +51,7 @@ impl Certificate {
 }
 
 /// Writes what its owner alone may read: Causeway refuses keys and passwords that others can read.
-pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = File::options()
         .create(true)
         .write(true)

@@ -13,7 +13,7 @@ use crate::table::{Cell, Table, median};
 /// Connections of a load over TCP or WSS.
 const CONNECTIONS: usize = 50;
 /// Before each measurement, so that sockets, caches and connections are warm.
-const WARM: Duration = Duration::from_millis(200);
+pub(crate) const WARM: Duration = Duration::from_millis(200);
 
 /// How much is measured.
 #[derive(Clone, Debug)]

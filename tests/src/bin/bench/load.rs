@@ -36,11 +36,11 @@ pub(crate) enum Pace {
 }
 
 /// How many are under way at saturation: enough to keep one core busy, few enough for a socket's default buffer of 92 datagrams.
-const WINDOW: u32 = 64;
+pub(crate) const WINDOW: u32 = 64;
 /// Nothing came back for this long: what is under way is lost.
-const LOST: Duration = Duration::from_millis(300);
+pub(crate) const LOST: Duration = Duration::from_millis(300);
 /// An open loop sends what is due this often.
-const TICK: Duration = Duration::from_millis(1);
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// An answer that takes longer will not come.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many transactions are remembered; more are never under way.

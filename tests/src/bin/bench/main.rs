@@ -1,16 +1,20 @@
 //! `make bench`: what a message costs and what a connection holds, Causeway beside Debian's Kamailio and a bare reflector, all in one
 //! run and in turn. It prints tables and ratios; nothing fails by a time.
 //!
-//! `bench [--quick] [--rounds N] [--seconds N] [--only WORD] [--peers-only]`; `bench stub ADDRESS` and `bench reflect ADDRESS TARGET` are
+//! `bench [--quick] [--rounds N] [--seconds N] [--devices FEW,MANY] [--only WORD] [--peers-only]`; `bench stub ADDRESS` and `bench reflect ADDRESS TARGET` are
 //! the parts that it starts as processes of their own.
 
+mod chain;
 mod cpu;
+mod devices;
 mod instructions;
 mod link;
 mod load;
 mod memory;
 mod message;
 mod peer;
+mod phones;
+mod registered;
 mod subject;
 mod table;
 
@@ -30,6 +34,7 @@ const IDLE_CONNECTIONS: usize = 2000;
 
 struct Options {
     plan: Plan,
+    registered: registered::Plan,
     connections: usize,
     only: String,
     /// Whether Causeway itself is measured too.
@@ -73,6 +78,11 @@ fn read_options(words: &[&str]) -> Result<Options> {
             rounds: 5,
             time: Duration::from_secs(2),
         },
+        registered: registered::Plan {
+            devices: vec![1_000, 100_000],
+            rounds: 5,
+            time: Duration::from_secs(2),
+        },
         connections: IDLE_CONNECTIONS,
         only: String::new(),
         ours: true,
@@ -89,14 +99,35 @@ fn read_options(words: &[&str]) -> Result<Options> {
                 options.plan.paces = vec![Pace::Saturation];
                 options.plan.rounds = 1;
                 options.plan.time = Duration::from_secs(1);
+                options.registered.devices = vec![1_000, 10_000];
+                options.registered.rounds = 1;
+                options.registered.time = Duration::from_secs(1);
                 options.connections = 200;
             }
-            "--rounds" => options.plan.rounds = value()?.parse()?,
-            "--seconds" => options.plan.time = Duration::from_secs(value()?.parse()?),
+            "--rounds" => {
+                options.plan.rounds = value()?.parse()?;
+                options.registered.rounds = options.plan.rounds;
+            }
+            "--seconds" => {
+                options.plan.time = Duration::from_secs(value()?.parse()?);
+                options.registered.time = options.plan.time;
+            }
+            "--devices" => {
+                let counts = value()?.split(',').map(str::parse);
+                options.registered.devices = counts.collect::<Result<_, _>>()?;
+                if options
+                    .registered
+                    .devices
+                    .iter()
+                    .any(|count| *count < devices::FEWEST)
+                {
+                    bail!("at least {} devices are needed", devices::FEWEST);
+                }
+            }
             "--peers-only" => options.ours = false,
             "--only" => options.only = (*value()?).to_owned(),
             other => bail!(
-                "unknown {other:?}; there are --quick, --rounds N, --seconds N, --only WORD and --peers-only"
+                "unknown {other:?}; there are --quick, --rounds N, --seconds N, --devices FEW,MANY, --only WORD and --peers-only"
             ),
         }
     }
@@ -172,6 +203,15 @@ async fn bench(options: &Options, cores: &Cores) -> Result<()> {
         }
     }
     drop((reflector, stateless, stateful, ours));
+    if "Registered".contains(options.only.as_str()) {
+        for table in registered::measure(cores, options.ours, &options.registered).await? {
+            println!("{table}");
+        }
+        println!(
+            "{}",
+            registered::memory(cores, options.ours, &options.registered).await?
+        );
+    }
     if "Memory".contains(options.only.as_str()) {
         // New processes: what the load made them take before would hide what a connection takes.
         let mut subjects = vec![

@@ -79,7 +79,7 @@ async fn connections(
 }
 
 /// What a process group holds when it has stopped to give back.
-async fn settled(group: u32) -> u64 {
+pub(crate) async fn settled(group: u32) -> u64 {
     let begun = tokio::time::Instant::now();
     let mut last = usage::group_share(group);
     let mut still = 0;

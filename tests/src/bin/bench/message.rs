@@ -1,12 +1,22 @@
 //! The messages of the load: templates with an eight-digit number in their branch, tag and Call-ID, and the little that must be
 //! read from an answer. Sizes are those of real devices.
 
+use std::net::{SocketAddr, SocketAddrV4};
+
+use md5::{Digest as _, Md5};
+
+use crate::chain::{DOMAIN, PASSWORD};
+
 /// Where the number of a transaction stands in a template.
 const NUMBER: &str = "########";
 /// A browser's REGISTER has about this many bytes.
 const REGISTER_BYTES: usize = 791;
 /// An INVITE of a desk phone with its session description has about this many.
 const INVITE_BYTES: usize = 1100;
+
+/// A session description of plain RTP.
+const SESSION: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0 8 101\r\n\
+    a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\n";
 
 /// A message in which only a number changes.
 pub(crate) struct Template {
@@ -51,8 +61,6 @@ pub(crate) fn register(transport: &str, user: &str) -> Template {
 
 /// An INVITE with a session description of plain RTP.
 pub(crate) fn invite(transport: &str, user: &str) -> Template {
-    let body = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0 8 101\r\n\
-                a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\n";
     let head = format!(
         "INVITE sip:called@bench.test SIP/2.0\r\nVia: SIP/2.0/{transport} 127.0.0.1:9;branch=z9hG4bK{NUMBER}{user};rport\r\n\
          Max-Forwards: 69\r\nTo: <sip:called@bench.test>\r\nFrom: <sip:{user}@bench.test>;tag=f{NUMBER}\r\n\
@@ -61,7 +69,65 @@ pub(crate) fn invite(transport: &str, user: &str) -> Template {
          Content-Type: application/sdp\r\n",
         transport.to_ascii_lowercase().replace("wss", "ws"),
     );
-    Template::new(&padded(head, INVITE_BYTES, body))
+    Template::new(&padded(head, INVITE_BYTES, SESSION))
+}
+
+/// A desk phone's REGISTER has about this many bytes.
+const PHONE_REGISTER_BYTES: usize = 700;
+/// An INVITE that takes a Via, a Route and a Record-Route more and still fits a datagram.
+const PHONE_INVITE_BYTES: usize = 850;
+
+/// What proves a device.
+pub(crate) struct Credentials<'a> {
+    pub(crate) nonce: &'a str,
+    pub(crate) count: u32,
+}
+
+impl Credentials<'_> {
+    /// The header's line (RFC 2617 §3.2.2).
+    fn line(&self, user: &str) -> String {
+        let (nonce, uri) = (self.nonce, format!("sip:{DOMAIN}"));
+        let count = format!("{:08x}", self.count);
+        let secret = hash(&format!("{user}:{DOMAIN}:{PASSWORD}"));
+        let request = hash(&format!("REGISTER:{uri}"));
+        let response = hash(&format!("{secret}:{nonce}:{count}:q8s7d6f5:auth:{request}"));
+        format!(
+            "Authorization: Digest algorithm=MD5, username=\"{user}\", realm=\"{DOMAIN}\", nonce=\"{nonce}\", uri=\"{uri}\", \
+             response=\"{response}\", qop=auth, cnonce=\"q8s7d6f5\", nc={count}\r\n"
+        )
+    }
+}
+
+fn hash(text: &str) -> String {
+    let digest = Md5::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The REGISTER that a desk phone sends the `number`th time; it stands in Call-ID as `device`.
+pub(crate) fn register_of(
+    user: &str,
+    device: u32,
+    own: SocketAddrV4,
+    number: u32,
+    credentials: Option<Credentials<'_>>,
+) -> String {
+    let credentials = credentials.map_or(String::new(), |credentials| credentials.line(user));
+    let head = format!(
+        "REGISTER sip:{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{device:08x}{number};rport\r\nMax-Forwards: 70\r\n\
+         To: <sip:{user}@{DOMAIN}>\r\nFrom: <sip:{user}@{DOMAIN}>;tag={number}\r\nCall-ID: {device:08x}@phone\r\n\
+         CSeq: {number} REGISTER\r\nContact: <sip:{user}@{own}>\r\nExpires: 3600\r\nSupported: path\r\n{credentials}"
+    );
+    padded(head, PHONE_REGISTER_BYTES, "")
+}
+
+/// An INVITE of the core for a registered device, with its session description.
+pub(crate) fn invite_to(user: &str, number: u32, own: SocketAddr) -> String {
+    let head = format!(
+        "INVITE sip:{user}@{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{number:08x};rport\r\nMax-Forwards: 69\r\n\
+         To: <sip:{user}@{DOMAIN}>\r\nFrom: <sip:core@{DOMAIN}>;tag=f{number:08x}\r\nCall-ID: {number:08x}@core\r\n\
+         CSeq: 1 INVITE\r\nContact: <sip:core@{own}>\r\nAllow: INVITE,ACK,CANCEL,BYE,UPDATE,INFO\r\nContent-Type: application/sdp\r\n"
+    );
+    padded(head, PHONE_INVITE_BYTES, SESSION)
 }
 
 /// A request of `bytes` with a body, for what a burst leaves behind.
@@ -167,6 +233,33 @@ mod tests {
         let size = invite.fill(1).len();
         assert!((1090..=1110).contains(&size), "{size}");
         assert!(large("WSS", "u1", 60_000).fill(1).len().abs_diff(60_000) < 60);
+    }
+
+    #[test]
+    fn a_device_proves_itself_as_rfc_2617_computes() {
+        // §3.5's example has another method and realm; the hash of nothing is RFC 1321's.
+        assert_eq!(hash(""), "d41d8cd98f00b204e9800998ecf8427e");
+        let own = "127.1.0.1:5060".parse().unwrap();
+        let first = register_of("u1", 0xABC, own, 1, None);
+        assert!(!first.contains("Authorization"));
+        let again = Credentials {
+            nonce: "n",
+            count: 26,
+        };
+        let again = register_of("u1", 0xABC, own, 2, Some(again));
+        assert!(again.contains("nc=0000001a\r\n"), "{again}");
+        assert!(first.len().abs_diff(PHONE_REGISTER_BYTES) < 3);
+        assert!(
+            again.len().abs_diff(PHONE_REGISTER_BYTES) < 3,
+            "{}",
+            again.len()
+        );
+        let invite = invite_to("u1", 1, SocketAddr::from(own));
+        assert!(
+            invite.len().abs_diff(PHONE_INVITE_BYTES) < 3,
+            "{}",
+            invite.len()
+        );
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub(crate) fn stub(address: SocketAddr) -> Result<()> {
     }
 }
 
-fn write_answer(request: &str, own: SocketAddr, answer: &mut String) -> bool {
+/// The 200 to a request; false for what is not answered.
+pub(crate) fn write_answer(request: &str, own: SocketAddr, answer: &mut String) -> bool {
     if request.starts_with("ACK ") || request.starts_with("SIP/2.0 ") || request.len() < 20 {
         return false;
     }

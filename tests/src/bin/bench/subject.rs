@@ -48,10 +48,21 @@ pub(crate) struct Subject {
     pub(crate) trust: Option<PathBuf>,
 }
 
-enum Running {
+/// A running process of any kind.
+pub(crate) enum Running {
     Process(Process),
     Kamailio(Kamailio),
     Gateway(Gateway),
+}
+
+impl Running {
+    pub(crate) fn process(&self) -> &Process {
+        match self {
+            Running::Process(process) => process,
+            Running::Kamailio(kamailio) => &kamailio.process,
+            Running::Gateway(gateway) => &gateway.process,
+        }
+    }
 }
 
 impl Subject {
@@ -66,11 +77,7 @@ impl Subject {
     }
 
     pub(crate) fn process(&self) -> &Process {
-        match &self.process {
-            Running::Process(process) => process,
-            Running::Kamailio(kamailio) => &kamailio.process,
-            Running::Gateway(gateway) => &gateway.process,
-        }
+        self.process.process()
     }
 
     /// Where it takes a kind of transport, if it does.
@@ -183,7 +190,8 @@ impl Subject {
     }
 }
 
-fn pinned(cores: &Cores) -> Vec<String> {
+/// What runs a process on the core of what is measured.
+pub(crate) fn pinned(cores: &Cores) -> Vec<String> {
     vec!["taskset".to_owned(), "-c".to_owned(), cores.subject.clone()]
 }
 
