@@ -37,6 +37,9 @@ pub trait Flows {
     ) -> Option<Flow>;
     /// The newest living flow of a device.
     fn newest(&self, device: Device) -> Option<Flow>;
+    /// The living connection from this peer, of a device that registered by it where [`crate::path::PathStyle::Received`] is
+    /// written.
+    fn connection_from(&self, transport: Transport, peer: SocketAddr) -> Option<Flow>;
     /// The device behind a flow, if it registered by it.
     fn device(&self, flow: &Flow) -> Option<Device>;
 }

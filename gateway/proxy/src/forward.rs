@@ -8,6 +8,7 @@ use crate::decision::{Context, Forward, Hop};
 use crate::device;
 use crate::flow::Flow;
 use crate::mtu::{self, Shortened};
+use crate::path::{self, PathStyle};
 use crate::privacy;
 use crate::reply;
 use crate::request::{Step, refuse};
@@ -152,7 +153,11 @@ pub fn path_of(flow: &Flow, outbound: bool, context: &Context<'_>) -> Option<Str
             .sealer
             .seal_into(text, &token, None, context.now_unix)
     };
-    Some(named.route(write_token, if outbound { ";ob" } else { "" }))
+    let outbound = if outbound { ";ob" } else { "" };
+    Some(match listener.path {
+        PathStyle::Token => named.route(write_token, outbound),
+        PathStyle::Received => named.route(write_token, &(path::received(flow) + outbound)),
+    })
 }
 
 /// The listener that the core can reach us at: one that faces it, if there is any (a small site has none).

@@ -19,6 +19,7 @@ mod lookup;
 pub mod media;
 pub mod mtu;
 mod next_hop;
+pub mod path;
 mod preprocess;
 pub mod privacy;
 pub mod reply;

@@ -7,6 +7,7 @@ use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 
 use crate::decision::{Context, Decision};
 use crate::flow::Flow;
+use crate::path;
 use crate::request::{Step, refuse};
 use crate::site::Side;
 use crate::status::Reason;
@@ -36,12 +37,17 @@ pub(crate) fn preprocess(request: &Message, flow: &Flow, context: &Context<'_>) 
     let mut edited = Edited::new(request.clone());
     strict_route(&mut edited, context);
     let mut dialog = Dialog::Outside;
-    while let Some(token) = top_route_of_ours(&edited, context) {
-        if let Some(token) = token {
+    while let Some(named) = top_route_of_ours(&edited, context) {
+        if let Some(user) = named.user {
             if !matches!(dialog, Dialog::Outside) {
                 break;
             }
-            dialog = open(&token, request, side, context)?;
+            dialog = match open(user, request, side, context) {
+                Err(_) if side == Side::Core && path::reads_received(context) => {
+                    by_received(&named, context)?
+                }
+                opened => opened?,
+            };
         }
         edited.remove_value(Header::Route, 0);
     }
@@ -54,14 +60,26 @@ pub(crate) fn preprocess(request: &Message, flow: &Flow, context: &Context<'_>) 
     })
 }
 
-/// The user part of the top Route if that Route names us; `Some(None)` if it names us without a token.
-fn top_route_of_ours(request: &Edited, context: &Context<'_>) -> Option<Option<Vec<u8>>> {
+/// The URI of the top Route if that names us.
+fn top_route_of_ours<'r>(request: &'r Edited, context: &Context<'_>) -> Option<Uri<'r>> {
     let value = request.values(Header::Route).next()?;
     let uri = Uri::parse(NameAddr::parse(value)?.uri)?;
-    context
-        .site
-        .names_us(&uri)
-        .then(|| uri.user.map(<[u8]>::to_vec))
+    context.site.names_us(&uri).then_some(uri)
+}
+
+/// A Path in the open style whose token is another edge's, or none: that edge stood here before us, or the registrar made it
+/// from what it knows. Of two values for one flow (`r2=on`) only the outer one says which.
+fn by_received(route: &Uri<'_>, context: &Context<'_>) -> Step<Dialog> {
+    if route.param(b"received").is_none() && route.param(b"r2").is_some() {
+        return Ok(Dialog::Outside);
+    }
+    if route.param(b"received").is_none() {
+        return refuse(Reason::ForeignToken);
+    }
+    match path::flow_of_received(route, context) {
+        Some(token) => Ok(Dialog::Path(token)),
+        None => refuse(Reason::FlowFailed),
+    }
 }
 
 /// §16.4 first paragraph: a strict router before us put our Record-Route into the request-URI and the target last.

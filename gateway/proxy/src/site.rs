@@ -11,6 +11,7 @@ use sip::{Transport, Uri};
 use crate::flow::{Flow, ListenerId};
 pub use crate::group::{Algorithm, By, FailOver, Group, Member, Standing};
 use crate::mtu::Mtu;
+use crate::path::PathStyle;
 pub use crate::side::Side;
 
 /// A place where we receive, and how others name it.
@@ -34,6 +35,8 @@ pub struct Listener {
     pub mtu: Mtu,
     /// Networks of edges, where we are the registrar behind them: trusted, but what they send is of users.
     pub edges: Vec<IpNet>,
+    /// What the Path of its devices says.
+    pub path: PathStyle,
 }
 
 impl Listener {

@@ -10,7 +10,7 @@ use super::certificate::Certificate;
 use super::check::Checks;
 use super::reader::{Item, Reader};
 use super::schema::{Setting, section};
-use super::value::{text, unknown_word};
+use super::value::{text, unknown_word, words};
 
 section! {
     /// Sockets of one side. `trust` makes it a core side, whose peers may say who a caller is and where a request goes; without it the side faces devices, and nothing that they say is believed.
@@ -35,6 +35,8 @@ section! {
         pub core: Vec<IpNet> = Vec::new();
         /// Networks of edges that bring their users' requests to this registrar: trusted as `trust` is, and whoever calls through them has to show a password here. A registrar or gateway named here would be asked for one, too. Makes this a core side.
         pub edges: Vec<IpNet> = Vec::new();
+        /// What the Path of these devices says to a registrar beyond us. `"token"`: nothing that anybody else could read. `"received"`: their address besides, as `;received=sip:82.10.18.109:12202`, for registrars with a NAT logic of their own; and from the core a Route with a `received` alone leads to a device that registered here and is still there. Such a registrar looks up again who a request inside a call is for, by the user of its request-URI: it mixes up two devices of one user and does not find a browser, and RTPEngine hears of a hang-up only by its timeout. After a restart, or at another node, such a Route finds nobody before he has registered again.
+        pub path: PathStyle = PathStyle::Token;
         /// Origins whose pages may open a WebSocket, such as `"https://phone.example.com"`. Empty admits every origin: digest still asks every user, but any page may try passwords.
         pub origins: Vec<Origin> = Vec::new();
         /// Bytes of an IP packet on the way to this side's devices. Over UDP a request to a device may have 200 less (RFC 3261 §18.1.1), a response 28 less (IPv6: 48); what is longer is shortened, and what is still longer leaves in fragments, which many NATs drop. Nothing towards a core side is shortened.
@@ -43,6 +45,25 @@ section! {
         pub shorten: Vec<Saving> = Saving::ALL.to_vec();
         /// Serve the demo softphone on the WebSocket ports.
         pub page: bool = false;
+    }
+}
+
+words! {
+    /// What the Path of a device says.
+    pub enum PathStyle {
+        /// A token.
+        Token = "token",
+        /// A token, and the address in `received`.
+        Received = "received",
+    }
+}
+
+impl From<PathStyle> for proxy::path::PathStyle {
+    fn from(style: PathStyle) -> Self {
+        match style {
+            PathStyle::Token => Self::Token,
+            PathStyle::Received => Self::Received,
+        }
     }
 }
 
@@ -218,6 +239,7 @@ impl Listen {
         self.check_browsers(&at, checks);
         self.check_trust(&at, checks);
         self.check_core(&at, checks);
+        self.check_path(&at, checks);
     }
 
     fn check_tls(&self, at: &str, checks: &mut Checks<'_>) {
@@ -313,6 +335,34 @@ impl Listen {
 }
 
 impl Listen {
+    fn check_path(&self, at: &str, checks: &mut Checks<'_>) {
+        if self.path != PathStyle::Received {
+            return;
+        }
+        let place = format!("{at}.path");
+        let mut warn = |message: &str, help: &str| {
+            let found = checks.source.warning(&place, message);
+            checks.push(found.help(help));
+        };
+        if self.is_core() {
+            let message = "no device registers at a core side, so its `path` is never used";
+            return warn(message, "put it where the devices are, or remove it");
+        }
+        let browsers = !self.ws.is_empty() || !self.wss.is_empty();
+        let found = match browsers {
+            true => {
+                "a registrar that acts on `received` does not find a browser, whose Contact has a random user: ACK and BYE never reach it; and it mixes up two devices of one user"
+            }
+            false => {
+                "a registrar that acts on `received` mixes up two devices of one user: one answers, the other one gets the ACK"
+            }
+        };
+        warn(
+            found,
+            "\"token\", unless the registrar cannot do without `received`",
+        );
+    }
+
     fn check_core(&self, at: &str, checks: &mut Checks<'_>) {
         let key = format!("{at}.core");
         for (index, net) in self.core.iter().enumerate() {

@@ -2,10 +2,13 @@
 //! (SIGNALLING §5). Soft: losing it loses no call.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
+use proxy::path::PathStyle;
+use proxy::site::Listener;
 use proxy::token::FlowAddress;
 use proxy::{ConnectionId, Device, Flow, Flows, ListenerId};
 use sip::Transport;
@@ -33,7 +36,11 @@ struct Known {
 /// The index of a node.
 pub(crate) struct DeviceIndex {
     transports: Arc<OnceLock<Transports>>,
-    listeners: Vec<(Transport, std::net::SocketAddr)>,
+    listeners: Vec<(Transport, SocketAddr)>,
+    /// Listeners whose devices are also found by their address ([`PathStyle::Received`]).
+    by_address: Vec<ListenerId>,
+    /// Connections of their devices.
+    connections: DashMap<(Transport, SocketAddr), Flow>,
     newest: DashMap<Device, Known>,
     behind: DashMap<(ListenerId, FlowAddress), Device>,
     /// Connections that closed, and which device was behind.
@@ -44,13 +51,13 @@ pub(crate) struct DeviceIndex {
 
 impl DeviceIndex {
     /// An empty index; `listeners` are what tokens number.
-    pub(crate) fn new(
-        transports: Arc<OnceLock<Transports>>,
-        listeners: Vec<(Transport, std::net::SocketAddr)>,
-    ) -> Self {
+    pub(crate) fn new(transports: Arc<OnceLock<Transports>>, listeners: &[Listener]) -> Self {
+        let by_address = listeners.iter().filter(|l| l.path == PathStyle::Received);
         Self {
             transports,
-            listeners,
+            listeners: listeners.iter().map(|l| (l.transport, l.bind)).collect(),
+            by_address: by_address.map(|listener| listener.id).collect(),
+            connections: DashMap::new(),
             newest: DashMap::with_shard_amount(SHARDS),
             behind: DashMap::with_shard_amount(SHARDS),
             gone: Mutex::default(),
@@ -90,6 +97,9 @@ impl DeviceIndex {
                     .remove_if(&(old.listener, old.address()), |_, known| *known == device);
             }
             self.behind.insert((flow.listener, flow.address()), device);
+            if flow.connection.is_some() && self.by_address.contains(&flow.listener) {
+                self.connections.insert((flow.transport, flow.peer), flow);
+            }
             self.appeared.notify_waiters();
         }
     }
@@ -103,6 +113,10 @@ impl DeviceIndex {
 
     /// A connection closed: what registered by it is not there any more, for now.
     pub(crate) fn closed(&self, flow: &Flow) {
+        if !self.by_address.is_empty() {
+            self.connections
+                .remove_if(&(flow.transport, flow.peer), |_, known| known == flow);
+        }
         let Some((_, device)) = self.behind.remove(&(flow.listener, flow.address())) else {
             return;
         };
@@ -117,6 +131,7 @@ impl DeviceIndex {
     /// Removes what has expired; called now and then. The flows whose device did not come back in time.
     pub(crate) fn sweep(&self, now: Instant) -> Vec<Flow> {
         self.newest.retain(|_, known| known.until > now);
+        self.connections.retain(|_, flow| self.lives(flow));
         self.behind
             .retain(|_, device| self.newest.contains_key(device));
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,6 +147,14 @@ impl DeviceIndex {
             );
         }
         lost
+    }
+
+    /// A connection can close while its device is being noted.
+    fn lives(&self, flow: &Flow) -> bool {
+        self.transports.get().is_some_and(|transports| {
+            flow.connection
+                .is_none_or(|id| transports.connection(id).is_some())
+        })
     }
 
     /// How many devices are known.
@@ -167,11 +190,12 @@ impl Flows for DeviceIndex {
             shared,
             ..
         } = *self.newest.get(&device)?;
-        let transports = self.transports.get()?;
-        let lives = flow
-            .connection
-            .is_none_or(|id| transports.connection(id).is_some());
-        (until > Instant::now() && lives && !shared).then_some(flow)
+        (until > Instant::now() && self.lives(&flow) && !shared).then_some(flow)
+    }
+
+    fn connection_from(&self, transport: Transport, peer: SocketAddr) -> Option<Flow> {
+        let known = *self.connections.get(&(transport, peer))?;
+        self.transports.get()?.connection(known.connection?)
     }
 
     fn device(&self, flow: &Flow) -> Option<Device> {
@@ -201,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_flow_is_lost_when_its_device_does_not_come_back() {
-        let index = DeviceIndex::new(Arc::default(), Vec::new());
+        let index = DeviceIndex::new(Arc::default(), &[]);
         let hour = Duration::from_secs(3600);
         let later = |seconds| Instant::now() + Duration::from_secs(seconds);
         index.learn(WHOLE, connection(1), hour);
@@ -219,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_device_is_forgotten_when_its_binding_expires() {
-        let index = DeviceIndex::new(Arc::default(), Vec::new());
+        let index = DeviceIndex::new(Arc::default(), &[]);
         index.learn(WHOLE, connection(1), Duration::from_secs(60));
         index.sweep(Instant::now() + Duration::from_secs(59));
         assert_eq!(index.len(), 1);
@@ -229,7 +253,7 @@ mod tests {
 
     #[test]
     fn two_devices_of_one_short_name_are_found_by_their_paths_and_not_by_each_others_flow() {
-        let index = DeviceIndex::new(Arc::default(), Vec::new());
+        let index = DeviceIndex::new(Arc::default(), &[]);
         let hour = Duration::from_secs(3600);
         let shared = |index: &DeviceIndex| {
             index

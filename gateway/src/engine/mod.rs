@@ -125,12 +125,7 @@ impl Engine {
     /// An engine without transports yet; see [`attach`](Self::attach).
     pub fn new(parts: Parts) -> Arc<Self> {
         let transports = Arc::new(OnceLock::new());
-        let listeners = parts
-            .site
-            .listeners
-            .iter()
-            .map(|listener| (listener.transport, listener.bind))
-            .collect();
+        let index = DeviceIndex::new(transports.clone(), &parts.site.listeners);
         let site = Arc::new(ArcSwap::from_pointee(parts.site));
         let upstream = Arc::new(Upstream::new(
             site.clone(),
@@ -139,7 +134,7 @@ impl Engine {
         ));
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
-            index: DeviceIndex::new(transports.clone(), listeners),
+            index,
             transports,
             site,
             upstream,

@@ -249,6 +249,12 @@ impl Flows for Around {
         devices.contains(&device).then_some(*flow)
     }
 
+    fn connection_from(&self, transport: Transport, peer: std::net::SocketAddr) -> Option<Flow> {
+        let (flow, _) = self.registered.as_ref()?;
+        let is_it = flow.connection.is_some() && (flow.transport, flow.peer) == (transport, peer);
+        is_it.then_some(*flow)
+    }
+
     fn device(&self, flow: &Flow) -> Option<Device> {
         let (known, devices) = self.registered.as_ref()?;
         let is_it = known.listener == flow.listener && known.address() == flow.address();

@@ -62,6 +62,7 @@ pub(crate) async fn of(
                 port,
                 mtu,
                 edges: section.edges.clone(),
+                path: section.path.into(),
             });
             trust.push(section.trusted());
             core.push(section.core.clone());

@@ -158,6 +158,7 @@ mod tests {
             port: 5070,
             mtu: proxy::mtu::Mtu::default(),
             edges: Vec::new(),
+            path: proxy::path::PathStyle::default(),
         }
     }
 

@@ -111,6 +111,11 @@ impl Flows for Scene {
         (device == Device(*b"bob1")).then_some(self.browser)
     }
 
+    fn connection_from(&self, transport: Transport, peer: SocketAddr) -> Option<Flow> {
+        let is_it = |flow: &Flow| flow.transport == transport && flow.peer == peer;
+        is_it(&self.browser).then_some(self.browser)
+    }
+
     fn device(&self, flow: &Flow) -> Option<Device> {
         (*flow == self.phone).then_some(Device(*b"ann1"))
     }
@@ -134,6 +139,7 @@ fn listener(id: u8, side: Side, transport: Transport, bind: &str) -> Listener {
         port: bind.port(),
         mtu: Mtu::default(),
         edges: Vec::new(),
+        path: proxy::path::PathStyle::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::replay::{EXCEPTIONS, Replay, is_edge};
 /// Its edge hid the topology: there is no Via or Route of it that could be ours.
 const HIDDEN: &str = "b4_invite_topology_hiding";
 
-fn folders(of: &str) -> Vec<PathBuf> {
+pub(crate) fn folders(of: &str) -> Vec<PathBuf> {
     let root = Path::new(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../tests/data/captured"
@@ -47,7 +47,7 @@ fn play_all(site: &Site, folders: &[PathBuf]) -> BTreeMap<String, usize> {
 }
 
 /// The edge of the chain: two registrars behind it, and nobody's registrar itself.
-fn chain_site() -> Site {
+pub(crate) fn chain_site() -> Site {
     let mut site = relay_site();
     let devices = [
         (Transport::Udp, 5060),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use proxy::forward::{Sealed, seal};
 use proxy::key::Keys;
 use proxy::mtu::Mtu;
+use proxy::path::PathStyle;
 use proxy::site::{Group, Listener, Match, Member, Route, Side, Site, To};
 use proxy::token::{
     FlowAddress, Media, Pass, PathToken, RecordRouteCore, RecordRouteDevice, Sealer, Token, Towards,
@@ -49,6 +50,7 @@ fn listener(id: u8, side: Side, transport: Transport, bind: &str, host: &str) ->
         port: bind.port(),
         mtu: Mtu::default(),
         edges: Vec::new(),
+        path: PathStyle::default(),
     }
 }
 
@@ -213,6 +215,13 @@ impl Flows for Around {
 
     fn newest(&self, device: Device) -> Option<Flow> {
         self.newest.get(&device).copied()
+    }
+
+    fn connection_from(&self, transport: Transport, peer: SocketAddr) -> Option<Flow> {
+        self.connections
+            .iter()
+            .find(|flow| (flow.transport, flow.peer) == (transport, peer))
+            .copied()
     }
 
     fn device(&self, flow: &Flow) -> Option<Device> {

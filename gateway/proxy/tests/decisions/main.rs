@@ -18,6 +18,7 @@ mod hostile;
 mod kit;
 mod lookups;
 mod mtu;
+mod paths;
 mod privacy;
 mod refused;
 mod registers;
