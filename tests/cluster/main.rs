@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod bindings;
+mod crash;
 mod device;
 mod flows;
 mod members;

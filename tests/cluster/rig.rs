@@ -42,29 +42,35 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
+    /// With an RTPEngine, and UDP between edge and registrars.
     pub(crate) async fn start(calls: Calls) -> Result<Self> {
-        Self::start_over("udp", calls).await
+        Self::start_over("udp", calls, true).await
     }
 
-    /// `transport` is between edge and registrars.
-    pub(crate) async fn start_over(transport: &str, calls: Calls) -> Result<Self> {
+    /// `transport` is between edge and registrars; without media, bodies pass as they are.
+    pub(crate) async fn start_over(transport: &str, calls: Calls, media: bool) -> Result<Self> {
         let [one, other, core, sip, inner, tls, ws, wss, admin] =
             [(); 9].map(|()| ports::free_address());
         let engine = RtpEngine::start_at(&[Ipv4Addr::LOCALHOST.into()]).await?;
+        let asked = format!(
+            "[media]\nrtpengine = \"{}\"\ndelete_delay = \"1s\"\n",
+            engine.ng
+        );
+        let asked = if media { asked } else { String::new() };
         let registrars = [
             registrar("one", one, other, core, calls).await?,
             registrar("other", other, one, core, calls).await?,
         ];
         let config = format!(
             "[node]\ndata_dir = \"@FOLDER@/data\"\nworkers = 1\n[admin]\nlisten = \"{admin}\"\n\
-             [media]\nrtpengine = \"{}\"\ndelete_delay = \"1s\"\n\
+             {asked}\
              [listen.public]\nudp = \"{sip}\"\ntcp = \"{sip}\"\ntls = \"{tls}\"\nws = \"{ws}\"\nwss = \"{wss}\"\npage = true\n\
              [listen.public.certificate]\nchain = \"@FOLDER@/certificate.pem\"\nkey = \"@FOLDER@/key.pem\"\n\
              [listen.core]\nudp = \"{inner}\"\ntcp = \"{inner}\"\ntrust = [\"127.0.0.1\"]\n\
              [group.registrars]\nmembers = [\"sip:{one}\", \"sip:{other}\"]\ntransport = \"{transport}\"\n\
+             probe = {{ interval = \"500ms\", timeout = \"500ms\", rise = 1, fall = 2 }}\n\
              [[route]]\nfrom = \"devices\"\nto = \"group:registrars\"\n\
-             [limits]\nmessages_per_second = 0\n",
-            engine.ng
+             [limits]\nmessages_per_second = 0\n"
         );
         let edge = Gateway::start(&config).await?;
         let trust = raw::trusting(&edge.certificate())?;
@@ -160,6 +166,24 @@ impl Rig {
         Ok(())
     }
 
+    /// Waits until the edge says of a registrar that it is `alive`, `dead` …
+    pub(crate) async fn registrar_is(&self, address: SocketAddr, wanted: &str) -> Result<()> {
+        let says = async || {
+            let (_, body) = http::get(self.admin, "/status").await?;
+            let status: serde_json::Value = serde_json::from_str(&body)?;
+            let members = status["members"].as_array().context("no members")?;
+            let mut found = members
+                .iter()
+                .filter(|known| known["address"] == address.to_string());
+            anyhow::Ok(found.any(|known| known["state"] == wanted))
+        };
+        let limit = Duration::from_secs(20);
+        if !wait::until_async(limit, async || says().await.is_ok_and(|says| says)).await {
+            bail!("{address} is never {wanted}");
+        }
+        Ok(())
+    }
+
     /// Waits until no session is at RTPEngine.
     pub(crate) async fn nothing_stays(&self) -> Result<()> {
         self.engine.empty_within(FORGOTTEN).await
@@ -168,6 +192,11 @@ impl Rig {
     /// With the end of the edge's log, if it failed.
     pub(crate) fn tells<T>(&self, result: Result<T>) -> Result<T> {
         result.with_context(|| format!("the edge's log ends:\n{}", self.edge.process.log_tail()))
+    }
+
+    /// A phone of the test, not registered.
+    pub(crate) async fn unregistered(&self, user: &str, kind: Kind) -> Result<Device> {
+        Device::open(&self.account(user, kind), Some(&self.trust)).await
     }
 
     /// A phone of the test, registered with two REGISTERs.

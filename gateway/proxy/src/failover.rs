@@ -52,6 +52,25 @@ pub fn next(forward: &Forward, context: &Context<'_>) -> Option<Forward> {
     })
 }
 
+/// The same request around a member that died with it: inside a dialog nobody else is asked, but a Route that names a dead one
+/// leads through a living one. `None` where its Route names no dead member, or nobody lives.
+pub fn around(forward: &Forward, context: &Context<'_>) -> Option<Forward> {
+    let (group, dead) = top_member(&forward.request, context)?;
+    if context.alive.is_alive(group, dead) {
+        return None;
+    }
+    let mut request = forward.request.clone();
+    avoid_the_dead(&mut request, &forward.source, context);
+    let (_, living) = top_member(&request, context).filter(|place| *place != (group, dead))?;
+    let hop = hop_to(context.site.groups[group].members.get(living)?)?;
+    Some(Forward {
+        identity: branch::identity(&request, &hop),
+        request,
+        hop,
+        ..forward.clone()
+    })
+}
+
 /// True if the next member is to be asked after this answer.
 pub fn is_no_answer(forward: &Forward, status: u16, context: &Context<'_>) -> bool {
     let chosen = forward

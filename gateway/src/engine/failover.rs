@@ -98,11 +98,19 @@ impl Engine {
         if !may_fail_over(state, index) {
             return false;
         }
-        let Some(next) =
-            proxy::failover::next(&state.branches[index].forward, &self.view().context())
-        else {
-            return false;
-        };
+        let next = proxy::failover::next(&state.branches[index].forward, &self.view().context());
+        next.is_some_and(|next| self.ask_instead(transaction, state, index, next, trouble))
+    }
+
+    /// Asks somebody in the place of a branch; false if there is no way.
+    fn ask_instead(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+        next: Forward,
+        trouble: Trouble,
+    ) -> bool {
         if let Some(flow) = self.flow_to(&next.hop) {
             return self.take_over(transaction, state, index, (next, flow), &trouble);
         }
@@ -204,7 +212,7 @@ impl Engine {
     }
 
     /// A member is dead: what waits for it waits no longer. What it has answered 100 is not sent again: by another way it
-    /// would be a merged request (RFC 3261 §8.2.2.2).
+    /// would be a merged request (RFC 3261 §8.2.2.2). What was only to pass it, inside a dialog, takes another way.
     pub(super) fn member_died(&self, place: Place) {
         for transaction in self.table.all() {
             let mut state = transaction.lock();
@@ -218,6 +226,9 @@ impl Engine {
             let hit: Vec<usize> = (0..state.branches.len())
                 .filter(|index| waits(&state, *index))
                 .collect();
+            for index in 0..state.branches.len() {
+                self.go_around(&transaction, &mut state, index);
+            }
             for index in hit {
                 self.client_input(
                     &transaction,
@@ -228,6 +239,24 @@ impl Engine {
                 );
             }
             self.forget_if_over(&transaction, &state);
+        }
+    }
+
+    /// Sends a request that nobody has answered, and whose Route names a dead member, through a living one.
+    fn go_around(&self, transaction: &Arc<Transaction>, state: &mut State, index: usize) {
+        let branch = &state.branches[index];
+        let is_waiting = !branch.heard
+            && branch.forward.member.is_none()
+            && state
+                .fork
+                .as_ref()
+                .is_some_and(|fork| fork.is_pending(index));
+        if !is_waiting || !may_fail_over(state, index) {
+            return;
+        }
+        let around = proxy::failover::around(&branch.forward, &self.view().context());
+        if let Some(around) = around {
+            self.ask_instead(transaction, state, index, around, Trouble::Silent);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proxy::failover::{is_no_answer, next, patience};
+use proxy::failover::{around, is_no_answer, next, patience};
 use proxy::group::{Algorithm, By, FailOver, Group, Standing, WEIGHT};
 use proxy::{Forward, Hop};
 use sip::Header;
@@ -164,6 +164,39 @@ fn a_route_that_names_a_dead_member_names_a_living_one() {
             .collect();
         assert_eq!(got, want, "{why}");
     }
+}
+
+#[test]
+fn what_waits_inside_a_dialog_for_a_member_that_died_goes_around_it() {
+    let mut edge = Edge::relay();
+    let through = |edge: &Edge, route: &str| {
+        let draft = inside("UPDATE", &edge.device_copy(false)).with("Route", route);
+        forward(edge, draft)
+    };
+    let (member, other) = (
+        through(&edge, "<sip:10.0.0.31;lr>"),
+        through(&edge, "<sip:10.0.0.21;lr>"),
+    );
+    assert!(
+        around(&member, &edge.context()).is_none(),
+        "SIGNALLING §6: while it lives, nobody else is asked"
+    );
+    edge.dead.insert((1, 0));
+    let living = around(&member, &edge.context()).expect("the other one lives");
+    assert_eq!((target(&member), target(&living)), (31, 32));
+    let routes: Vec<&[u8]> = living.request.values(Header::Route).collect();
+    assert_eq!(routes, [b"<sip:10.0.0.32;lr>"]);
+    assert_ne!(
+        edge.seal(&member).branch,
+        edge.seal(&living).branch,
+        "a branch names its target"
+    );
+    assert!(
+        around(&other, &edge.context()).is_none(),
+        "it passes another one, who lives"
+    );
+    edge.dead.insert((1, 1));
+    assert!(around(&member, &edge.context()).is_none(), "nobody lives");
 }
 
 /// An edge whose group of two, to which users that begin with 77 go, has as many members as there are weights.
