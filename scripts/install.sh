@@ -19,6 +19,7 @@ for_test=(
     baresip-core:baresip
     sip-tester:sipp
     kamailio:kamailio
+    dnsmasq-base:dnsmasq
     "kamailio-extra-modules:$modules/kamailio/modules/dmq_usrloc.so"
     "kamailio-tls-modules:$modules/kamailio/modules/tls.so"
     "kamailio-websocket-modules:$modules/kamailio/modules/websocket.so"

@@ -8,6 +8,7 @@ mod crash;
 mod device;
 mod flows;
 mod members;
+mod names;
 mod own_registrar;
 mod registrars;
 mod rig;

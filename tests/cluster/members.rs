@@ -20,7 +20,7 @@ struct Stage {
 }
 
 /// A probe that never says anything: it is the requests that count.
-const NO_PROBE: &str = "{ interval = \"10m\", fall = 100 }";
+pub(crate) const NO_PROBE: &str = "{ interval = \"10m\", fall = 100 }";
 
 impl Stage {
     async fn set(probe: &str) -> Self {
@@ -83,7 +83,7 @@ impl Stage {
 }
 
 /// The next message that begins so; what else comes is of no concern here.
-async fn receive(socket: &UdpSocket, start: &str) -> (String, SocketAddr) {
+pub(crate) async fn receive(socket: &UdpSocket, start: &str) -> (String, SocketAddr) {
     let mut buffer = vec![0; 65_535];
     loop {
         let received = tokio::time::timeout(SOON, socket.recv_from(&mut buffer)).await;
@@ -98,7 +98,7 @@ async fn receive(socket: &UdpSocket, start: &str) -> (String, SocketAddr) {
 }
 
 /// What has arrived at a socket by now, of this method.
-fn arrived(socket: &UdpSocket, start: &str) -> usize {
+pub(crate) fn arrived(socket: &UdpSocket, start: &str) -> usize {
     let mut buffer = vec![0; 65_535];
     let mut count = 0;
     while let Ok((length, _)) = socket.try_recv_from(&mut buffer) {
@@ -107,7 +107,7 @@ fn arrived(socket: &UdpSocket, start: &str) -> usize {
     count
 }
 
-fn response(request: &str, status: &str, more: &str) -> String {
+pub(crate) fn response(request: &str, status: &str, more: &str) -> String {
     let copied: Vec<&str> = request
         .lines()
         .filter(|line| {

@@ -12,6 +12,7 @@ pub mod data;
 pub mod gateway;
 pub mod http;
 pub mod kamailio;
+pub mod nameserver;
 pub mod ports;
 pub mod prober;
 pub mod process;

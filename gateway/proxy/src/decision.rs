@@ -69,8 +69,8 @@ pub struct Facts {
     pub sender: Option<Sender>,
     /// Where the called user can be reached, if it was asked.
     pub bindings: Option<Bindings>,
-    /// Where the hosts are that were asked about; an empty list for one that has no address.
-    pub addresses: Vec<(String, Vec<SocketAddr>)>,
+    /// Where the hosts are that were asked about, who is tried first in front; an empty list for one that has no address.
+    pub addresses: Vec<(NextHop, Vec<(Transport, SocketAddr)>)>,
 }
 
 /// The answer to [`Question::Sender`].
@@ -119,13 +119,19 @@ pub enum Question {
     Bindings(Vec<u8>),
     /// Which device registered exactly this Contact?
     Contact(Vec<u8>),
-    /// Which addresses has this host?
-    Address {
-        /// A domain name.
-        host: String,
-        /// The port to put behind it.
-        port: u16,
-    },
+    /// Where is this host (RFC 3263)?
+    Address(NextHop),
+}
+
+/// What a URI says of the server that it names, as far as it decides which DNS records count (RFC 3263 §4).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct NextHop {
+    /// A domain name in lower case.
+    pub host: String,
+    /// Its port: then only its addresses are asked for.
+    pub port: Option<u16>,
+    /// Its transport: then no NAPTR record is.
+    pub transport: Option<Transport>,
 }
 
 /// What to do with a request.

@@ -74,9 +74,14 @@ impl Member {
         }
     }
 
+    /// True for a place that nobody has yet.
+    pub fn is_vacant(&self) -> bool {
+        self.host.is_empty()
+    }
+
     /// True if a URI means it: by its host or address and its port, or by the name of its service without a port.
     pub(crate) fn is_named_by(&self, uri: &Uri<'_>) -> bool {
-        if self.host.is_empty() {
+        if self.is_vacant() {
             return false;
         }
         let bare = uri

@@ -34,7 +34,7 @@ pub mod trace;
 
 pub use decision::{
     Alive, Binding, Bindings, Chosen, Context, Decision, Device, Facts, Flows, Forward, Hop,
-    Question, Sender,
+    NextHop, Question, Sender,
 };
 pub use flow::{ConnectionId, Flow, ListenerId};
 pub use request::decide;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use sip::{Edited, Header, NameAddr, Transport, Uri};
 
-use crate::decision::{Context, Decision, Facts, Hop, Question};
+use crate::decision::{Context, Decision, Facts, Hop, NextHop, Question};
 use crate::request::{Step, refuse};
 use crate::status::Reason;
 
@@ -44,21 +44,25 @@ pub(crate) fn hop_of_uri(text: &[u8], context: &Context<'_>, facts: &Facts) -> S
             None => refuse(Reason::Unresolvable),
         };
     }
-    let transport = transport_of(&uri, Transport::Udp);
-    let port = uri.port.unwrap_or(transport.default_port());
     if let Some(ip) = uri.ip() {
+        let transport = transport_of(&uri, Transport::Udp);
+        let port = uri.port.unwrap_or(transport.default_port());
         return Ok(Hop::Server {
             transport,
             address: SocketAddr::new(ip, port),
         });
     }
-    let host = String::from_utf8_lossy(uri.host).to_ascii_lowercase();
-    match facts.addresses.iter().find(|(asked, _)| *asked == host) {
-        None => Err(Box::new(Decision::Ask(Question::Address { host, port }))),
-        Some((_, addresses)) => match addresses.first() {
-            Some(address) => Ok(Hop::Server {
-                transport,
-                address: SocketAddr::new(address.ip(), port),
+    let asked = NextHop {
+        host: String::from_utf8_lossy(uri.host).to_ascii_lowercase(),
+        port: uri.port,
+        transport: given_transport(&uri),
+    };
+    match facts.addresses.iter().find(|(known, _)| *known == asked) {
+        None => Err(Box::new(Decision::Ask(Question::Address(asked)))),
+        Some((_, found)) => match found.first() {
+            Some((transport, address)) => Ok(Hop::Server {
+                transport: *transport,
+                address: *address,
             }),
             None => refuse(Reason::Unresolvable),
         },
@@ -66,11 +70,15 @@ pub(crate) fn hop_of_uri(text: &[u8], context: &Context<'_>, facts: &Facts) -> S
 }
 
 fn transport_of(uri: &Uri<'_>, default: Transport) -> Transport {
+    given_transport(uri).unwrap_or(default)
+}
+
+/// The transport that a URI leaves no choice of.
+fn given_transport(uri: &Uri<'_>) -> Option<Transport> {
     if uri.scheme.eq_ignore_ascii_case(b"sips") {
-        return Transport::Tls;
+        return Some(Transport::Tls);
     }
     uri.param(b"transport")
         .flatten()
         .and_then(Transport::from_param)
-        .unwrap_or(default)
 }

@@ -53,6 +53,7 @@ pub(crate) fn check(
     for (index, route) in config.route.iter().enumerate() {
         route.check(index, config, &mut checks);
     }
+    config.dns.check(&mut checks);
     config.registrar.check(&mut checks);
     config.media.check(&mut checks);
     config.limits.check(

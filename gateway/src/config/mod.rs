@@ -10,6 +10,7 @@ mod admin;
 mod certificate;
 mod check;
 mod diagnostic;
+mod dns;
 mod documentation;
 mod domain;
 mod group;
@@ -43,6 +44,7 @@ pub use address::HostPort;
 pub use admin::Admin;
 pub use certificate::{Certificate, CertificateError};
 pub use diagnostic::{Diagnostic, Diagnostics, File, Severity};
+pub use dns::Dns;
 pub use documentation::markdown;
 pub use domain::{Algorithm, Auth, Credential, Domain, UsersFile};
 pub use group::Algorithm as Balance;
@@ -79,6 +81,8 @@ section! {
         pub media: Media = Media::default();
         /// Servers that can stand in for each other.
         pub group: BTreeMap<String, Group> = BTreeMap::new();
+        /// Who is asked for names.
+        pub dns: Dns = Dns::default();
         /// Where requests go, the first rule that matches.
         pub route: Vec<Route> = Vec::new();
         /// What a peer may cost.

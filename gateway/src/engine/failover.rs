@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use proxy::{Alive, Flow, Forward, Reason};
+use proxy::{Alive, Flow, Forward, Hop, Reason};
 use sip::Edited;
 
 use super::Engine;
@@ -37,7 +37,7 @@ impl Engine {
         else {
             return;
         };
-        if let Some(place) = place_of(&branch.forward) {
+        if let Some(place) = self.place_of(&branch.forward) {
             self.upstream.was_silent(place);
         }
         self.fail_over(transaction, state, index, Trouble::Silent);
@@ -49,7 +49,7 @@ impl Engine {
             .branches
             .get(index)
             .filter(|branch| !branch.heard && !branch.superseded);
-        if let Some(place) = silent.and_then(|branch| place_of(&branch.forward)) {
+        if let Some(place) = silent.and_then(|branch| self.place_of(&branch.forward)) {
             self.upstream.was_silent(place);
         }
     }
@@ -60,7 +60,7 @@ impl Engine {
             .branches
             .get(index)
             .filter(|branch| !branch.heard && !branch.superseded);
-        if let Some(place) = doubtful.and_then(|branch| place_of(&branch.forward)) {
+        if let Some(place) = doubtful.and_then(|branch| self.place_of(&branch.forward)) {
             self.upstream.doubt(place);
         }
     }
@@ -75,7 +75,7 @@ impl Engine {
     ) {
         let branch = &state.branches[index];
         let (heard, is_stream) = (branch.heard, branch.flow.transport.is_stream());
-        match place_of(&branch.forward) {
+        match self.place_of(&branch.forward) {
             // Of a datagram it is our own system that says so.
             Some(place) if is_stream && self.upstream.is_alive(place.group, place.member) => {
                 self.upstream.was_refused(place)
@@ -143,7 +143,9 @@ impl Engine {
             if let Some(flow) = self.open(&forward.hop).await {
                 return Some((forward, flow));
             }
-            self.upstream.was_refused(place_of(&forward)?);
+            if let Some(place) = self.place_of(&forward) {
+                self.upstream.was_refused(place);
+            }
             forward = proxy::failover::next(&forward, &self.view().context())?;
         }
     }
@@ -163,7 +165,7 @@ impl Engine {
         let newest = state.branches.len() - 1;
         let branch = &mut state.branches[index];
         branch.superseded = true;
-        if let Some(place) = place_of(&branch.forward) {
+        if let Some(place) = self.place_of(&branch.forward) {
             self.upstream.passed_over(place);
         }
         let Some(fork) = &mut state.fork else {
@@ -211,6 +213,20 @@ impl Engine {
         }
     }
 
+    /// The member that a request went to, if its number means the same server still.
+    pub(super) fn place_of(&self, forward: &Forward) -> Option<Place> {
+        let chosen = forward.member.as_ref()?;
+        let Hop::Server { address, .. } = forward.hop else {
+            return None;
+        };
+        let site = self.site();
+        let member = site.groups.get(chosen.group)?.members.get(chosen.member)?;
+        (member.address == Some(address)).then_some(Place {
+            group: chosen.group,
+            member: chosen.member,
+        })
+    }
+
     /// A member is dead: what waits for it waits no longer. What it has answered 100 is not sent again: by another way it
     /// would be a merged request (RFC 3261 §8.2.2.2). What was only to pass it, inside a dialog, takes another way.
     pub(super) fn member_died(&self, place: Place) {
@@ -221,7 +237,7 @@ impl Engine {
                     .fork
                     .as_ref()
                     .is_some_and(|fork| fork.is_pending(index));
-                is_pending && place_of(&state.branches[index].forward) == Some(place)
+                is_pending && self.place_of(&state.branches[index].forward) == Some(place)
             };
             let hit: Vec<usize> = (0..state.branches.len())
                 .filter(|index| waits(&state, *index))
@@ -272,12 +288,4 @@ fn may_fail_over(state: &State, index: usize) -> bool {
             .branches
             .get(index)
             .is_some_and(|branch| !branch.superseded)
-}
-
-/// The member that a request went to.
-pub(super) fn place_of(forward: &Forward) -> Option<Place> {
-    forward.member.as_ref().map(|chosen| Place {
-        group: chosen.group,
-        member: chosen.member,
-    })
 }

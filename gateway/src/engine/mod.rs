@@ -37,12 +37,13 @@ use sip::transaction::Timers;
 use sip::{Limits, Message};
 use tokio::sync::Semaphore;
 
+use crate::dns::Resolver;
 use crate::guard::{Complaint, Guard};
 use crate::media::Sessions;
 use crate::registrar::Registrar;
 use crate::telemetry::Counters;
 use crate::transport::{CloseReason, Handler, SendError, Ticket, Transports};
-use crate::upstream::{MemberState, Rules, Upstream};
+use crate::upstream::{MemberState, Rules, Source, Upstream};
 
 pub(crate) use index::DeviceIndex;
 pub(crate) use request::{binding, bindings, sender};
@@ -51,15 +52,17 @@ use table::Table;
 use timers::TimerQueue;
 use waiting::{Queued, Waiting};
 
-/// Look-ups of names at once: each has a thread for as long as a name server is silent, and others need threads, too.
+/// Look-ups of names at once: each may wait as long as a name server is silent.
 const LOOKUPS: usize = 64;
 
 /// What an engine is made of.
 pub struct Parts {
     /// What this node is.
     pub site: Site,
-    /// How each group of the site is probed.
-    pub probes: Vec<Rules>,
+    /// How each group of the site is probed, and what the members of all are made from.
+    pub groups: (Vec<Rules>, Vec<Source>),
+    /// Where names are asked for.
+    pub resolver: Resolver,
     /// Signs tokens.
     pub sealer: Sealer,
     /// The registrar, in a node that has this role.
@@ -130,7 +133,8 @@ impl Engine {
         let upstream = Arc::new(Upstream::new(
             site.clone(),
             transports.clone(),
-            parts.probes,
+            parts.groups,
+            parts.resolver,
         ));
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
@@ -199,6 +203,12 @@ impl Engine {
     /// How many transactions are pending.
     pub fn transactions(&self) -> usize {
         self.table.len()
+    }
+
+    /// Drains a member of a group, or lets it serve again; by its URI or host as configured, or by `host:port` or address one
+    /// of the servers behind that. Whom it concerned; nobody if there is none of that name.
+    pub fn drain(&self, group: &str, member: &str, drain: bool) -> Vec<String> {
+        self.upstream.drain(group, member, drain)
     }
 
     /// The members of all groups, and whether they live.

@@ -130,7 +130,7 @@ impl Engine {
                     None => Bindings::NoUser,
                 },
             ),
-            Question::Address { .. } => return None,
+            Question::Address(_) => return None,
         })
     }
 
@@ -184,15 +184,14 @@ impl Engine {
             return Outcome::Done;
         };
         Outcome::wait(async move {
-            if let Question::Address { host, port } = question {
+            if let Question::Address(asked) = question {
                 let found = match me.lookups.try_acquire() {
-                    Ok(_turn) => tokio::net::lookup_host((host.as_str(), port))
-                        .await
-                        .map(Iterator::collect),
-                    Err(_) => Ok(Vec::new()),
+                    Ok(_turn) => me.upstream.resolver().locate(&asked).await.ok(),
+                    Err(_) => None,
                 };
-                let found = found.unwrap_or_default();
-                facts.addresses.push((host, found));
+                let targets = found.map(|found| found.targets).unwrap_or_default();
+                let hops = targets.iter().map(|at| (at.transport, at.address));
+                facts.addresses.push((asked, hops.collect()));
             }
             if let Outcome::Wait(rest) = me.decide(&flow, request, transaction, facts) {
                 rest.await;

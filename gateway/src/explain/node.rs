@@ -17,9 +17,11 @@ use tempfile::TempDir;
 use super::input;
 use super::options::Options;
 use crate::config::{self, Config, Source, Surroundings};
+use crate::dns::Resolver;
 use crate::guard::{self, Guard};
 use crate::node::{self, keys, site};
 use crate::registrar::Registrar;
+use crate::upstream;
 
 /// A node that is not there.
 pub(super) struct Imagined {
@@ -28,6 +30,8 @@ pub(super) struct Imagined {
     pub(super) site: Site,
     pub(super) sealer: Sealer,
     pub(super) registrar: Option<Registrar>,
+    /// Who is asked for names, if anybody is to be.
+    pub(super) resolver: Option<Resolver>,
     pub(super) limits: sip::Limits,
     guard: Guard,
     /// The section of each listener.
@@ -62,12 +66,14 @@ impl Imagined {
                 made_up()?
             }
         };
-        let names = if options.resolve {
-            site::Names::Resolve
-        } else {
-            site::Names::Leave
+        let mut described = site::of(&config, !config.media.rtpengine.is_empty());
+        let resolver = match options.resolve {
+            true => Some(site::resolver(&config)?),
+            false => None,
         };
-        let described = site::of(&config, !config.media.rtpengine.is_empty(), names).await?;
+        if let Some(resolver) = &resolver {
+            upstream::look_up(&mut described.site, &described.sources, resolver).await;
+        }
         let guard = guard::Settings {
             trust: described.trust,
             core: described.core,
@@ -95,6 +101,7 @@ impl Imagined {
             source,
             site,
             registrar,
+            resolver,
             sections,
             around,
             assumed,
@@ -348,16 +355,16 @@ fn place(site: &Site, name: &str) -> anyhow::Result<(usize, usize)> {
     let is_it = |known: &proxy::site::Member| {
         known.host == member || format!("{}:{}", known.host, known.port) == member
     };
-    let by_number = member
-        .parse::<usize>()
-        .ok()
-        .and_then(|number| number.checked_sub(1))
-        .filter(|index| *index < members.len());
+    let there: Vec<usize> = (0..members.len())
+        .filter(|index| !members[*index].is_vacant())
+        .collect();
+    let number = member.parse::<usize>().ok();
+    let by_number = number.and_then(|number| there.get(number.checked_sub(1)?).copied());
     match by_number.or_else(|| members.iter().position(is_it)) {
         Some(member) => Ok((at, member)),
         None => bail!(
             "--dead {name}: [group.{group}] has {} members, and none is called {member}",
-            members.len()
+            there.len()
         ),
     }
 }

@@ -1,7 +1,9 @@
 //! The answers to the proxy's questions, from the command line and the node's own store.
 
-use proxy::{Binding, Bindings, Facts, Question, Sender, device};
-use sip::{NameAddr, Uri};
+use std::net::SocketAddr;
+
+use proxy::{Binding, Bindings, Facts, NextHop, Question, Sender, device};
+use sip::{NameAddr, Transport, Uri};
 
 use super::input::Input;
 use super::node::Imagined;
@@ -47,32 +49,36 @@ impl<'a> Answers<'a> {
             }
             Question::Bindings(aor) => facts.bindings = Some(self.bindings(aor)),
             Question::Contact(uri) => facts.bindings = Some(self.contact(uri)),
-            Question::Address { host, port } => {
+            Question::Address(asked) => {
                 self.waited = true;
-                let found = self.addresses(host, *port).await;
-                facts.addresses.push((host.clone(), found));
+                let found = self.addresses(asked).await;
+                facts.addresses.push((asked.clone(), found));
             }
         }
     }
 
-    async fn addresses(&mut self, host: &str, port: u16) -> Vec<std::net::SocketAddr> {
-        if !self.options.resolve {
+    async fn addresses(&mut self, asked: &NextHop) -> Vec<(Transport, SocketAddr)> {
+        let host = &asked.host;
+        let Some(resolver) = &self.node.resolver else {
             self.step(
                 "address",
                 format!("{host} has no address here: names are looked up only with --resolve"),
             );
             return Vec::new();
-        }
-        let found: Vec<_> = match tokio::net::lookup_host((host, port)).await {
-            Ok(found) => found.collect(),
+        };
+        let found = match resolver.locate(asked).await {
+            Ok(found) => found.targets,
             Err(error) => {
                 self.step("address", format!("{host} could not be looked up: {error}"));
                 return Vec::new();
             }
         };
-        let each: Vec<String> = found.iter().map(|at| at.ip().to_string()).collect();
+        let each: Vec<String> = found
+            .iter()
+            .map(|at| format!("{} {}", at.transport.uri_param(), at.address))
+            .collect();
         self.step("address", format!("{host} is {}", each.join(", ")));
-        found
+        found.iter().map(|at| (at.transport, at.address)).collect()
     }
 
     fn bindings(&mut self, aor: &[u8]) -> Bindings {

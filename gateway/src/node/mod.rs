@@ -23,6 +23,7 @@ use crate::guard::{self, Guard};
 use crate::media::Sessions;
 use crate::registrar::{self, Registrar};
 use crate::transport::{self, OpenFiles, Timeouts, Transports, tls};
+use crate::upstream;
 
 pub use keys::KeyError;
 pub use page::Page;
@@ -70,6 +71,9 @@ pub enum StartError {
         /// What the resolver said.
         reason: String,
     },
+    /// The system's resolver cannot be read.
+    #[error("the system's resolver: {0}; [dns] servers can name others")]
+    Dns(String),
     /// The sockets towards RTPEngine could not be opened.
     #[error("sockets towards RTPEngine: {0}")]
     Media(std::io::Error),
@@ -109,7 +113,9 @@ impl Node {
         })?;
         let keys = keys::load(config.node.key_file.as_deref(), data)?;
         let media = sessions(config).await?;
-        let mut site = site::of(config, media.is_some(), site::Names::Resolve).await?;
+        let mut site = site::of(config, media.is_some());
+        let resolver = site::resolver(config)?;
+        upstream::look_up(&mut site.site, &site.sources, &resolver).await;
         site.site.device_key = keys.hash_key("causeway device");
         let registrar = match config.domain.is_empty() {
             true => None,
@@ -125,7 +131,8 @@ impl Node {
         };
         let parts = Parts {
             site: site.site,
-            probes: site::probes(config),
+            groups: (site::probes(config), site.sources),
+            resolver,
             sealer: Sealer::new(keys),
             registrar: registrar.clone(),
             media,

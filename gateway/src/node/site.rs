@@ -3,38 +3,29 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
+use proxy::NextHop;
 use proxy::flow::ListenerId;
-use proxy::group::{Algorithm, By, FailOver, Group, Member, Standing, WEIGHT};
+use proxy::group::{Algorithm, By, FailOver, Group};
 use proxy::mtu::Mtu;
 use proxy::site::{Listener, Match, Route, Side, Site, To};
 use sip::Transport;
 
 use super::StartError;
 use crate::config::{self, Config, Credential, Listen, RouteFrom, RouteTo};
-use crate::{registrar, upstream};
+use crate::dns::{self, Resolver};
+use crate::registrar;
+use crate::upstream::{self, Source};
 
 /// A site, and who may speak to each of its listeners.
 pub(crate) struct Described {
     pub(crate) site: Site,
     pub(crate) trust: Vec<Vec<ipnet::IpNet>>,
     pub(crate) core: Vec<Vec<ipnet::IpNet>>,
+    pub(crate) sources: Vec<Source>,
 }
 
-/// What is done with members' names.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Names {
-    /// They are looked up.
-    Resolve,
-    /// They are left without an address.
-    Leave,
-}
-
-/// Describes the node. Names of members are looked up here for the first time.
-pub(crate) async fn of(
-    config: &Config,
-    media: bool,
-    names: Names,
-) -> Result<Described, StartError> {
+/// Describes the node. Names of members lead nowhere yet.
+pub(crate) fn of(config: &Config, media: bool) -> Described {
     let (mut trust, mut core) = (Vec::new(), Vec::new());
     let mut listeners = Vec::new();
     let mut sections: HashMap<&str, Vec<ListenerId>> = HashMap::new();
@@ -68,9 +59,10 @@ pub(crate) async fn of(
             core.push(section.core.clone());
         }
     }
+    let mut sources = Vec::new();
     let mut groups = Vec::new();
-    for (name, group) in &config.group {
-        groups.push(self::group(name, group, names).await);
+    for (index, (name, group)) in config.group.iter().enumerate() {
+        groups.push(self::group(name, group, index, &mut sources));
     }
     let lower = |name: &String| name.to_ascii_lowercase();
     let site = Site {
@@ -98,7 +90,12 @@ pub(crate) async fn of(
         media,
         authenticate: true,
     };
-    Ok(Described { site, trust, core })
+    Described {
+        site,
+        trust,
+        core,
+        sources,
+    }
 }
 
 /// The sockets of a section, in the order that numbers them.
@@ -127,32 +124,26 @@ fn advertised(section: &Listen, bind: SocketAddr) -> (String, u16) {
     }
 }
 
-/// A name without an address is looked up again later: DNS may be down while a node starts.
-async fn group(name: &str, group: &config::Group, names: Names) -> Group {
+/// A group, and what its members are made from.
+fn group(name: &str, group: &config::Group, index: usize, sources: &mut Vec<Source>) -> Group {
     let mut members = Vec::new();
     for member in &group.members {
         let uri = &member.uri;
-        let transport = match (uri.secure, uri.transport.or(group.transport)) {
-            (true, _) => Transport::Tls,
-            (false, chosen) => chosen.unwrap_or(Transport::Udp),
+        let source = Source {
+            group: index,
+            first: members.len(),
+            uri: uri.uri.clone(),
+            ask: NextHop {
+                host: uri.host.to_ascii_lowercase(),
+                port: uri.port,
+                transport: uri.transport.or(group.transport),
+            },
+            priority: member.priority,
+            weight: member.weight,
+            drain: member.drain,
         };
-        let port = uri.port.unwrap_or(transport.default_port());
-        let is_address = uri.host.parse::<IpAddr>().is_ok();
-        let address = if is_address || names == Names::Resolve {
-            upstream::look_up(&uri.host, port).await.first().copied()
-        } else {
-            None
-        };
-        let standing = match member.drain {
-            true => Standing::Drained,
-            false => Standing::Serves,
-        };
-        members.push(Member {
-            priority: u32::from(member.priority) << 16,
-            weight: u32::from(member.weight) * WEIGHT,
-            standing,
-            ..Member::new(&uri.host, port, transport, address)
-        });
+        members.extend(source.unresolved());
+        sources.push(source);
     }
     Group {
         name: name.to_owned(),
@@ -160,6 +151,18 @@ async fn group(name: &str, group: &config::Group, names: Names) -> Group {
         algorithm: algorithm_of(group.algorithm),
         fail_over: FailOver(group.fail_over.iter().map(|of| (of.0, of.1)).collect()),
     }
+}
+
+/// Who is asked for names.
+pub(crate) fn resolver(config: &Config) -> Result<Resolver, StartError> {
+    let dns = &config.dns;
+    let settings = dns::Settings {
+        servers: dns.servers.clone(),
+        timeout: dns.timeout,
+        attempts: dns.attempts.into(),
+        ttl: (dns.min_ttl, dns.max_ttl),
+    };
+    Resolver::new(&settings).map_err(|error| StartError::Dns(error.to_string()))
 }
 
 fn algorithm_of(algorithm: config::Balance) -> Algorithm {

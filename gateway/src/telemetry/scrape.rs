@@ -183,6 +183,11 @@ impl Figures {
             [
                 ("group", member.group.clone()),
                 ("member", member.member.clone()),
+                // A name may have several.
+                (
+                    "address",
+                    member.address.map(|at| at.to_string()).unwrap_or_default(),
+                ),
             ]
         };
         let help = "Members of groups: 1 if requests may go there";
@@ -286,11 +291,13 @@ pub fn status(engine: &Engine, transports: &Transports) -> Value {
             member,
             address,
             state,
+            standing,
+            calls,
             deaths,
             passed_over,
         } = member;
         let address = address.map(|at| at.to_string());
-        json!({ "group": group, "member": member, "address": address, "state": state, "deaths": deaths, "passed_over": passed_over })
+        json!({ "group": group, "member": member, "address": address, "state": state, "standing": standing, "calls": calls, "deaths": deaths, "passed_over": passed_over })
     };
     json!({
         "members": figures.members.iter().map(member).collect::<Vec<_>>(),

@@ -2,11 +2,13 @@
 //!
 //! - [`health`]: what signs of life and death come to (pure);
 //! - [`probe`]: the OPTIONS that asks for one;
-//! - [`resolve`]: members' names.
+//! - [`names`]: where members' names lead, and which members are being drained;
+//! - [`slots`]: which servers a member's name leads to (pure).
 
 mod health;
+mod names;
 mod probe;
-mod resolve;
+mod slots;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -15,25 +17,24 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
+use proxy::group::{Member, Standing};
 use proxy::{Alive, Hop, Site};
 use sip::Message;
 use tokio::sync::{Notify, mpsc};
 
+use crate::dns::Resolver;
 use crate::transport::Transports;
 
 pub use health::Rules;
-pub(crate) use resolve::look_up;
+pub(crate) use names::look_up;
+pub use slots::Source;
 
 use health::{Change, Health, Sign};
+use names::Named;
 use probe::Probes;
 
 /// A doubt brings the next probe forward, but no closer than this to the one before: devices can make requests fail.
 const APART: Duration = Duration::from_millis(100);
-/// How often names are looked up: the system's resolver does not say how long an answer is good.
-const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
-/// The same while a member has no address at all.
-const LOOK_UP_SOON: Duration = Duration::from_secs(2);
-
 /// Which member of which group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
@@ -48,6 +49,8 @@ pub(crate) struct Upstream {
     site: Arc<ArcSwap<Site>>,
     transports: Arc<OnceLock<Transports>>,
     rules: Vec<Rules>,
+    names: Vec<Named>,
+    resolver: Resolver,
     members: Vec<Vec<Watched>>,
     /// Whose turn it is in each group.
     turns: Vec<AtomicU32>,
@@ -58,7 +61,7 @@ pub(crate) struct Upstream {
     falls: tokio::sync::Mutex<mpsc::UnboundedReceiver<Place>>,
 }
 
-/// A member that is watched.
+/// A server that is watched.
 #[derive(Default)]
 struct Watched {
     health: Mutex<Health>,
@@ -67,6 +70,8 @@ struct Watched {
     /// Milliseconds since the start.
     busy_until: AtomicU64,
     doubt: Notify,
+    /// Since when its name does not lead to it any more.
+    gone: Mutex<Option<Instant>>,
     deaths: AtomicU64,
     passed_over: AtomicU64,
 }
@@ -76,12 +81,16 @@ struct Watched {
 pub struct MemberState {
     /// The group's name.
     pub group: String,
-    /// `host:port` as configured.
+    /// `host:port`, where the host is as configured or what DNS made of it.
     pub member: String,
     /// The address in use, if there is one.
     pub address: Option<SocketAddr>,
     /// `alive`, `dead`, `busy` or `unresolved`.
     pub state: &'static str,
+    /// `serves`, `drained` or `gone`: whether it is given anything new.
+    pub standing: &'static str,
+    /// Its calls, as far as this node knows.
+    pub calls: u32,
     /// How often it died.
     pub deaths: u64,
     /// Requests that another one was asked to answer in its place.
@@ -89,11 +98,13 @@ pub struct MemberState {
 }
 
 impl Upstream {
-    /// Everybody counts as alive until asked; `rules` are those of the site's groups.
+    /// Everybody counts as alive until asked; `rules` are those of the site's groups, `sources` what their members are made
+    /// from.
     pub(crate) fn new(
         site: Arc<ArcSwap<Site>>,
         transports: Arc<OnceLock<Transports>>,
-        rules: Vec<Rules>,
+        (rules, sources): (Vec<Rules>, Vec<Source>),
+        resolver: Resolver,
     ) -> Self {
         let watched =
             |group: &proxy::site::Group| group.members.iter().map(|_| Watched::default()).collect();
@@ -105,6 +116,8 @@ impl Upstream {
             transports,
             turns: rules.iter().map(|_| AtomicU32::new(0)).collect(),
             rules,
+            names: sources.into_iter().map(Named::from).collect(),
+            resolver,
             members,
             probes: Probes::default(),
             started: Instant::now(),
@@ -125,7 +138,9 @@ impl Upstream {
                 died(place);
             }
         };
-        tokio::join!(watching, self.follow_names(), telling);
+        let names = self.names.iter().filter(|name| name.source.is_name());
+        let following = join_all(names.map(|name| self.follow(name)));
+        tokio::join!(watching, following, telling);
     }
 
     async fn watch(&self, place: Place) {
@@ -134,6 +149,10 @@ impl Upstream {
             return;
         };
         loop {
+            if self.address(place).is_none() {
+                watched.doubt.notified().await;
+                continue;
+            }
             let began = Instant::now();
             let sign = self.probe(place, rules).await;
             self.note(place, sign);
@@ -267,59 +286,14 @@ impl Upstream {
         }
     }
 
-    async fn follow_names(&self) {
-        loop {
-            let mut pause = LOOK_UP_EVERY;
-            let site = self.site.load_full();
-            for (group, members) in site.groups.iter().enumerate() {
-                for (member, known) in members
-                    .members
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, m)| resolve::is_name(m))
-                {
-                    let answer = look_up(&known.host, known.port).await;
-                    if answer.is_empty() && known.address.is_none() {
-                        pause = LOOK_UP_SOON;
-                    }
-                    if let Some(address) = resolve::moved(known.address, &answer) {
-                        self.moved(Place { group, member }, address);
-                    }
-                }
-            }
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    fn moved(&self, place: Place, address: SocketAddr) {
-        tracing::info!(
-            member = self.name(place),
-            %address,
-            "a member of a group is elsewhere"
-        );
-        self.site.rcu(|site| {
-            let mut site = Site::clone(site);
-            let member = site
-                .groups
-                .get_mut(place.group)
-                .and_then(|group| group.members.get_mut(place.member));
-            if let Some(member) = member {
-                member.address = Some(address);
-            }
-            site
-        });
-        self.doubt(place);
-    }
-
     fn watched(&self, place: Place) -> Option<&Watched> {
         self.members.get(place.group)?.get(place.member)
     }
 
     fn name(&self, place: Place) -> String {
         let site = self.site.load();
+        let text = member_at(&site, place).map(|member| format!("{}:{}", member.host, member.port));
         let group = site.groups.get(place.group);
-        let member = group.and_then(|group| group.members.get(place.member));
-        let text = member.map(|member| format!("{}:{}", member.host, member.port));
         format!(
             "{} of {}",
             text.unwrap_or_default(),
@@ -332,7 +306,8 @@ impl Upstream {
         let site = self.site.load();
         let mut states = Vec::new();
         for (index, group) in site.groups.iter().enumerate() {
-            for (at, member) in group.members.iter().enumerate() {
+            let known = group.members.iter().enumerate();
+            for (at, member) in known.filter(|(_, member)| !member.is_vacant()) {
                 let Some(watched) = self.watched(Place {
                     group: index,
                     member: at,
@@ -350,6 +325,12 @@ impl Upstream {
                     member: format!("{}:{}", member.host, member.port),
                     address: member.address,
                     state,
+                    standing: match member.standing {
+                        Standing::Serves => "serves",
+                        Standing::Drained => "drained",
+                        Standing::Gone => "gone",
+                    },
+                    calls: self.calls(index, at),
                     deaths: watched.deaths.load(Relaxed),
                     passed_over: watched.passed_over.load(Relaxed),
                 });
@@ -363,6 +344,17 @@ impl Watched {
     fn lock(&self) -> std::sync::MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Somebody else is here now, of whom nothing is known.
+    fn renew(&self) {
+        *self.lock() = Health::default();
+        self.dead.store(false, Relaxed);
+        self.busy_until.store(0, Relaxed);
+    }
+}
+
+fn member_at(site: &Site, place: Place) -> Option<&Member> {
+    site.groups.get(place.group)?.members.get(place.member)
 }
 
 impl Alive for Upstream {

@@ -87,7 +87,7 @@ fn without_a_next_route_the_request_uri_is_the_next_hop() {
             "sip:mod_sofia@10.0.0.54:5080;transport=tcp",
             "start up tcp 10.0.0.54:5080",
         ),
-        ("sip:gw@fs.example.com", "ask address fs.example.com:5060"),
+        ("sip:gw@fs.example.com", "ask address fs.example.com"),
         ("tel:+4930", "416 malformed"),
         ("sip:anybody@203.0.113.66", "403 foreign_route"),
     ] {

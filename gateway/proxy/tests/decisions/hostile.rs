@@ -269,10 +269,7 @@ fn a_call_is_no_way_round_the_registrar() {
             .route(&edge.device_copy(false))
     };
     let alias = Facts {
-        addresses: vec![(
-            "alias.example".to_owned(),
-            vec!["10.0.0.10:5060".parse().unwrap()],
-        )],
+        addresses: vec![located("alias.example", None, &["10.0.0.10:5060"])],
         ..Facts::default()
     };
     for (why, request, want) in [

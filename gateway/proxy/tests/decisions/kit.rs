@@ -14,7 +14,7 @@ use proxy::token::{
 };
 use proxy::{
     Alive, Binding, Bindings, ConnectionId, Context, Decision, Device, Facts, Flow, Flows, Forward,
-    Hop, ListenerId, Question, Sender, decide,
+    Hop, ListenerId, NextHop, Question, Sender, decide,
 };
 use sip::{Message, Transport};
 
@@ -506,6 +506,23 @@ pub(crate) fn bound(devices: Vec<Binding>) -> Facts {
     }
 }
 
+/// Where a host is.
+pub(crate) fn located(
+    host: &str,
+    port: Option<u16>,
+    at: &[&str],
+) -> (NextHop, Vec<(Transport, SocketAddr)>) {
+    let asked = NextHop {
+        host: host.to_owned(),
+        port,
+        transport: None,
+    };
+    (
+        asked,
+        at.iter().map(|at| (Transport::Udp, address(at))).collect(),
+    )
+}
+
 /// A decision in a line.
 pub(crate) fn says(decision: &Decision) -> String {
     match decision {
@@ -529,7 +546,16 @@ pub(crate) fn says(decision: &Decision) -> String {
             Question::Sender => "ask sender".to_owned(),
             Question::Bindings(aor) => format!("ask bindings {}", String::from_utf8_lossy(aor)),
             Question::Contact(uri) => format!("ask contact {}", String::from_utf8_lossy(uri)),
-            Question::Address { host, port } => format!("ask address {host}:{port}"),
+            Question::Address(asked) => {
+                let port = asked.port.map(|port| format!(":{port}"));
+                let transport = asked.transport.map(|one| format!(" {}", one.uri_param()));
+                format!(
+                    "ask address {}{}{}",
+                    asked.host,
+                    port.unwrap_or_default(),
+                    transport.unwrap_or_default()
+                )
+            }
         },
     }
 }

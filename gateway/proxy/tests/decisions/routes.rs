@@ -168,9 +168,19 @@ fn a_route_of_the_core_is_followed() {
             "udp 192.0.2.99:5060",
         ),
         (
-            "a name has to be looked up",
+            "RFC 3263: a name has to be looked up",
             "<sip:proxy.example.com;lr>",
-            "ask address proxy.example.com:5060",
+            "ask address proxy.example.com",
+        ),
+        (
+            "§4.1: its transport is given",
+            "<sip:Proxy.example.com;transport=tcp;lr>",
+            "ask address proxy.example.com tcp",
+        ),
+        (
+            "§4.2: its port is",
+            "<sip:proxy.example.com:5070;lr>",
+            "ask address proxy.example.com:5070",
         ),
         ("no SIP", "<tel:+4930>", "416 malformed"),
     ] {
@@ -183,35 +193,33 @@ fn a_route_of_the_core_is_followed() {
 fn an_address_that_was_looked_up_is_that_of_the_name_that_was_asked() {
     let edge = Edge::relay();
     let request = invite().route("<sip:proxy.example.com:5070;lr>").build();
-    let known = |addresses: Vec<(&str, Vec<&str>)>| proxy::Facts {
-        addresses: addresses
-            .into_iter()
-            .map(|(host, at)| {
-                (
-                    host.to_owned(),
-                    at.into_iter().map(|at| at.parse().unwrap()).collect(),
-                )
-            })
-            .collect(),
+    let known = |host: &str, port, at: &[&str]| proxy::Facts {
+        addresses: vec![located(host, port, at)],
         ..nothing()
     };
     for (why, facts, want) in [
         (
             "the first address",
-            known(vec![(
+            known(
                 "proxy.example.com",
-                vec!["192.0.2.5:5070", "192.0.2.6:5070"],
-            )]),
+                Some(5070),
+                &["192.0.2.5:5070", "192.0.2.6:5070"],
+            ),
             "udp 192.0.2.5:5070",
         ),
         (
             "it has none",
-            known(vec![("proxy.example.com", vec![])]),
+            known("proxy.example.com", Some(5070), &[]),
             "502 unresolvable",
         ),
         (
             "another name's",
-            known(vec![("other.example.com", vec!["192.0.2.5:5070"])]),
+            known("other.example.com", Some(5070), &["192.0.2.5:5070"]),
+            "ask address proxy.example.com:5070",
+        ),
+        (
+            "RFC 3263 §4.2: the same name without a port may be elsewhere",
+            known("proxy.example.com", None, &["192.0.2.5:5080"]),
             "ask address proxy.example.com:5070",
         ),
     ] {

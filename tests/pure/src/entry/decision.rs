@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use proxy::decision::{Binding, Bindings, Device};
 use proxy::token::{Media, Pass};
-use proxy::{Decision, Facts, Reason, Sender, decide, forward, reply, response};
-use sip::{Edited, Limits, Message};
+use proxy::{Decision, Facts, NextHop, Reason, Sender, decide, forward, reply, response};
+use sip::{Edited, Limits, Message, Transport};
 
 use crate::scene::Scene;
 
@@ -43,7 +43,15 @@ fn all_known() -> Facts {
             alternatives: Vec::new(),
         }])),
         addresses: ["example.test", "other-edge.test"]
-            .map(|host| (host.to_owned(), vec![([192, 0, 2, 77], 5060).into()]))
+            .map(|host| {
+                let asked = NextHop {
+                    host: host.to_owned(),
+                    port: None,
+                    transport: None,
+                };
+                let at = ([192, 0, 2, 77], 5060).into();
+                (asked, vec![(Transport::Udp, at)])
+            })
             .into(),
     }
 }
