@@ -8,15 +8,19 @@ use anyhow::{Context, Result, bail};
 use tokio::net::UdpSocket;
 
 use crate::chain::{Chain, user};
-use crate::load::{LOST, Outcome, TICK, WINDOW};
+use crate::load::{Outcome, TICK, WINDOW};
 use crate::message::{self, Credentials};
 use crate::peer::write_answer;
 use crate::phones::{self, Phones};
 
 /// With fewer, a device could be asked again before it has answered.
 pub(crate) const FEWEST: u32 = 4 * WINDOW;
+/// RFC 3261 §17.1.2: when a REGISTER is sent again the first time.
+const T1: Duration = Duration::from_millis(500);
+/// Nothing came back for this long: what is under way is lost. A call has a dozen steps, and a busy machine takes its time for each.
+const LOST: Duration = Duration::from_secs(3);
 /// A whole fill without progress for so long has failed.
-const STUCK: Duration = Duration::from_secs(20);
+const STUCK: Duration = Duration::from_secs(40);
 
 /// What is done with devices that are registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +92,7 @@ impl Devices {
         let mut next = u32::try_from(self.devices.len())?;
         self.devices.resize(count as usize, Device::default());
         let mut progress = Instant::now();
+        let mut again = T1;
         while next < count || !self.pending.is_empty() {
             while next < count && self.pending.len() < WINDOW as usize {
                 self.pending.insert(next, Stage::Asked);
@@ -96,11 +101,14 @@ impl Devices {
             }
             if self.take_some().await? > 0 {
                 progress = Instant::now();
-            } else if progress.elapsed() > LOST {
+                again = T1;
+            } else if progress.elapsed() > again {
+                // Each pause is twice the one before, as phones do it: else a busy machine would drown in what is sent again.
+                again = again * 2 + T1;
                 self.send_again().await?;
-                if progress.elapsed() > STUCK {
-                    bail!("{} devices get no answer", self.pending.len());
-                }
+            }
+            if progress.elapsed() > STUCK {
+                bail!("{} devices get no answer", self.pending.len());
             }
         }
         Ok(began.elapsed())

@@ -38,7 +38,7 @@ pub(crate) enum Pace {
 /// How many are under way at saturation: enough to keep one core busy, few enough for a socket's default buffer of 92 datagrams.
 pub(crate) const WINDOW: u32 = 64;
 /// Nothing came back for this long: what is under way is lost.
-pub(crate) const LOST: Duration = Duration::from_millis(300);
+const LOST: Duration = Duration::from_millis(300);
 /// An open loop sends what is due this often.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// An answer that takes longer will not come.
