@@ -2,11 +2,10 @@
 
 use anyhow::Result;
 use causeway_tests::browser::Page;
-use causeway_tests::scene::dial;
+use causeway_tests::scene::{dial, hold_is};
 
-use crate::desk::hold_is;
 use crate::place::Place;
-use crate::sound::{self, SECONDS, talks};
+use causeway_tests::sound::{self, SECONDS, talks};
 
 pub(crate) async fn two_browsers_call_each_other(place: &Place) -> Result<()> {
     let (alice, bob) = both(place).await?;

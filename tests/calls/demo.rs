@@ -9,7 +9,7 @@ use causeway_tests::process::Process;
 use causeway_tests::scene::{dial, registered};
 use causeway_tests::{http, ports};
 
-use crate::sound::{SECONDS, talks};
+use causeway_tests::sound::{SECONDS, talks};
 
 /// How long it may take to start, and to end.
 const PATIENCE: Duration = Duration::from_secs(30);

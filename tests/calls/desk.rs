@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use causeway_tests::baresip::{Account, Answer, Encryption, Phone, Transport};
 use causeway_tests::browser::Page;
-use causeway_tests::scene::{DOMAIN, dial};
+use causeway_tests::scene::{DOMAIN, dial, hold_is};
 
 use crate::place::Place;
-use crate::sound::{self, SECONDS, beeps, page_and_phone_talk, talks};
+use causeway_tests::sound::{self, SECONDS, beeps, page_and_phone_talk, talks};
 
 /// How long a key may take from the page to the phone.
 const KEY_HEARD: Duration = Duration::from_secs(6);
@@ -225,13 +225,6 @@ async fn the_phone_holds(page: &Page, phone: &mut Phone) -> Result<()> {
     hold_is(page, "none").await?;
     phone.receives_more(50).await?;
     talks(page, 1).await
-}
-
-/// Waits until the page says who holds.
-pub(crate) async fn hold_is(page: &Page, who: &str) -> Result<()> {
-    let expression =
-        format!("document.querySelector('[data-testid=call]').dataset.hold === '{who}'");
-    page.wait_for(&expression).await.map(drop)
 }
 
 async fn both(place: &Place, transport: Transport) -> Result<(Page, Phone)> {

@@ -10,7 +10,7 @@ use causeway_tests::scene::{DOMAIN, PASSWORD, dial};
 use causeway_tests::sipp::{Run, Sipp};
 
 use crate::place::Place;
-use crate::sound::{SECONDS, talks};
+use causeway_tests::sound::{SECONDS, talks};
 
 /// How long SIPp may take to its end after the last call.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,7 +8,6 @@ mod demo;
 mod desk;
 mod echo;
 mod place;
-mod sound;
 mod transfer;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -11,7 +11,7 @@ use causeway_tests::baresip::{Account, Phone, Transport};
 use causeway_tests::browser::{Browser, Page};
 use causeway_tests::gateway::Gateway;
 use causeway_tests::rtpengine::RtpEngine;
-use causeway_tests::scene::{DOMAIN, PASSWORD, registered};
+use causeway_tests::scene::{DOMAIN, PASSWORD, registered, sign_in};
 use causeway_tests::{http, ports};
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -112,16 +112,7 @@ impl Place {
         let page = browser
             .open(&name, &format!("https://{}/", self.wss))
             .await?;
-        page.wait_for("document.querySelector('#account').open")
-            .await?;
-        for (field, value) in [
-            ("account-user", user),
-            ("account-password", PASSWORD),
-            ("account-domain", DOMAIN),
-        ] {
-            page.fill(field, value).await?;
-        }
-        page.click("account-submit").await?;
+        sign_in(&page, user, PASSWORD).await?;
         registered(&page).await?;
         Ok(page)
     }

@@ -6,7 +6,7 @@ use causeway_tests::browser::Page;
 use causeway_tests::scene::{DOMAIN, dial};
 
 use crate::place::Place;
-use crate::sound::{self, SECONDS, beeps, page_and_phone_talk, talks};
+use causeway_tests::sound::{self, SECONDS, beeps, page_and_phone_talk, talks};
 
 pub(crate) async fn a_browser_transfers_a_phone_to_another_phone(place: &Place) -> Result<()> {
     let page = place.page("alice").await?;

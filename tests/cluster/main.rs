@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+mod audio;
 mod bindings;
 mod crash;
 mod device;

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use causeway_tests::agent::{self, Device, Kind};
+use causeway_tests::baresip::{self, Transport};
+use causeway_tests::browser::{Browser, Page};
 use causeway_tests::core::Core;
 use causeway_tests::gateway::Gateway;
 use causeway_tests::kamailio::{Kamailio, Settings};
 use causeway_tests::rtpengine::RtpEngine;
-use causeway_tests::{http, ports, raw, wait};
+use causeway_tests::{http, ports, raw, scene, wait};
 use tokio_rustls::TlsConnector;
 
 use crate::device::{DOMAIN, PASSWORD};
@@ -101,15 +103,26 @@ impl Rig {
             // Path is for the edge to add; here nobody does, and the registrar takes the binding all the same.
             let mut device = Device::open(&account, None).await?;
             device.registers().await?;
-            let other = self.registrars[1 - index].address;
-            let found = wait::until_async(Duration::from_secs(10), async || {
-                self.core
-                    .asks_after(&user, other)
-                    .await
-                    .is_ok_and(|status| status != 404)
-            });
-            if !found.await {
-                bail!("{other} never heard of {user}");
+            self.has(&user, 1).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until both registrars know so many bindings of a user: they tell each other a little later than the phone.
+    pub(crate) async fn has(&self, user: &str, bindings: usize) -> Result<()> {
+        for registrar in &self.registrars {
+            let known = async || self.core.asks_for_bindings(user, registrar.address).await;
+            let limit = Duration::from_secs(10);
+            if !wait::until_async(limit, async || {
+                known().await.is_ok_and(|all| all >= bindings)
+            })
+            .await
+            {
+                bail!(
+                    "{} knows {:?} bindings of {user}",
+                    registrar.address,
+                    known().await
+                );
             }
         }
         Ok(())
@@ -132,6 +145,27 @@ impl Rig {
             kind,
             server: self.server(kind),
         }
+    }
+
+    /// A user's desk phone over this transport, which answers at once and speaks 440 Hz.
+    pub(crate) fn desk<'a>(&self, user: &'a str, transport: Transport) -> baresip::Account<'a> {
+        let is_tls = transport == Transport::Tls;
+        let server = if is_tls { self.tls } else { self.sip };
+        baresip::Account {
+            transport,
+            trust: is_tls.then(|| self.edge.certificate()),
+            ..baresip::Account::new(user, DOMAIN, PASSWORD, server)
+        }
+    }
+
+    /// The edge's page in a browser, its user signed in over WSS and registered.
+    pub(crate) async fn page(&self, browser: &Browser, user: &str) -> Result<Page> {
+        let page = browser
+            .open(user, &format!("https://{}/", self.wss))
+            .await?;
+        scene::sign_in(&page, user, PASSWORD).await?;
+        scene::registered(&page).await?;
+        Ok(page)
     }
 
     /// How often both registrars together said 401 and 200 to REGISTERs of this user.
@@ -199,9 +233,13 @@ impl Rig {
         Device::open(&self.account(user, kind), Some(&self.trust)).await
     }
 
-    /// A phone of the test, registered with two REGISTERs.
+    /// A phone of the test, registered with two REGISTERs, and known to both registrars.
     pub(crate) async fn device(&self, user: &str, kind: Kind) -> Result<Device> {
-        Device::registered(&self.account(user, kind), Some(&self.trust)).await
+        let home = self.registrars[0].address;
+        let before = self.core.asks_for_bindings(user, home).await?;
+        let device = Device::registered(&self.account(user, kind), Some(&self.trust)).await?;
+        self.has(user, before + 1).await?;
+        Ok(device)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod raw;
 pub mod rtpengine;
 pub mod scene;
 pub mod sipp;
+pub mod sound;
 pub mod usage;
 pub mod wait;
 pub mod wav;

@@ -94,16 +94,7 @@ impl Scene {
 
     /// Fills in the account form and sends it off. It does not wait.
     pub async fn sign_in(&self, page: &Page, user: &str, password: &str) -> Result<()> {
-        page.wait_for("document.querySelector('#account').open")
-            .await?;
-        for (field, value) in [
-            ("account-user", user),
-            ("account-password", password),
-            ("account-domain", DOMAIN),
-        ] {
-            page.fill(field, value).await?;
-        }
-        page.click("account-submit").await
+        sign_in(page, user, password).await
     }
 
     /// What the gateway says of itself: `transactions`, `bindings`, `connections` …
@@ -142,6 +133,20 @@ impl Scene {
     }
 }
 
+/// Fills in a page's account form and sends it off. It does not wait.
+pub async fn sign_in(page: &Page, user: &str, password: &str) -> Result<()> {
+    page.wait_for("document.querySelector('#account').open")
+        .await?;
+    for (field, value) in [
+        ("account-user", user),
+        ("account-password", password),
+        ("account-domain", DOMAIN),
+    ] {
+        page.fill(field, value).await?;
+    }
+    page.click("account-submit").await
+}
+
 /// Waits until a page's user is registered.
 pub async fn registered(page: &Page) -> Result<()> {
     line(page, "registered").await
@@ -166,6 +171,13 @@ pub async fn dial(page: &Page, target: &str) -> Result<()> {
     page.wait_for(&format!("{newest} > {before}"))
         .await
         .map(drop)
+}
+
+/// Waits until a page says who holds its call: `local`, `remote`, `none`.
+pub async fn hold_is(page: &Page, who: &str) -> Result<()> {
+    let expression =
+        format!("document.querySelector('[data-testid=call]').dataset.hold === '{who}'");
+    page.wait_for(&expression).await.map(drop)
 }
 
 /// Waits until a page's call has sent and received `packets` of audio more than by now (50 are a second).

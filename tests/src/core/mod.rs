@@ -149,8 +149,8 @@ impl Core {
         Ok(call)
     }
 
-    /// What a registrar says of a user that is asked by OPTIONS: 404 if it knows no binding.
-    pub async fn asks_after(&self, user: &str, registrar: SocketAddr) -> Result<u16> {
+    /// How many bindings of a user a registrar knows: it answers OPTIONS with their number for a phrase (`cluster.cfg`).
+    pub async fn asks_for_bindings(&self, user: &str, registrar: SocketAddr) -> Result<usize> {
         let fresh = self.endpoint.fresh();
         let own = self.endpoint.own();
         let uri = format!("sip:{user}@{}", self.domain);
@@ -170,7 +170,8 @@ impl Core {
             PLAIN,
         );
         let answer = asking.asks(PLAIN, "OPTIONS", "", "").await?;
-        answer.status().context("no status")
+        let phrase = answer.start().rsplit(' ').next().unwrap_or_default();
+        phrase.parse().with_context(|| answer.text.clone())
     }
 
     /// Answers the next call; returns when it is up.

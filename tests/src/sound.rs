@@ -5,13 +5,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::baresip::Phone;
+use crate::browser::Page;
+use crate::wait;
 use anyhow::{Context, Result, bail, ensure};
-use causeway_tests::baresip::Phone;
-use causeway_tests::browser::Page;
-use causeway_tests::wait;
 
 /// For how long audio is proven in each direction.
-pub(crate) const SECONDS: u32 = 3;
+pub const SECONDS: u32 = 3;
 /// Packets of a second: 20 ms each.
 const PACKETS: u64 = 50;
 /// What a second of audio adds to totalAudioEnergy at least. A phone's tone adds 0.26, a browser's beeps 0.34, silence nothing.
@@ -49,7 +49,7 @@ impl Figures {
 }
 
 /// Waits until the page has heard something in so many seconds of packets on end, and spoken itself.
-pub(crate) async fn talks(page: &Page, seconds: u32) -> Result<()> {
+pub async fn talks(page: &Page, seconds: u32) -> Result<()> {
     let before = Figures::of(page).await?;
     hears(page, seconds).await?;
     let now = Figures::of(page).await?;
@@ -61,7 +61,7 @@ pub(crate) async fn talks(page: &Page, seconds: u32) -> Result<()> {
 }
 
 /// Waits until the page has heard something in so many seconds of packets on end; it may be muted itself.
-pub(crate) async fn hears(page: &Page, seconds: u32) -> Result<()> {
+pub async fn hears(page: &Page, seconds: u32) -> Result<()> {
     // The first packets come while the path is still being built.
     let mut before = figures_after(page, Figures::of(page).await?, 10).await?;
     let began = Instant::now();
@@ -101,7 +101,7 @@ async fn figures_after(page: &Page, before: Figures, packets: u64) -> Result<Fig
 }
 
 /// Waits until the page receives nothing more, or nothing but silence.
-pub(crate) async fn hears_no_more(page: &Page) -> Result<()> {
+pub async fn hears_no_more(page: &Page) -> Result<()> {
     let began = Instant::now();
     let mut last = (Figures::of(page).await?, Instant::now());
     while last.1.elapsed() < SILENCE {
@@ -116,7 +116,7 @@ pub(crate) async fn hears_no_more(page: &Page) -> Result<()> {
 }
 
 /// Waits until the page receives no packet more.
-pub(crate) async fn receives_no_more(page: &Page) -> Result<()> {
+pub async fn receives_no_more(page: &Page) -> Result<()> {
     let began = Instant::now();
     let mut last = (Figures::of(page).await?, Instant::now());
     while last.1.elapsed() < SILENCE {
@@ -134,7 +134,7 @@ pub(crate) async fn receives_no_more(page: &Page) -> Result<()> {
 }
 
 /// How many beeps of a browser a phone has recorded so far, in all its calls.
-pub(crate) fn beeps(phone: &Phone) -> usize {
+pub fn beeps(phone: &Phone) -> usize {
     let heard = phone.heard().unwrap_or_default();
     heard
         .iter()
@@ -157,7 +157,7 @@ pub(crate) fn beeps(phone: &Phone) -> usize {
 }
 
 /// Waits until a phone has heard a browser for `SECONDS` more than the beeps that it had before, and never itself.
-pub(crate) async fn phone_hears_browser(phone: &Phone, before: usize) -> Result<()> {
+pub async fn phone_hears_browser(phone: &Phone, before: usize) -> Result<()> {
     let wanted = before + 2 * SECONDS as usize;
     let own = phone.seconds_heard(440);
     if !wait::until(PATIENCE, || beeps(phone) >= wanted).await {
@@ -175,14 +175,14 @@ pub(crate) async fn phone_hears_browser(phone: &Phone, before: usize) -> Result<
 }
 
 /// Both hear each other for `SECONDS`.
-pub(crate) async fn page_and_phone_talk(page: &Page, phone: &Phone, before: usize) -> Result<()> {
+pub async fn page_and_phone_talk(page: &Page, phone: &Phone, before: usize) -> Result<()> {
     let (page, phone) = tokio::join!(talks(page, SECONDS), phone_hears_browser(phone, before));
     page?;
     phone
 }
 
 /// Waits until a phone has recorded a second without a beep.
-pub(crate) async fn phone_hears_no_beep(phone: &Phone) -> Result<()> {
+pub async fn phone_hears_no_beep(phone: &Phone) -> Result<()> {
     let quiet = || {
         let heard = phone.heard().unwrap_or_default();
         heard.last().is_some_and(|sound| {
