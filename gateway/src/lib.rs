@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod ctl;
 pub mod demo;
 pub mod dns;
 pub mod engine;

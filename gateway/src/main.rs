@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use causeway::config::{self, Format, Level, Role, Surroundings};
+use causeway::ctl;
 use causeway::demo;
 use causeway::explain;
 use causeway::node::Node;
@@ -53,6 +54,8 @@ enum Command {
     /// Prints how the decision is come to (which rule matches, which member is chosen), where the message goes, which of its lines
     /// change and how many bytes leave. The decision is the node's own; what only the network knows is taken for granted, and said.
     Explain(Box<explain::Options>),
+    /// Tell a node that runs what to do: show its groups, drain a member.
+    Ctl(ctl::Options),
     /// Start a softphone page, two browser users, two desk phones' accounts, an echo and a tone: a call in one minute.
     ///
     /// Starts RTPEngine itself, in userspace; Ctrl-C ends all of it.
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Run { file } => run(&file),
         Command::Check { file } => return check(&file),
         Command::Explain(options) => block_on(async move { explain::run(&options).await }),
+        Command::Ctl(options) => ctl::run(&options).map(|said| print!("{said}")),
         Command::Demo(options) => {
             // Which sockets are open is said in words there.
             start_log(&config::Log {

@@ -7,6 +7,7 @@ mod audio;
 mod bindings;
 mod crash;
 mod device;
+mod draining;
 mod flows;
 mod members;
 mod names;

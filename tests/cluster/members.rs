@@ -12,28 +12,34 @@ use crate::device::{header, status};
 const SOON: Duration = Duration::from_secs(5);
 
 /// An edge in front of two sockets; `probe` is its table.
-struct Stage {
+pub(crate) struct Stage {
     _gateway: Gateway,
-    phone: UdpSocket,
-    members: [UdpSocket; 2],
+    pub(crate) phone: UdpSocket,
+    pub(crate) members: [UdpSocket; 2],
     public: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
 /// A probe that never says anything: it is the requests that count.
 pub(crate) const NO_PROBE: &str = "{ interval = \"10m\", fall = 100 }";
 
 impl Stage {
-    async fn set(probe: &str) -> Self {
-        let [public, core] = [(); 2].map(|()| ports::free_address());
+    pub(crate) async fn set(probe: &str) -> Self {
+        Self::with(&format!("probe = {probe}")).await
+    }
+
+    /// The same with these keys of the group.
+    pub(crate) async fn with(group: &str) -> Self {
+        let [public, core, admin] = [(); 3].map(|()| ports::free_address());
         let members = [
             UdpSocket::bind("127.0.0.3:0").await.unwrap(),
             UdpSocket::bind("127.0.0.4:0").await.unwrap(),
         ];
         let [one, other] = [&members[0], &members[1]].map(|socket| socket.local_addr().unwrap());
         let config = format!(
-            "[node]\ndata_dir = \"@FOLDER@/data\"\n[listen.public]\nudp = \"{public}\"\n\
+            "[node]\ndata_dir = \"@FOLDER@/data\"\n[admin]\nlisten = \"{admin}\"\n[listen.public]\nudp = \"{public}\"\n\
              [listen.core]\nudp = \"{core}\"\ntrust = [\"127.0.0.3\", \"127.0.0.4\"]\n\
-             [group.core]\nmembers = [\"sip:{one}\", \"sip:{other}\"]\nprobe = {probe}\n\
+             [group.core]\nmembers = [\"sip:{one}\", \"sip:{other}\"]\n{group}\n\
              [[route]]\nfrom = \"devices\"\nto = \"group:core\"\n"
         );
         let gateway = Gateway::start(&config).await.unwrap();
@@ -43,10 +49,11 @@ impl Stage {
             phone,
             members,
             public,
+            admin,
         }
     }
 
-    async fn send(&self, method: &str, more: &str) {
+    pub(crate) async fn send(&self, method: &str, more: &str) {
         let own = self.phone.local_addr().unwrap();
         let request = format!(
             "{method} sip:bob@kit.test SIP/2.0\r\nVia: SIP/2.0/UDP {own};rport;branch=z9hG4bKone\r\nMax-Forwards: 70\r\n\
@@ -60,14 +67,14 @@ impl Stage {
     }
 
     /// Which member gets a request of this method first, and what it gets.
-    async fn first(&self, start: &str) -> (usize, String, SocketAddr) {
+    pub(crate) async fn first(&self, start: &str) -> (usize, String, SocketAddr) {
         tokio::select! {
             (message, from) = receive(&self.members[0], start) => (0, message, from),
             (message, from) = receive(&self.members[1], start) => (1, message, from),
         }
     }
 
-    async fn answer(
+    pub(crate) async fn answer(
         &self,
         member: usize,
         request: &str,
@@ -258,27 +265,73 @@ async fn with_503_from_all_the_phone_hears_500() {
 }
 
 #[tokio::test]
-async fn a_call_that_a_dead_member_had_is_ended_by_the_probes_word() {
-    let stage = Stage::set("{ interval = \"100ms\", timeout = \"200ms\", fall = 2 }").await;
-    // Both answer their probes until one does not.
-    let (probe_0, from) = receive(&stage.members[0], "OPTIONS ").await;
-    stage.answer(0, &probe_0, from, "200 OK", "").await;
-    let (probe_1, from) = receive(&stage.members[1], "OPTIONS ").await;
-    stage.answer(1, &probe_1, from, "200 OK", "").await;
+async fn after_an_answer_that_the_group_names_the_next_member_is_asked() {
+    let stage = Stage::with(&format!("fail_over = [408, \"5xx\"]\nprobe = {NO_PROBE}")).await;
+    for (method, status) in [
+        ("INVITE", "500 Server Internal Error"),
+        ("MESSAGE", "408 Request Timeout"),
+    ] {
+        stage.send(method, "").await;
+        let start = format!("{method} ");
+        let (member, first, edge) = stage.first(&start).await;
+        stage.answer(member, &first, edge, status, "").await;
+        let (second, _) = receive(&stage.members[1 - member], &start).await;
+        stage
+            .answer(1 - member, &second, edge, "404 Not Found", "")
+            .await;
+        // The better of the two goes back (RFC 3261 §16.7 step 6).
+        let (answer, _) = receive(&stage.phone, "SIP/2.0 404 ").await;
+        assert!(
+            header(&answer, "CSeq").unwrap().ends_with(method),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_count_sent_somewhere_is_found_there_again() {
+    // REGISTER has to meet again who challenged it: `check` wants it to go elsewhere.
+    let stage = Stage::with(&format!(
+        "algorithm = \"round robin\"\nprobe = {NO_PROBE}\n\
+         [[route]]\nfrom = \"devices\"\nmethod = \"REGISTER\"\nto = \"reject 403\""
+    ))
+    .await;
     stage.send("INVITE", "").await;
     let (member, invite, edge) = stage.first("INVITE ").await;
-    stage.answer(member, &invite, edge, "100 Trying", "").await;
-    let began = Instant::now();
-    let (answer, _) = tokio::select! {
-        answer = receive(&stage.phone, "SIP/2.0 5") => answer,
-        // By another way it would be a merged request.
-        invite = lives(&stage, 1 - member) => panic!("{invite}"),
-    };
-    println!(
-        "answered 100 and died: the phone was told after {:?}",
-        began.elapsed()
-    );
-    assert_eq!(status(&answer), Some(502), "{answer}");
+    stage.answer(member, &invite, edge, "180 Ringing", "").await;
+    receive(&stage.phone, "SIP/2.0 180 ").await;
+    stage.send("CANCEL", "").await;
+    let (cancel, _) = receive(&stage.members[member], "CANCEL ").await;
+    assert_eq!(header(&cancel, "Via"), header(&invite, "Via"));
+    // And the next one is somebody else's.
+    stage.send("MESSAGE", "").await;
+    receive(&stage.members[1 - member], "MESSAGE ").await;
+}
+
+#[tokio::test]
+async fn a_call_that_a_dead_member_had_is_ended_by_the_probes_word() {
+    for heard in ["100 Trying", "180 Ringing"] {
+        let stage = Stage::set("{ interval = \"100ms\", timeout = \"200ms\", fall = 2 }").await;
+        // Both answer their probes until one does not.
+        let (probe_0, from) = receive(&stage.members[0], "OPTIONS ").await;
+        stage.answer(0, &probe_0, from, "200 OK", "").await;
+        let (probe_1, from) = receive(&stage.members[1], "OPTIONS ").await;
+        stage.answer(1, &probe_1, from, "200 OK", "").await;
+        stage.send("INVITE", "").await;
+        let (member, invite, edge) = stage.first("INVITE ").await;
+        stage.answer(member, &invite, edge, heard, "").await;
+        let began = Instant::now();
+        let (answer, _) = tokio::select! {
+            answer = receive(&stage.phone, "SIP/2.0 5") => answer,
+            // By another way it would be a merged request.
+            invite = lives(&stage, 1 - member) => panic!("{invite}"),
+        };
+        println!(
+            "answered {heard} and died: the phone was told after {:?}",
+            began.elapsed()
+        );
+        assert_eq!(status(&answer), Some(502), "{answer}");
+    }
 }
 
 /// Answers probes until an INVITE comes.

@@ -1,5 +1,7 @@
-//! The admin API: metrics for Prometheus, and figures for people and tests. It asks nobody who he is, so it binds to a
+//! The admin API: metrics for Prometheus, figures for people and tests, and orders. It asks nobody who he is, so it binds to a
 //! private address only.
+
+mod order;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,7 +14,7 @@ use http_body_util::Full;
 use hyper::header::CONTENT_TYPE;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -49,8 +51,8 @@ pub fn serve(
             tokio::spawn(async move {
                 let _slot = slot;
                 let answer = |request: Request<hyper::body::Incoming>| {
-                    let response = answer(request.uri().path(), &engine, &transports);
-                    async move { Ok::<_, Infallible>(response) }
+                    let (engine, transports) = (engine.clone(), transports.clone());
+                    async move { Ok::<_, Infallible>(respond(request, &engine, &transports).await) }
                 };
                 let served = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -63,6 +65,20 @@ pub fn serve(
             });
         }
     })
+}
+
+async fn respond(
+    request: Request<hyper::body::Incoming>,
+    engine: &Engine,
+    transports: &Transports,
+) -> Response<Full<Bytes>> {
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return answer(request.uri().path(), engine, transports);
+    }
+    match order::carry_out(request, engine).await {
+        Ok(said) => whole(StatusCode::OK, "application/json", said.to_string()),
+        Err((status, why)) => whole(status, "text/plain", why + "\n"),
+    }
 }
 
 fn answer(path: &str, engine: &Engine, transports: &Transports) -> Response<Full<Bytes>> {
@@ -80,9 +96,14 @@ fn answer(path: &str, engine: &Engine, transports: &Transports) -> Response<Full
         _ => (
             StatusCode::NOT_FOUND,
             "text/plain",
-            "here are /healthz, /metrics and /status\n".to_owned(),
+            "here are /healthz, /metrics and /status, and orders: POST /drain, POST /undrain\n"
+                .to_owned(),
         ),
     };
+    whole(status, kind, body)
+}
+
+fn whole(status: StatusCode, kind: &str, body: String) -> Response<Full<Bytes>> {
     let built = Response::builder()
         .status(status)
         .header(CONTENT_TYPE, kind)

@@ -1,0 +1,129 @@
+//! What a person tells a node to do: `POST`, with a JSON object as its body.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Body;
+use hyper::header::{CONTENT_TYPE, HeaderMap, ORIGIN};
+use hyper::{Method, Request, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::engine::Engine;
+
+/// Bytes of an order at most.
+const LONGEST: usize = 4096;
+
+/// An answer: what is to be said, or why nothing was done.
+pub(super) type Done = Result<Value, (StatusCode, String)>;
+
+/// A member of a group.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Meant {
+    group: String,
+    member: String,
+}
+
+/// Carries an order out.
+pub(super) async fn carry_out<B>(request: Request<B>, engine: &Engine) -> Done
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let drain = match request.uri().path() {
+        "/drain" => true,
+        "/undrain" => false,
+        _ => {
+            let known = "orders are POST /drain and POST /undrain";
+            return Err((StatusCode::NOT_FOUND, known.to_owned()));
+        }
+    };
+    is_meant(request.method(), request.headers())?;
+    let body = Limited::new(request.into_body(), LONGEST).collect().await;
+    let body = body.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+    let meant: Meant = serde_json::from_slice(&body.to_bytes()).map_err(|error| {
+        let wanted = "an object: {\"group\": \"core\", \"member\": \"10.0.0.1:5060\"}";
+        (StatusCode::BAD_REQUEST, format!("{wanted} ({error})"))
+    })?;
+    let concerned = engine.drain(&meant.group, &meant.member, drain);
+    if concerned.is_empty() {
+        let nobody = format!("group {:?} has no member {:?}", meant.group, meant.member);
+        return Err((StatusCode::NOT_FOUND, nobody));
+    }
+    let (group, members) = (&meant.group, &concerned);
+    tracing::info!(
+        ?group,
+        ?members,
+        drain,
+        "members of a group are being drained, or serve again"
+    );
+    Ok(json!({ "group": meant.group, "members": concerned, "drained": drain }))
+}
+
+/// A page in a browser of this machine could POST here, too: but not JSON without asking first (CORS), nor without saying
+/// where it comes from.
+fn is_meant(method: &Method, headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
+    let refuse = |status, why: &str| Err((status, why.to_owned()));
+    if method != Method::POST {
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, "an order is a POST");
+    }
+    if headers.contains_key(ORIGIN) {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "no page of a browser gives orders here",
+        );
+    }
+    let is_json = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().eq_ignore_ascii_case(b"application/json"));
+    if is_json {
+        Ok(())
+    } else {
+        refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Content-Type: application/json",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_meant_by_whoever_gives_it() {
+        let headers = |pairs: &[(&str, &str)]| -> HeaderMap {
+            let each = pairs.iter().map(|(name, value)| {
+                let name: hyper::header::HeaderName = name.parse().unwrap();
+                (name, value.parse().unwrap())
+            });
+            each.collect()
+        };
+        let json = ("content-type", "application/json");
+        for (why, method, given, want) in [
+            ("a person's", Method::POST, &[json][..], None),
+            ("a link", Method::GET, &[json], Some(405)),
+            (
+                "a page's form",
+                Method::POST,
+                &[("content-type", "text/plain")],
+                Some(415),
+            ),
+            (
+                "a page's script",
+                Method::POST,
+                &[json, ("origin", "https://a.example")],
+                Some(403),
+            ),
+            (
+                "a page that hides itself",
+                Method::POST,
+                &[json, ("origin", "null")],
+                Some(403),
+            ),
+        ] {
+            let refused = is_meant(&method, &headers(given)).err();
+            assert_eq!(refused.map(|(status, _)| status.as_u16()), want, "{why}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `causeway ctl`: tells a node that runs what to do, and shows how it is. It talks to the admin API as anybody could.
+
+mod http;
+mod table;
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+/// Which node, and what.
+#[derive(Args)]
+pub struct Options {
+    /// The node's admin API: its `admin.listen`.
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:9090"
+    )]
+    admin: SocketAddr,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the members of all groups: whether they live, whether they get anything new, their calls and deaths.
+    Status {
+        /// Everything that the node says of itself, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a member nothing new; its dialogs and what is pending go on.
+    ///
+    /// Until `undrain` or the node's next start; `drain = true` in the configuration is for longer. All servers of the name, if
+    /// MEMBER is one.
+    Drain(Member),
+    /// Let a member serve again.
+    Undrain(Member),
+}
+
+#[derive(Args)]
+struct Member {
+    /// The group's name.
+    group: String,
+    /// The member's URI or host as configured, or one server as `status` shows it: `host:port` or its address.
+    member: String,
+}
+
+/// Does it; what is to be printed.
+///
+/// # Errors
+/// When the node cannot be reached or says no, in words for people.
+pub fn run(options: &Options) -> anyhow::Result<String> {
+    match &options.command {
+        Command::Status { json: true } => Ok(http::get(options.admin, "/status")?),
+        Command::Status { json: false } => {
+            let text = http::get(options.admin, "/status")?;
+            let status: Value = serde_json::from_str(&text).context("the answer is no JSON")?;
+            Ok(table::members(&status))
+        }
+        Command::Drain(member) => order(options.admin, "/drain", member),
+        Command::Undrain(member) => order(options.admin, "/undrain", member),
+    }
+}
+
+fn order(admin: SocketAddr, path: &str, member: &Member) -> anyhow::Result<String> {
+    let body = json!({ "group": member.group, "member": member.member });
+    let answer = http::post(admin, path, &body.to_string())?;
+    let done: Value = serde_json::from_str(&answer).context("the answer is no JSON")?;
+    let Some(members) = done["members"].as_array() else {
+        bail!("the answer names nobody: {answer}");
+    };
+    let now = match done["drained"].as_bool() {
+        Some(true) => "gets nothing new",
+        _ => "serves again",
+    };
+    let lines = members
+        .iter()
+        .filter_map(Value::as_str)
+        .map(|name| format!("{name} of {} {now}\n", member.group));
+    Ok(lines.collect())
+}
