@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use sip::{Edited, Transport};
 
+use crate::cluster::Nodes;
 use crate::flow::Flow;
 use crate::site::Site;
 use crate::status::Reason;
@@ -21,6 +22,8 @@ pub struct Context<'a> {
     pub flows: &'a dyn Flows,
     /// Who of the groups is alive.
     pub alive: &'a dyn Alive,
+    /// The other nodes of the cluster.
+    pub nodes: &'a dyn Nodes,
 }
 
 /// A device: a hash of its address-of-record and instance-id (or Contact), as tokens carry it (SIGNALLING §5).
@@ -71,6 +74,17 @@ pub struct Facts {
     pub bindings: Option<Bindings>,
     /// Where the hosts are that were asked about, who is tried first in front; an empty list for one that has no address.
     pub addresses: Vec<(NextHop, Vec<(Transport, SocketAddr)>)>,
+    /// Which node has the device of the dialog, if it was asked.
+    pub holder: Option<Holder>,
+}
+
+/// The answer to [`Question::Holder`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holder {
+    /// None of those that live.
+    Nobody,
+    /// This one.
+    Node(u16),
 }
 
 /// The answer to [`Question::Sender`].
@@ -121,6 +135,8 @@ pub enum Question {
     Contact(Vec<u8>),
     /// Where is this host (RFC 3263)?
     Address(NextHop),
+    /// Which other node has this device at a living flow?
+    Holder(Device),
 }
 
 /// What a URI says of the server that it names, as far as it decides which DNS records count (RFC 3263 §4).

@@ -154,10 +154,11 @@ pub fn path_of(flow: &Flow, outbound: bool, context: &Context<'_>) -> Option<Str
             .seal_into(text, &token, None, context.now_unix)
     };
     let outbound = if outbound { ";ob" } else { "" };
-    Some(match listener.path {
-        PathStyle::Token => named.route(write_token, outbound),
-        PathStyle::Received => named.route(write_token, &(path::received(flow) + outbound)),
-    })
+    let more = match listener.path {
+        PathStyle::Token => outbound.to_owned(),
+        PathStyle::Received => path::received(flow) + outbound,
+    };
+    Some(context.site.path(named, flow, write_token, &more))
 }
 
 /// The listener that the core can reach us at: one that faces it, if there is any (a small site has none).
@@ -232,6 +233,10 @@ fn seal_copy(
     let call_id = Some(forward.request.original().call_id());
     let leaving = leaving_by(&forward.hop, context)?;
     if forward.record_route {
+        let side = match forward.pass {
+            Pass::Up | Pass::Through => Side::Core,
+            Pass::Down | Pass::Local => Side::Device,
+        };
         let token = record_route(forward, media, context);
         let write_token = |text: &mut String| {
             context
@@ -240,7 +245,10 @@ fn seal_copy(
         };
         request.prepend(
             Header::RecordRoute,
-            leaving.route(write_token, "").as_bytes(),
+            context
+                .site
+                .record_route(leaving, side, write_token)
+                .as_bytes(),
         );
     }
     let token = Token::Via(ViaToken {

@@ -6,9 +6,11 @@
 
 mod branch;
 mod breadth;
+pub mod cluster;
 pub mod decision;
 pub mod device;
 pub mod edge;
+pub mod exchange;
 pub mod failover;
 pub mod flow;
 pub mod fork;
@@ -33,8 +35,8 @@ pub mod token;
 pub mod trace;
 
 pub use decision::{
-    Alive, Binding, Bindings, Chosen, Context, Decision, Device, Facts, Flows, Forward, Hop,
-    NextHop, Question, Sender,
+    Alive, Binding, Bindings, Chosen, Context, Decision, Device, Facts, Flows, Forward, Holder,
+    Hop, NextHop, Question, Sender,
 };
 pub use flow::{ConnectionId, Flow, ListenerId};
 pub use request::decide;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use sip::param::Params;
 use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 
+use crate::cluster;
 use crate::decision::{Context, Decision};
 use crate::flow::Flow;
 use crate::path;
@@ -19,6 +20,8 @@ pub(crate) struct Routed {
     pub(crate) request: Edited,
     /// What they said.
     pub(crate) dialog: Dialog,
+    /// Another node handed it to us.
+    pub(crate) handed_over: bool,
 }
 
 /// What the token in a Route of ours made of the request.
@@ -37,12 +40,14 @@ pub(crate) fn preprocess(request: &Message, flow: &Flow, context: &Context<'_>) 
     let mut edited = Edited::new(request.clone());
     strict_route(&mut edited, context);
     let mut dialog = Dialog::Outside;
-    while let Some(named) = top_route_of_ours(&edited, context) {
+    let mut handed_over = false;
+    while let Some(named) = top_route_of_ours(&edited, flow, context) {
         if let Some(user) = named.user {
             if !matches!(dialog, Dialog::Outside) {
                 break;
             }
-            dialog = match open(user, request, side, context) {
+            handed_over = cluster::is_handed_over(user, flow, context);
+            dialog = match open(user, request, (side, handed_over), context) {
                 Err(_) if side == Side::Core && path::reads_received(context) => {
                     by_received(&named, context)?
                 }
@@ -57,14 +62,21 @@ pub(crate) fn preprocess(request: &Message, flow: &Flow, context: &Context<'_>) 
     Ok(Routed {
         request: edited,
         dialog,
+        handed_over,
     })
 }
 
 /// The URI of the top Route if that names us.
-fn top_route_of_ours<'r>(request: &'r Edited, context: &Context<'_>) -> Option<Uri<'r>> {
+fn top_route_of_ours<'r>(
+    request: &'r Edited,
+    flow: &Flow,
+    context: &Context<'_>,
+) -> Option<Uri<'r>> {
     let value = request.values(Header::Route).next()?;
     let uri = Uri::parse(NameAddr::parse(value)?.uri)?;
-    context.site.names_us(&uri).then_some(uri)
+    let is_ours =
+        context.site.names_us(&uri) || cluster::names_a_node(&uri, request, flow, context);
+    is_ours.then_some(uri)
 }
 
 /// A Path in the open style whose token is another edge's, or none: that edge stood here before us, or the registrar made it
@@ -117,7 +129,12 @@ fn strict_route(request: &mut Edited, context: &Context<'_>) {
 
 /// SIGNALLING §1: a token is honoured only where it belongs. Otherwise whoever once saw one could call a device past
 /// the registrar.
-fn open(text: &[u8], request: &Message, side: Side, context: &Context<'_>) -> Step<Dialog> {
+fn open(
+    text: &[u8],
+    request: &Message,
+    (side, handed_over): (Side, bool),
+    context: &Context<'_>,
+) -> Step<Dialog> {
     let sealer = context.sealer;
     let call_id = Some(request.call_id());
     // A REGISTER is in no dialog: inside one it would reach a registrar without our Path.
@@ -126,7 +143,14 @@ fn open(text: &[u8], request: &Message, side: Side, context: &Context<'_>) -> St
         Side::Core => Purpose::RecordRouteCore,
         Side::Device => Purpose::RecordRouteDevice,
     };
-    if let Ok(token) = sealer.open(copy, text, call_id, context.now_unix) {
+    let opened = sealer
+        .open(copy, text, call_id, context.now_unix)
+        // A device's copy too, where the other side of its call is a device that we hold.
+        .or_else(|other| match handed_over {
+            true => sealer.open(Purpose::RecordRouteDevice, text, call_id, context.now_unix),
+            false => Err(other),
+        });
+    if let Ok(token) = opened {
         return if in_dialog && !passes_through(&token) {
             Ok(Dialog::Inside(token))
         } else {
@@ -173,7 +197,10 @@ fn leads_to_a_member(request: &Edited, context: &Context<'_>) -> Step<()> {
     let stays = |(index, value): (usize, &[u8])| {
         let uri = NameAddr::parse(value).and_then(|route| Uri::parse(route.uri));
         uri.is_some_and(|uri| {
-            let is_core = |ip| site.is_core(SocketAddr::new(ip, uri.port.unwrap_or(5060)));
+            let is_core = |ip| {
+                let address = SocketAddr::new(ip, uri.port.unwrap_or(5060));
+                site.is_core(address) && !cluster::is_only_a_node(address, context)
+            };
             site.member(&uri).is_some() || index > 0 && uri.ip().is_some_and(is_core)
         })
     };

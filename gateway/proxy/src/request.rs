@@ -4,10 +4,11 @@
 use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 
 use crate::branch;
+use crate::cluster;
 use crate::decision::{Context, Decision, Device, Facts, Forward, Hop, Question, Sender};
 use crate::edge;
 use crate::failover;
-use crate::flow::{Flow, ListenerId};
+use crate::flow::Flow;
 use crate::forward;
 use crate::group::Group;
 use crate::lookup::lookup;
@@ -18,7 +19,7 @@ use crate::reply;
 use crate::site::{Side, To};
 use crate::state::decide_state;
 use crate::status::Reason;
-use crate::token::{Media, Pass, PathToken, Token};
+use crate::token::{Media, Pass, PathToken, Token, Towards};
 
 /// What RFC 3261 §16.3 calls a refusal: the decision is made.
 pub(crate) type Step<T> = Result<T, Box<Decision>>;
@@ -131,15 +132,14 @@ fn inside(mut routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts)
             copy.media,
             copy.media.pass == Pass::Up,
             copy.anonymous,
-            Some((copy.listener, copy.flow, Device(copy.device))),
+            Some(Towards {
+                listener: copy.listener,
+                node: copy.node,
+                flow: copy.flow,
+                device: copy.device,
+            }),
         ),
-        Token::RecordRouteDevice(copy) => (
-            copy.media,
-            copy.called,
-            copy.anonymous,
-            copy.towards
-                .map(|to| (to.listener, to.flow, Device(to.device))),
-        ),
+        Token::RecordRouteDevice(copy) => (copy.media, copy.called, copy.anonymous, copy.towards),
         _ => return refuse(Reason::ForeignToken),
     };
     let pass = match (token, media.pass) {
@@ -149,30 +149,30 @@ fn inside(mut routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts)
         (Token::RecordRouteDevice(_), _) => Pass::Up,
         (_, _) => Pass::Down,
     };
-    let method = routed.request.method();
     let (hop, towards) = match device {
-        Some((listener, address, device)) => {
-            let current = context.flows.flow(ListenerId(listener), address);
-            match current_flow(current, device, context) {
-                Some(flow) => (Hop::Flow(flow), Some(device)),
-                // What it would cancel is not pending here, or it would not have come so far.
-                None if method == Method::Cancel => return refuse(Reason::NoTransaction),
-                // An ACK cannot be held back: its sender would not repeat it, and nobody may answer it.
-                None if method == Method::Ack || device == Device::default() => {
-                    return refuse(Reason::DeviceGone);
+        Some(held) => match cluster::device_here(&held, context) {
+            Some(flow) => (Hop::Flow(flow), Some(Device(held.device))),
+            None => match cluster::holder(held.node, routed.handed_over, facts, context) {
+                Some(hop) => {
+                    return cluster::hand_over(routed.request, token, hop, flow, context);
                 }
                 None => {
-                    return Ok(Decision::Await {
-                        device,
-                        media,
-                        from_called,
-                    });
+                    return gone(
+                        &routed,
+                        Device(held.device),
+                        (media, from_called),
+                        context,
+                        facts,
+                    );
                 }
-            }
-        }
+            },
+        },
         None => (core_hop(&mut routed.request, flow, context, facts)?, None),
     };
+    // The other device's own node is in the way of this request only, and of no dialog.
+    let between_nodes = routed.handed_over && pass == Pass::Local;
     let mut forward = forward::prepare(routed.request, hop, pass, flow, context)?;
+    forward.record_route &= !between_nodes;
     forward.media = Some(media);
     forward.from_called = from_called;
     if anonymous && !from_called {
@@ -183,6 +183,36 @@ fn inside(mut routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts)
     Ok(decide_state(vec![forward], context))
 }
 
+/// SIGNALLING §5: the device is not here. Another node may have it; else it may be on its way back.
+fn gone(
+    routed: &Routed,
+    device: Device,
+    (media, from_called): (Media, bool),
+    context: &Context<'_>,
+    facts: &Facts,
+) -> Step<Decision> {
+    let method = routed.request.method();
+    // What it would cancel is not pending here, or it would not have come so far.
+    if method == Method::Cancel {
+        return refuse(Reason::NoTransaction);
+    }
+    if device == Device::default() {
+        return refuse(Reason::DeviceGone);
+    }
+    if facts.holder.is_none() && context.nodes.others() {
+        return Ok(Decision::Ask(Question::Holder(device)));
+    }
+    // An ACK cannot be held back: its sender would not repeat it, and nobody may answer it.
+    if method == Method::Ack {
+        return refuse(Reason::DeviceGone);
+    }
+    Ok(Decision::Await {
+        device,
+        media,
+        from_called,
+    })
+}
+
 /// The next hop towards the core. Nothing from outside chooses where we send: a device's Route and request-URI, also behind a
 /// token of ours, lead into the networks of the core or nowhere.
 fn core_hop(request: &mut Edited, flow: &Flow, context: &Context<'_>, facts: &Facts) -> Step<Hop> {
@@ -191,7 +221,8 @@ fn core_hop(request: &mut Edited, flow: &Flow, context: &Context<'_>, facts: &Fa
     match hop {
         Hop::Server { transport, address }
             if is_of_users(flow, context)
-                && !context.site.takes_from_devices(transport, address) =>
+                && (!context.site.takes_from_devices(transport, address)
+                    || cluster::is_forbidden_node(request, address, context)) =>
         {
             refuse(Reason::ForeignRoute)
         }
@@ -218,9 +249,17 @@ pub(crate) fn current_flow(
 
 /// A request that came by a Path token: to that flow and no other; the registrar has the next one to try (RFC 5626
 /// §5.3).
+///
+/// A flow that another living node holds is there: the request is handed to it, once.
 fn to_flow(routed: Routed, path: &PathToken, flow: &Flow, context: &Context<'_>) -> Step<Decision> {
-    let Some(target) = context.flows.flow(ListenerId(path.listener), path.flow) else {
-        return refuse(Reason::FlowFailed);
+    let here = cluster::flow_here((path.listener, path.node, path.flow), context);
+    let Some(target) = here else {
+        let facts = Facts::default();
+        let token = Token::Path(*path);
+        return match cluster::holder(path.node, routed.handed_over, &facts, context) {
+            Some(hop) => cluster::hand_over(routed.request, &token, hop, flow, context),
+            None => refuse(Reason::FlowFailed),
+        };
     };
     let towards = context.flows.device(&target);
     let mut forward =

@@ -40,6 +40,7 @@ pub fn pass_on(response: &Message, flow: &Flow, context: &Context<'_>) -> Result
     }
     let mut edited = Edited::new(response.clone());
     edited.remove_value(Header::Via, 0);
+    crate::cluster::forget_came_by(&mut edited, context);
     if edited.values(Header::Via).next().is_none() {
         return Err(Reason::StrayResponse);
     }
@@ -138,7 +139,11 @@ fn swap_record_route(
             .sealer
             .seal_into(text, &token, Some(&call_id), context.now_unix)
     };
-    let value = listener.route(write_token, "");
+    let side = match direction {
+        Pass::Down | Pass::Through => Side::Core,
+        Pass::Up | Pass::Local => Side::Device,
+    };
+    let value = context.site.record_route(listener, side, write_token);
     response.replace_value(Header::RecordRoute, index, value.as_bytes());
 }
 

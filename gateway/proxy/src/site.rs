@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use sip::{Transport, Uri};
 
+use crate::cluster::Shared;
 use crate::flow::{Flow, ListenerId};
 pub use crate::group::{Algorithm, By, FailOver, Group, Member, Standing};
 use crate::mtu::Mtu;
@@ -251,6 +252,8 @@ pub struct Site {
     pub core: Vec<IpNet>,
     /// Rules for what is not inside a dialog, first match first.
     pub routes: Vec<Route>,
+    /// What this node and the others of its cluster are called together.
+    pub shared: Shared,
     /// True when an RTPEngine is configured: sessions are anchored.
     pub media: bool,
     /// Require authentication of requests that claim a user of ours (on unless told otherwise).
@@ -278,12 +281,15 @@ impl Site {
 
     /// True for an address of the core: a member's, or of a network that a core listener trusts.
     pub fn is_core(&self, address: SocketAddr) -> bool {
-        self.core.iter().any(|net| net.contains(&address.ip()))
-            || self
-                .groups
-                .iter()
-                .flat_map(|group| &group.members)
-                .any(|member| member.address == Some(address))
+        self.core.iter().any(|net| net.contains(&address.ip())) || self.is_member(address)
+    }
+
+    /// True for an address of a group's member.
+    pub(crate) fn is_member(&self, address: SocketAddr) -> bool {
+        self.groups
+            .iter()
+            .flat_map(|group| &group.members)
+            .any(|member| member.address == Some(address))
     }
 
     /// True for where a request of a device may leave for the core: not for ourselves, who would take it for the core's.
@@ -323,6 +329,16 @@ impl Site {
             return uri.port.is_none() || self.listeners.iter().any(port_is_ours);
         }
         let address = address_of(bare);
+        let is_our_port = |port| {
+            let mut listeners = self.listeners.iter();
+            listeners.any(|listener| port == listener.port || port == listener.bind.port())
+        };
+        if self
+            .shared
+            .is_named_by(bare, address, uri.port, is_our_port)
+        {
+            return true;
+        }
         self.listeners.iter().any(|listener| {
             let host_is_ours = listener.host.as_bytes().eq_ignore_ascii_case(bare)
                 || address.is_some_and(|address| {

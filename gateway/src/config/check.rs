@@ -40,6 +40,7 @@ pub(crate) fn check(
 ) -> Diagnostics {
     let mut checks = Checks::new(source, around.now);
     config.node.check(&mut checks);
+    config.cluster.check(config, &mut checks);
     for (name, listen) in &config.listen {
         listen.check(name, &mut checks);
     }

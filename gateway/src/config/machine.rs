@@ -24,7 +24,10 @@ pub fn probe(config: &Config, source: &Source) -> Diagnostics {
     let mut found = Diagnostics::default();
     for (name, listen) in &config.listen {
         for (transport, address, place) in listen.places(&format!("listen.{name}")) {
-            found.extend(bind(transport, address, &place, source));
+            // Another machine may have it now.
+            if !config.cluster.moves(address.ip()) {
+                found.extend(bind(transport, address, &place, source));
+            }
         }
     }
     if let Some(address) = config.admin.listen {
@@ -132,6 +135,15 @@ fn names(config: &Config, source: &Source) -> Diagnostics {
         for (index, member) in group.members.iter().enumerate() {
             add(&member.uri.host, format!("group.{name}.members[{index}]"));
         }
+    }
+    for (index, node) in config.cluster.nodes.iter().enumerate() {
+        add(
+            &node.address.host,
+            format!("cluster.nodes[{index}].address"),
+        );
+    }
+    if let Some(dns) = &config.cluster.dns {
+        add(&dns.host, "cluster.dns".to_owned());
     }
     let (done, answers) = mpsc::channel();
     for name in places.keys() {

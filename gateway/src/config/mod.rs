@@ -9,6 +9,7 @@ mod address;
 mod admin;
 mod certificate;
 mod check;
+mod cluster;
 mod diagnostic;
 mod dns;
 mod documentation;
@@ -43,6 +44,7 @@ use std::time::SystemTime;
 pub use address::HostPort;
 pub use admin::Admin;
 pub use certificate::{Certificate, CertificateError};
+pub use cluster::{Cluster, ClusterNode, NodeProbe};
 pub use diagnostic::{Diagnostic, Diagnostics, File, Severity};
 pub use dns::Dns;
 pub use documentation::markdown;
@@ -71,6 +73,8 @@ section! {
     pub struct Config {
         /// What this node is and may use.
         pub node: Node = Node::default();
+        /// The other edges in front of the same core.
+        pub cluster: Cluster = Cluster::default();
         /// The sockets of one side: `[listen.public]` towards devices, `[listen.core]` towards registrars and gateways; the names are yours.
         pub listen: BTreeMap<String, Listen> = BTreeMap::new();
         /// A domain whose users register here.

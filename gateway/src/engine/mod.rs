@@ -37,6 +37,7 @@ use sip::transaction::Timers;
 use sip::{Limits, Message};
 use tokio::sync::Semaphore;
 
+use crate::cluster::{self, Cluster, NodeState};
 use crate::dns::Resolver;
 use crate::guard::{Complaint, Guard};
 use crate::media::Sessions;
@@ -63,6 +64,10 @@ pub struct Parts {
     pub groups: (Vec<Rules>, Vec<Source>),
     /// Where names are asked for.
     pub resolver: Resolver,
+    /// The other nodes of the cluster, and how they are watched.
+    pub nodes: (Vec<cluster::Named>, cluster::Rules),
+    /// Drawn at start: tells this run of the node from another one that has its number.
+    pub run: u64,
     /// Signs tokens.
     pub sealer: Sealer,
     /// The registrar, in a node that has this role.
@@ -88,6 +93,7 @@ pub struct Engine {
     me: Weak<Engine>,
     site: Arc<ArcSwap<Site>>,
     upstream: Arc<Upstream>,
+    cluster: Cluster,
     sealer: Sealer,
     registrar: Option<Arc<Registrar>>,
     media: Option<Arc<Sessions>>,
@@ -136,12 +142,20 @@ impl Engine {
             parts.groups,
             parts.resolver,
         ));
+        let cluster = Cluster::new(
+            parts.nodes,
+            parts.run,
+            parts.sealer.keys().clone(),
+            site.clone(),
+            transports.clone(),
+        );
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             index,
             transports,
             site,
             upstream,
+            cluster,
             sealer: parts.sealer,
             registrar: parts.registrar,
             media: parts.media,
@@ -180,7 +194,8 @@ impl Engine {
         tokio::join!(
             self.timers.run(|armed| self.fire(armed)),
             sweeping,
-            watching
+            watching,
+            self.cluster.run(self.upstream.resolver())
         );
     }
 
@@ -214,6 +229,11 @@ impl Engine {
     /// The members of all groups, and whether they live.
     pub fn members(&self) -> Vec<MemberState> {
         self.upstream.states()
+    }
+
+    /// The other nodes of the cluster, and whether they live.
+    pub fn nodes(&self) -> Vec<NodeState> {
+        self.cluster.states()
     }
 
     /// How many devices' flows are known.
@@ -418,6 +438,7 @@ impl View<'_> {
             sealer: &self.engine.sealer,
             flows: &self.engine.index,
             alive: &*self.engine.upstream,
+            nodes: &self.engine.cluster,
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::registrar::{Authentication, Kind, Registrar, Target};
 
 impl Engine {
     pub(super) fn request(&self, flow: &Flow, request: Message) -> Outcome {
+        if request.method() == Method::Options && self.answer_node(flow, &request) {
+            return Outcome::Done;
+        }
         match (request.method(), self.table.of(&request)) {
             // RFC 3261 §17.2.1: the ACK to a failure is this hop's; the ACK to a 2xx is a request of its own.
             (Method::Ack, Some(transaction)) if !transaction.lock().server.is_accepted() => {
@@ -33,6 +36,18 @@ impl Engine {
                 self.server_input(&transaction, ServerInput::Retransmission);
                 Outcome::Done
             }
+        }
+    }
+
+    /// Another node of the cluster asks who we are, and whether we have a device.
+    fn answer_node(&self, flow: &Flow, request: &Message) -> bool {
+        let has_device = |device| self.index.newest(device).is_some();
+        match self.cluster.answer(flow, request, has_device) {
+            Some(bytes) => {
+                let _ = self.send(flow, bytes);
+                true
+            }
+            None => false,
         }
     }
 
@@ -130,7 +145,7 @@ impl Engine {
                     None => Bindings::NoUser,
                 },
             ),
-            Question::Address(_) => return None,
+            Question::Address(_) | Question::Holder(_) => return None,
         })
     }
 
@@ -171,7 +186,7 @@ impl Engine {
         }
     }
 
-    /// Waits for what the resolver says.
+    /// Waits for what the resolver or the other nodes say.
     fn ask(
         &self,
         flow: &Flow,
@@ -184,14 +199,18 @@ impl Engine {
             return Outcome::Done;
         };
         Outcome::wait(async move {
-            if let Question::Address(asked) = question {
-                let found = match me.lookups.try_acquire() {
-                    Ok(_turn) => me.upstream.resolver().locate(&asked).await.ok(),
-                    Err(_) => None,
-                };
-                let targets = found.map(|found| found.targets).unwrap_or_default();
-                let hops = targets.iter().map(|at| (at.transport, at.address));
-                facts.addresses.push((asked, hops.collect()));
+            match question {
+                Question::Address(asked) => {
+                    let found = match me.lookups.try_acquire() {
+                        Ok(_turn) => me.upstream.resolver().locate(&asked).await.ok(),
+                        Err(_) => None,
+                    };
+                    let targets = found.map(|found| found.targets).unwrap_or_default();
+                    let hops = targets.iter().map(|at| (at.transport, at.address));
+                    facts.addresses.push((asked, hops.collect()));
+                }
+                Question::Holder(device) => facts.holder = Some(me.cluster.holder(device).await),
+                Question::Sender | Question::Bindings(_) | Question::Contact(_) => {}
             }
             if let Outcome::Wait(rest) = me.decide(&flow, request, transaction, facts) {
                 rest.await;
@@ -205,7 +224,7 @@ impl Engine {
         flow: &Flow,
         request: Message,
         transaction: Arc<Transaction>,
-        facts: Facts,
+        mut facts: Facts,
         (device, media, from_called): (proxy::Device, Media, bool),
     ) -> Outcome {
         let (Some(me), flow) = (self.me.upgrade(), *flow) else {
@@ -216,13 +235,19 @@ impl Engine {
                 loop {
                     let appeared = me.index.appeared.notified();
                     if me.index.newest(device).is_some() {
-                        return;
+                        return None;
                     }
                     appeared.await;
                 }
             };
-            let came = tokio::time::timeout(me.device_wait, back).await.is_ok();
-            if came {
+            let came = async {
+                tokio::select! {
+                    here = back => here,
+                    elsewhere = me.cluster.appears(device) => Some(elsewhere),
+                }
+            };
+            if let Ok(holder) = tokio::time::timeout(me.device_wait, came).await {
+                facts.holder = holder.or(facts.holder);
                 if let Outcome::Wait(rest) = me.decide(&flow, request, Some(transaction), facts) {
                     rest.await;
                 }

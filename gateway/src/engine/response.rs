@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use proxy::cluster;
 use proxy::mtu::{self, Shortened};
 use proxy::response::{Onward, pass_on};
 use proxy::site::Side;
@@ -21,12 +22,16 @@ impl Engine {
         if response.method() == Method::Cancel && self.of_our_cancel(response) {
             return Outcome::Done;
         }
-        if response.method() == Method::Options && self.upstream.take(response) {
+        if response.method() == Method::Options
+            && (self.cluster.take(flow, response) || self.upstream.take(response))
+        {
             return Outcome::Done;
         }
         if response.status() == 503 && self.site().side_of(flow) == Side::Core {
             self.note_busy(flow, response);
         }
+        let handed = cluster::came_by(response, flow, &self.view().context());
+        let flow = handed.as_ref().unwrap_or(flow);
         let onward = match pass_on(response, flow, &self.view().context()) {
             Ok(onward) => onward,
             Err(reason) => {
@@ -45,8 +50,20 @@ impl Engine {
             Some((transaction, index)) => {
                 self.of_transaction(flow, response, onward, transaction, usize::from(index))
             }
+            None if handed.is_none() && self.hand_back(flow, response, &onward) => Outcome::Done,
             None => self.stateless(flow, response, onward),
         }
+    }
+
+    /// SIGNALLING §3: a response belongs to the living node that made its branch.
+    fn hand_back(&self, flow: &Flow, response: &Message, onward: &Onward) -> bool {
+        let view = self.view();
+        let Some(hop) = cluster::node_of(&onward.via, &view.context()) else {
+            return false;
+        };
+        let bytes = cluster::hand_back(response, flow, &view.context()).to_bytes();
+        let _ = self.send_to(&hop, bytes);
+        true
     }
 
     /// RFC 3261 §20.33: a member that asks to be left alone gets nothing until then.

@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 use std::io::IsTerminal;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
+use proxy::cluster::Nodes;
 use proxy::flow::ListenerId;
 use proxy::key::Keys;
 use proxy::site::Listener;
 use proxy::token::{FlowAddress, Sealer};
-use proxy::{Alive, Context, Device, Flow, Flows, Site};
+use proxy::{Alive, Context, Device, Flow, Flows, Hop, Site};
 use sip::{Edited, Transport};
 use tempfile::TempDir;
 
@@ -38,6 +40,8 @@ pub(super) struct Imagined {
     sections: Vec<String>,
     around: Around,
     dead: HashSet<(usize, usize)>,
+    /// The other nodes of the cluster.
+    others: Vec<(u16, Transport, SocketAddr)>,
     /// What is taken for granted.
     pub(super) assumed: Vec<String>,
     /// Where the copy of the bindings is.
@@ -95,6 +99,7 @@ impl Imagined {
         let mut node = Self {
             limits: node::limits(&config),
             dead: dead(&site, &options.dead)?,
+            others: others(&config),
             sealer: Sealer::new(keys),
             guard: Guard::new(guard, (0, 0)),
             config,
@@ -132,6 +137,7 @@ impl Imagined {
             sealer: &self.sealer,
             flows: &self.around,
             alive: self,
+            nodes: self,
         }
     }
 
@@ -231,6 +237,31 @@ impl Alive for Imagined {
     }
 }
 
+/// Every other node that the configuration names by its address lives.
+impl Nodes for Imagined {
+    fn others(&self) -> bool {
+        !self.others.is_empty()
+    }
+
+    fn living(&self, node: u16) -> Option<Hop> {
+        let (_, transport, address) = *self.others.iter().find(|(id, ..)| *id == node)?;
+        Some(Hop::Server { transport, address })
+    }
+
+    fn is_node(&self, ip: IpAddr) -> bool {
+        self.others.iter().any(|(.., address)| address.ip() == ip)
+    }
+}
+
+fn others(config: &Config) -> Vec<(u16, Transport, SocketAddr)> {
+    let (named, _) = site::nodes(config);
+    let told = named.into_iter().filter_map(|named| {
+        let address = SocketAddr::new(named.host.parse().ok()?, named.port);
+        Some((named.node?, named.transport, address))
+    });
+    told.collect()
+}
+
 impl Flows for Around {
     fn flow(&self, listener: ListenerId, address: FlowAddress) -> Option<Flow> {
         let (transport, local) = *self.listeners.get(usize::from(listener.0))?;
@@ -238,7 +269,7 @@ impl Flows for Around {
             FlowAddress::Udp(peer) => (peer, None),
             // Its address is known to the node that holds it, which is not asked.
             FlowAddress::Connection(bits) => {
-                let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+                let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
                 (nowhere, Some(proxy::ConnectionId::from_bits(bits)))
             }
         };

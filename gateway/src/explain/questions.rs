@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use proxy::{Binding, Bindings, Facts, NextHop, Question, Sender, device};
+use proxy::{Binding, Bindings, Facts, Holder, NextHop, Question, Sender, device};
 use sip::{NameAddr, Transport, Uri};
 
 use super::input::Input;
@@ -53,6 +53,13 @@ impl<'a> Answers<'a> {
                 self.waited = true;
                 let found = self.addresses(asked).await;
                 facts.addresses.push((asked.clone(), found));
+            }
+            Question::Holder(device) => {
+                self.waited = true;
+                let device = hex::encode(device.0);
+                let text = format!("no other node is asked for device {device} here: none has it");
+                self.step("holder", text);
+                facts.holder = Some(Holder::Nobody);
             }
         }
     }

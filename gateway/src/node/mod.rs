@@ -133,6 +133,8 @@ impl Node {
             site: site.site,
             groups: (site::probes(config), site.sources),
             resolver,
+            nodes: site::nodes(config),
+            run: random_u64()?,
             sealer: Sealer::new(keys),
             registrar: registrar.clone(),
             media,
@@ -357,6 +359,7 @@ fn listeners(
         for (transport, bind) in site::sockets(section) {
             let id = ListenerId(u8::try_from(all.len()).unwrap_or(u8::MAX));
             let mut listener = transport::Listener::new(id, transport, bind);
+            listener.moves = config.cluster.moves(bind.ip());
             listener.outbox.bytes = config.limits.outbox.0;
             listener.outbox.messages = config.limits.outbox_messages as usize;
             listener.origins = section

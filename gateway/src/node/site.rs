@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use proxy::NextHop;
+use proxy::cluster::{Shared, SharedName};
 use proxy::flow::ListenerId;
 use proxy::group::{Algorithm, By, FailOver, Group};
 use proxy::mtu::Mtu;
@@ -11,6 +12,7 @@ use proxy::site::{Listener, Match, Route, Side, Site, To};
 use sip::Transport;
 
 use super::StartError;
+use crate::cluster;
 use crate::config::{self, Config, Credential, Listen, RouteFrom, RouteTo};
 use crate::dns::{self, Resolver};
 use crate::registrar;
@@ -86,6 +88,7 @@ pub(crate) fn of(config: &Config, media: bool) -> Described {
             .map(|route| self::route(route, &sections, &groups))
             .collect(),
         groups,
+        shared: shared(&config.cluster),
         core: [trust.concat(), core.concat()].concat(),
         media,
         authenticate: true,
@@ -211,6 +214,48 @@ fn route(
         regex: route.regex.as_ref().map(|pattern| pattern.0.clone()),
     };
     Route { when, to }
+}
+
+fn shared(cluster: &config::Cluster) -> Shared {
+    let name = |advertise: &config::Advertise| SharedName {
+        host: advertise.host.clone(),
+        port: advertise.port,
+    };
+    Shared {
+        core: cluster.shared_core.as_ref().map(name),
+        public: cluster.shared_public.iter().map(name).collect(),
+    }
+}
+
+/// The other nodes, and how they are watched.
+pub(crate) fn nodes(config: &Config) -> (Vec<cluster::Named>, cluster::Rules) {
+    let others = config
+        .cluster
+        .nodes
+        .iter()
+        .filter(|node| node.id != config.node.id);
+    let told = others.map(|node| {
+        let transport = node.address.transport.unwrap_or(Transport::Udp);
+        cluster::Named {
+            node: Some(node.id),
+            host: node.address.host.clone(),
+            port: node.address.port.unwrap_or(transport.default_port()),
+            transport,
+        }
+    });
+    let by_name = config.cluster.dns.iter().map(|name| cluster::Named {
+        node: None,
+        host: name.host.clone(),
+        port: name.port,
+        transport: Transport::Udp,
+    });
+    let probe = &config.cluster.probe;
+    let rules = cluster::Rules {
+        interval: probe.interval,
+        timeout: probe.timeout,
+        fall: probe.fall.into(),
+    };
+    (told.chain(by_name).collect(), rules)
 }
 
 /// How the groups are probed, in the order of the site's.

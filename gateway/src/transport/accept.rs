@@ -17,14 +17,15 @@ use tokio_rustls::TlsAcceptor;
 use super::connection::{self, Session, flow_of, tune};
 use super::counters::DropReason;
 use super::http;
+use super::kernel;
 use super::link::{Link, Socket as Movable};
 use super::shared::{Listening, Phase, Shared, Slot};
 
 /// Connections that wait for us to accept them. The kernel cuts it at net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 
-/// Binds a listener for streams.
-pub(super) fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+/// Binds a listener for streams; one whose address `moves` also while another machine has it.
+pub(super) fn bind(address: SocketAddr, moves: bool) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -36,6 +37,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)>
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
+    kernel::free_to_bind(&socket, moves)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from(socket);

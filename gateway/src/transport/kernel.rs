@@ -13,6 +13,15 @@ pub struct OpenFiles {
     pub now: u64,
 }
 
+/// Lets a socket be bound to an address that this machine does not have yet, if it `moves` (IP_FREEBIND, which for a socket
+/// of IPv6 means IPv6).
+pub(super) fn free_to_bind(socket: &impl AsFd, moves: bool) -> std::io::Result<()> {
+    if moves {
+        nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::IpFreebind, &true)?;
+    }
+    Ok(())
+}
+
 /// Raises the limit of open files to what is allowed without privileges. Each connection is one.
 pub fn raise_open_files() -> OpenFiles {
     raise_open_files_to(0)

@@ -81,6 +81,8 @@ pub struct Listener {
     pub transport: Transport,
     /// The address; port 0 lets the kernel choose. The IPv6 wildcard does not take in IPv4, which has listeners of its own.
     pub bind: SocketAddr,
+    /// The address moves from machine to machine: it may be bound while another one has it.
+    pub moves: bool,
     /// How much may wait for each of its connections.
     pub outbox: OutboxLimit,
     /// Needed for TLS and WSS; see [`tls::server_config`].
@@ -100,6 +102,7 @@ impl Listener {
             id,
             transport,
             bind,
+            moves: false,
             outbox,
             tls: None,
             http: None,

@@ -293,6 +293,7 @@ fn bind(
         id,
         transport,
         bind: address,
+        moves,
         outbox,
         tls,
         http,
@@ -316,12 +317,12 @@ fn bind(
     };
     let mut senders = Vec::new();
     let bound = if transport.is_stream() {
-        let (listener, bound) = accept::bind(address).map_err(failed)?;
+        let (listener, bound) = accept::bind(address, moves).map_err(failed)?;
         unread.push(Unread::Connections(place, listener));
         bound
     } else {
         let got = udp::bind(
-            address,
+            (address, moves),
             workers,
             settings.receive_buffer,
             beside_our_wildcard,

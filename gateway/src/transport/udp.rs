@@ -15,7 +15,7 @@ use tokio::io::Interest;
 use super::counters::DropReason;
 use super::error::SendError;
 use super::shared::{Listening, Shared};
-use super::{datagram, stun};
+use super::{datagram, kernel, stun};
 
 /// Draining a socket until it would block starves the runtime: under a flood another task's 5 ms timer was 399 ms late,
 /// with this many datagrams a turn 1.4 ms (PLATFORM).
@@ -32,20 +32,21 @@ pub(super) struct Bound {
 
 /// Binds `count` sockets to one address. The first without SO_REUSEPORT, so that a port in use by another process (even of
 /// the same user) is an error; then the flag is set and the others join. `beside_our_wildcard`: a listener of ours has this
-/// port on all addresses already, so that nobody else has it, and the first joins as well.
+/// port on all addresses already, so that nobody else has it, and the first joins as well. An address that `moves` is bound also
+/// while another machine has it.
 pub(super) fn bind(
-    address: SocketAddr,
+    (address, moves): (SocketAddr, bool),
     count: usize,
     receive_buffer: usize,
     beside_our_wildcard: bool,
 ) -> io::Result<Bound> {
-    let first = open(address, beside_our_wildcard, receive_buffer)?;
+    let first = open((address, moves), beside_our_wildcard, receive_buffer)?;
     first.set_reuse_port(true)?;
     let address = first.local_addr()?.as_socket().unwrap_or(address);
     let receive_buffer_got = first.recv_buffer_size()?;
     let mut sockets = vec![UdpSocket::from(first)];
     for _ in 1..count {
-        sockets.push(open(address, true, receive_buffer)?.into());
+        sockets.push(open((address, moves), true, receive_buffer)?.into());
     }
     if address.ip().is_unspecified() {
         for socket in &sockets {
@@ -60,7 +61,11 @@ pub(super) fn bind(
     })
 }
 
-fn open(address: SocketAddr, reuse_port: bool, receive_buffer: usize) -> io::Result<Socket> {
+fn open(
+    (address, moves): (SocketAddr, bool),
+    reuse_port: bool,
+    receive_buffer: usize,
+) -> io::Result<Socket> {
     use nix::sys::socket::{setsockopt, sockopt};
     let socket = Socket::new(
         Domain::for_address(address),
@@ -78,6 +83,7 @@ fn open(address: SocketAddr, reuse_port: bool, receive_buffer: usize) -> io::Res
         let _ = socket.set_recv_buffer_size(receive_buffer);
     }
     let _ = socket.set_send_buffer_size(receive_buffer);
+    kernel::free_to_bind(&socket, moves)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }

@@ -96,6 +96,7 @@ impl Scene {
             sealer: &self.sealer,
             flows: self,
             alive: self,
+            nodes: &proxy::cluster::Alone,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What the tables are written with: two sites, the flows of a few devices, messages, and decisions as one line of text.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use proxy::cluster::Nodes;
 use proxy::forward::{Sealed, seal};
 use proxy::key::Keys;
 use proxy::mtu::Mtu;
@@ -181,6 +182,30 @@ pub(crate) struct Edge {
     pub(crate) dead: HashSet<(usize, usize)>,
     pub(crate) calls: HashMap<(usize, usize), u32>,
     pub(crate) turns: AtomicU32,
+    pub(crate) nodes: Others,
+}
+
+/// The other nodes: number, address, and whether it lives.
+#[derive(Default)]
+pub(crate) struct Others(pub(crate) Vec<(u16, SocketAddr, bool)>);
+
+impl Nodes for Others {
+    fn others(&self) -> bool {
+        self.0.iter().any(|(_, _, lives)| *lives)
+    }
+
+    fn living(&self, node: u16) -> Option<Hop> {
+        let lives = |(id, _, lives): &&(u16, SocketAddr, bool)| *lives && *id == node;
+        let (_, address, _) = *self.0.iter().find(lives)?;
+        Some(Hop::Server {
+            transport: Transport::Udp,
+            address,
+        })
+    }
+
+    fn is_node(&self, ip: IpAddr) -> bool {
+        self.0.iter().any(|(_, address, _)| address.ip() == ip)
+    }
 }
 
 /// The flows that live.
@@ -261,6 +286,7 @@ impl Edge {
             dead: HashSet::new(),
             calls: HashMap::new(),
             turns: AtomicU32::new(0),
+            nodes: Others::default(),
         }
     }
 
@@ -284,6 +310,7 @@ impl Edge {
             sealer: &self.sealer,
             flows: &self.flows,
             alive: self,
+            nodes: &self.nodes,
         }
     }
 
@@ -556,6 +583,7 @@ pub(crate) fn says(decision: &Decision) -> String {
                     transport.unwrap_or_default()
                 )
             }
+            Question::Holder(device) => format!("ask holder of {:02x?}", device.0),
         },
     }
 }

@@ -9,6 +9,7 @@
 )]
 
 mod captured;
+mod cluster;
 mod dialogs;
 mod draft;
 mod edges;

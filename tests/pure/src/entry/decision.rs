@@ -53,6 +53,7 @@ fn all_known() -> Facts {
                 (asked, vec![(Transport::Udp, at)])
             })
             .into(),
+        holder: None,
     }
 }
 

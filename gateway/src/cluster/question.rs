@@ -1,0 +1,216 @@
+//! The OPTIONS between nodes (RFC 3261 §11), and which are under way.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dashmap::DashMap;
+use proxy::Flow;
+use proxy::exchange::{Answer, Question};
+use proxy::key::Keys;
+use proxy::site::Listener;
+use sip::build::{self, Request};
+use sip::{Header, Message, Method};
+use tokio::sync::oneshot;
+
+use crate::transport::Transports;
+
+/// What tells a question's branch from all others, before anything is looked up.
+const BRANCH: &str = "z9hG4bKnode-";
+/// Where the question and the answer stand.
+const NODE: Header<'static> = Header::Other(b"X-Causeway-Node");
+/// A datagram may be lost; nodes are near each other.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// The questions that are under way, by branch.
+#[derive(Default)]
+pub(super) struct Questions {
+    pending: DashMap<String, oneshot::Sender<Answer>>,
+}
+
+/// Who asked may stop waiting at any moment.
+struct Waiting<'q> {
+    questions: &'q Questions,
+    branch: String,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.questions.pending.remove(&self.branch);
+    }
+}
+
+impl Questions {
+    /// Asks until there is an answer: the caller sets a limit.
+    pub(super) async fn ask(
+        &self,
+        transports: &Transports,
+        flow: &Flow,
+        listener: &Listener,
+        (question, keys): (Question, &Keys),
+    ) -> Option<Answer> {
+        let random = getrandom::u64().ok()?;
+        let branch = format!("{BRANCH}{random:016x}");
+        let request = options(flow, listener, &branch, (question, keys), random);
+        let (answered, mut answer) = oneshot::channel();
+        self.pending.insert(branch.clone(), answered);
+        let _waiting = Waiting {
+            questions: self,
+            branch,
+        };
+        let mut pause = AGAIN_AFTER;
+        loop {
+            transports.send(flow, request.clone()).ok()?;
+            if flow.transport.is_stream() {
+                return answer.await.ok();
+            }
+            match tokio::time::timeout(pause, &mut answer).await {
+                Ok(answer) => return answer.ok(),
+                Err(_) => pause *= 2,
+            }
+        }
+    }
+
+    /// Takes the answer to a question; false if it is one to something else.
+    pub(super) fn take(&self, response: &Message, keys: &Keys) -> bool {
+        let via = response.top_via();
+        let branch = via.as_ref().and_then(|via| via.branch).unwrap_or_default();
+        if !branch.starts_with(BRANCH.as_bytes()) {
+            return false;
+        }
+        let now = crate::engine::now().as_secs();
+        let answer = response
+            .header(NODE)
+            .and_then(|text| Answer::open(keys, text, response.call_id(), now));
+        // What is not signed is nobody's answer, and does not end the waiting either.
+        if let (Some(answer), Ok(branch)) = (answer, std::str::from_utf8(branch))
+            && let Some((_, waiting)) = self.pending.remove(branch)
+        {
+            let _ = waiting.send(answer);
+        }
+        true
+    }
+}
+
+/// The question in a request, if it is one of our cluster's.
+pub(super) fn read(request: &Message, keys: &Keys) -> Option<Question> {
+    let now = crate::engine::now().as_secs();
+    Question::open(keys, request.header(NODE)?, request.call_id(), now)
+}
+
+/// The 200 to it.
+pub(super) fn answer(request: &Message, flow: &Flow, answer: &Answer, keys: &Keys) -> Bytes {
+    let now = crate::engine::now().as_secs();
+    let text = answer.seal(keys, request.call_id(), now);
+    let tag = proxy::reply::own_tag(request);
+    build::response(
+        &proxy::reply::stamped(request, flow.peer),
+        200,
+        "",
+        Some(tag.as_bytes()),
+    )
+    .header(NODE, text.as_bytes())
+    .to_bytes()
+}
+
+fn options(
+    flow: &Flow,
+    listener: &Listener,
+    branch: &str,
+    (question, keys): (Question, &Keys),
+    random: u64,
+) -> Bytes {
+    let us = listener.sent_by();
+    let call_id = format!("node-{random:016x}");
+    let text = question.seal(keys, call_id.as_bytes(), crate::engine::now().as_secs());
+    let mut uri = format!("sip:{}", flow.peer);
+    if flow.transport.is_stream() {
+        uri.push_str(";transport=");
+        uri.push_str(flow.transport.uri_param());
+    }
+    let via = format!(
+        "SIP/2.0/{} {us};rport;branch={branch}",
+        flow.transport.via_name()
+    );
+    Request::new(Method::Options, uri.as_bytes())
+        .header(Header::Via, via.as_bytes())
+        .header(Header::MaxForwards, b"1")
+        .header(
+            Header::From,
+            format!("<sip:node@{us}>;tag={random:x}").as_bytes(),
+        )
+        .header(Header::To, format!("<{uri}>").as_bytes())
+        .header(Header::CallId, call_id.as_bytes())
+        .header(Header::CSeq, b"1 OPTIONS")
+        .header(NODE, text.as_bytes())
+        .to_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use proxy::exchange::Speaker;
+    use proxy::site::Side;
+    use proxy::{Device, ListenerId};
+    use sip::Transport;
+
+    use super::*;
+
+    fn flow() -> Flow {
+        Flow {
+            listener: ListenerId(0),
+            transport: Transport::Udp,
+            local: ([10, 0, 0, 1], 5060).into(),
+            peer: ([10, 0, 0, 2], 5060).into(),
+            connection: None,
+        }
+    }
+
+    fn asked(keys: &Keys) -> Message {
+        let listener = Listener {
+            id: ListenerId(0),
+            side: Side::Core,
+            core: Vec::new(),
+            path: proxy::path::PathStyle::Token,
+            edges: Vec::new(),
+            transport: Transport::Udp,
+            bind: ([10, 0, 0, 1], 5060).into(),
+            host: "10.0.0.1".to_owned(),
+            port: 5060,
+            mtu: proxy::mtu::Mtu::default(),
+        };
+        let question = Question {
+            from: Speaker { node: 1, run: 1 },
+            device: Device([1, 2, 3, 4]),
+        };
+        let bytes = options(&flow(), &listener, "z9hG4bKnode-a", (question, keys), 7);
+        Message::parse(bytes, &sip::Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn only_what_the_cluster_signed_is_answered_and_believed() {
+        let (ours, theirs) = (Keys::single([1; 32]), Keys::single([2; 32]));
+        let request = asked(&ours);
+        assert!(request.check().is_ok());
+        assert!(read(&request, &ours).is_some());
+        assert_eq!(read(&request, &theirs), None, "another cluster");
+
+        let questions = Questions::default();
+        let (sender, mut receiver) = oneshot::channel();
+        questions.pending.insert("z9hG4bKnode-a".to_owned(), sender);
+        let says = Answer {
+            from: Speaker { node: 2, run: 2 },
+            has_device: true,
+        };
+        let response = |keys| {
+            let bytes = answer(&request, &flow(), &says, keys);
+            Message::parse(bytes, &sip::Limits::default()).unwrap()
+        };
+        assert!(
+            questions.take(&response(&theirs), &ours),
+            "taken, and not believed"
+        );
+        assert!(receiver.try_recv().is_err());
+        assert!(questions.take(&response(&ours), &ours));
+        assert_eq!(receiver.try_recv(), Ok(says));
+        assert!(questions.pending.is_empty());
+    }
+}
