@@ -72,6 +72,8 @@ pub struct Facts {
     pub sender: Option<Sender>,
     /// Where the called user can be reached, if it was asked.
     pub bindings: Option<Bindings>,
+    /// Whether the peer may begin a call, if it was asked.
+    pub place: Option<Room>,
     /// Where the hosts are that were asked about, who is tried first in front; an empty list for one that has no address.
     pub addresses: Vec<(NextHop, Vec<(Transport, SocketAddr)>)>,
     /// Which node has the device of the dialog, if it was asked.
@@ -99,6 +101,19 @@ pub enum Sender {
     },
     /// They are wrong, or speak for somebody else.
     Refused,
+}
+
+/// The answer to [`Question::Place`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Room {
+    /// The call has its place, and counts from now on.
+    Granted,
+    /// The peer has as many calls as it may.
+    TooMany,
+    /// It begins more of them in a second than it may.
+    TooFast,
+    /// The table of calls is full.
+    Full,
 }
 
 /// The answer to [`Question::Bindings`] and [`Question::Contact`].
@@ -133,6 +148,11 @@ pub enum Question {
     Bindings(Vec<u8>),
     /// Which device registered exactly this Contact?
     Contact(Vec<u8>),
+    /// May this peer begin a call? Asked last, so that what is refused otherwise takes no place.
+    Place {
+        /// Its index in the site.
+        peer: usize,
+    },
     /// Where is this host (RFC 3263)?
     Address(NextHop),
     /// Which other node has this device at a living flow?

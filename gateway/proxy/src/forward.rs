@@ -54,7 +54,7 @@ pub(crate) fn prepare(
     write_number(&mut digits, left);
     request.set(Header::MaxForwards, digits.as_bytes());
     reply::stamp(&mut request, source.peer);
-    let anonymous = to_device(&hop, context) && privacy::conceal_if_asked(&mut request);
+    let anonymous = !context.site.confides_in(&hop) && privacy::conceal_if_asked(&mut request);
     loose_or_strict(&mut request, context);
     let record_route = records_route(&request);
     Ok(Forward {
@@ -70,11 +70,6 @@ pub(crate) fn prepare(
         anonymous,
         identity,
     })
-}
-
-/// True for what leaves by a device's flow.
-fn to_device(hop: &Hop, context: &Context<'_>) -> bool {
-    matches!(hop, Hop::Flow(flow) if context.site.side_of(flow) == Side::Device)
 }
 
 /// §16.6 step 6. A Route without `lr` that names a member is loose all the same (FreeSWITCH's `fs_path`, old Paths).

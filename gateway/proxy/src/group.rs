@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use sip::{Transport, Uri};
 use siphasher::sip::SipHasher13;
 
+use crate::flow::ListenerId;
+
 /// What a weight of 1 is in the file, so that SRV records can share it out among the targets of one name.
 pub const WEIGHT: u32 = 1 << 16;
 
@@ -134,6 +136,19 @@ pub struct Group {
     pub algorithm: Algorithm,
     /// After which answers the next one is asked.
     pub fail_over: FailOver,
+    /// By which listeners requests leave for the members; empty for any that faces the core.
+    pub listeners: Vec<ListenerId>,
+    /// Those listeners face devices, so the members are outside (carriers): no Route of a device may name them, and we stay in
+    /// the way of their calls as in those of a device.
+    pub outside: bool,
+}
+
+impl Group {
+    /// True if a member is at this address.
+    pub(crate) fn has(&self, address: SocketAddr) -> bool {
+        let mut members = self.members.iter();
+        members.any(|member| member.address == Some(address))
+    }
 }
 
 /// Which member of a group a request goes to, among those of the best priority.

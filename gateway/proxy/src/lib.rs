@@ -22,6 +22,7 @@ pub mod media;
 pub mod mtu;
 mod next_hop;
 pub mod path;
+pub mod peer;
 mod preprocess;
 pub mod privacy;
 pub mod reply;
@@ -36,7 +37,7 @@ pub mod trace;
 
 pub use decision::{
     Alive, Binding, Bindings, Chosen, Context, Decision, Device, Facts, Flows, Forward, Holder,
-    Hop, NextHop, Question, Sender,
+    Hop, NextHop, Question, Room, Sender,
 };
 pub use flow::{ConnectionId, Flow, ListenerId};
 pub use request::decide;

@@ -201,7 +201,11 @@ fn leads_to_a_member(request: &Edited, context: &Context<'_>) -> Step<()> {
                 let address = SocketAddr::new(ip, uri.port.unwrap_or(5060));
                 site.is_core(address) && !cluster::is_only_a_node(address, context)
             };
-            site.member(&uri).is_some() || index > 0 && uri.ip().is_some_and(is_core)
+            let of_core = |(group, member): (usize, &crate::site::Member)| {
+                let outside = |at| site.is_outside(&site.groups[group], at);
+                !member.address.is_some_and(outside)
+            };
+            site.member(&uri).is_some_and(of_core) || index > 0 && uri.ip().is_some_and(is_core)
         })
     };
     if request.values(Header::Route).enumerate().all(stays) {

@@ -54,7 +54,10 @@ pub fn answer(request: &Message, peer: SocketAddr, reason: &Reason) -> Bytes {
                 .header(Header::Supported, SUPPORTED);
         }
         // RFC 3261 §21.5.4: without it a phone may blacklist us.
-        Reason::Overloaded => response = response.header(Header::RetryAfter, b"5"),
+        Reason::Overloaded | Reason::TooManyCalls => {
+            response = response.header(Header::RetryAfter, b"5");
+        }
+        Reason::CallsTooFast => response = response.header(Header::RetryAfter, b"1"),
         _ => {}
     }
     response.to_bytes()

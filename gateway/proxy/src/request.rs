@@ -5,7 +5,7 @@ use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 
 use crate::branch;
 use crate::cluster;
-use crate::decision::{Context, Decision, Device, Facts, Forward, Hop, Question, Sender};
+use crate::decision::{Context, Decision, Device, Facts, Forward, Hop, Question, Room, Sender};
 use crate::edge;
 use crate::failover;
 use crate::flow::Flow;
@@ -52,11 +52,10 @@ fn steps(request: &Message, flow: &Flow, context: &Context<'_>, facts: &Facts) -
     }
     let mut routed = preprocess(request, flow, context)?;
     validate_route(&routed.request)?;
-    let is_device = context.site.side_of(flow) == Side::Device;
-    if is_device {
+    if !context.site.believes(flow) {
         forward::distrust(&mut routed.request);
     }
-    if is_device || context.site.is_edge(flow) {
+    if is_of_users(flow, context) {
         forward::consume_credentials(&mut routed.request, context.site);
     }
     match &routed.dialog {
@@ -65,7 +64,30 @@ fn steps(request: &Message, flow: &Flow, context: &Context<'_>, facts: &Facts) -
             let path = *path;
             to_flow(routed, &path, flow, context)
         }
-        Dialog::Outside => initial(routed, request, flow, context, facts),
+        Dialog::Outside => {
+            let decision = initial(routed, request, flow, context, facts)?;
+            admit(decision, request, flow, context, facts)
+        }
+    }
+}
+
+/// A call of a peer whose calls are counted needs its place, once all else is decided.
+fn admit(
+    decision: Decision,
+    request: &Message,
+    flow: &Flow,
+    context: &Context<'_>,
+    facts: &Facts,
+) -> Step<Decision> {
+    if request.method() != Method::Invite || !matches!(decision, Decision::Start(_)) {
+        return Ok(decision);
+    }
+    match (context.site.limits(flow), facts.place) {
+        (None, _) | (_, Some(Room::Granted)) => Ok(decision),
+        (Some(peer), None) => Err(Box::new(Decision::Ask(Question::Place { peer }))),
+        (_, Some(Room::TooMany)) => refuse(Reason::TooManyCalls),
+        (_, Some(Room::TooFast)) => refuse(Reason::CallsTooFast),
+        (_, Some(Room::Full)) => refuse(Reason::Overloaded),
     }
 }
 
@@ -288,10 +310,16 @@ fn initial(
     if request.method() == Method::Register {
         return register(routed, &uri, flow, context, facts);
     }
-    if is_of_users(flow, context) {
+    let peer = context.site.peer(flow);
+    // A peer is known by its address.
+    if peer.is_none() && is_of_users(flow, context) {
         authenticate(request, context, facts)?;
     }
     if routed.request.values(Header::Route).next().is_some() {
+        // It goes where the configuration says: nobody else asks it who it is.
+        if peer.is_some() {
+            return refuse(Reason::ForeignRoute);
+        }
         return by_route(routed, flow, context, facts);
     }
     match context.site.route(flow, request.method().as_bytes(), &uri) {
@@ -320,11 +348,12 @@ pub(crate) fn outside_dialog(
     flow: &Flow,
     context: &Context<'_>,
 ) -> Step<Forward> {
-    let (pass, between_servers) = match (context.site.side_of(flow), &hop) {
-        (Side::Device, Hop::Flow(_)) => (Pass::Local, false),
-        (Side::Device, Hop::Server { .. }) => (Pass::Up, false),
-        (Side::Core, Hop::Flow(_)) => (Pass::Down, false),
-        (Side::Core, Hop::Server { .. }) => (Pass::Through, true),
+    let outside = context.site.leads_outside(&hop);
+    let (pass, between_servers) = match (context.site.side_of(flow), outside) {
+        (Side::Device, true) => (Pass::Local, false),
+        (Side::Device, false) => (Pass::Up, false),
+        (Side::Core, true) => (Pass::Down, false),
+        (Side::Core, false) => (Pass::Through, true),
     };
     let mut forward = forward::prepare(request, hop, pass, flow, context)?;
     if between_servers {
@@ -352,6 +381,9 @@ fn register(
     context: &Context<'_>,
     facts: &Facts,
 ) -> Step<Decision> {
+    if context.site.peer(flow).is_some_and(|peer| !peer.registers) {
+        return refuse(Reason::Refused);
+    }
     if context.site.side_of(flow) == Side::Device {
         forward::add_path(&mut routed.request, flow, context);
     } else if context.site.is_edge(flow) && !edge::has_path(&routed.request, context.site) {

@@ -44,11 +44,11 @@ pub fn pass_on(response: &Message, flow: &Flow, context: &Context<'_>) -> Result
     if edited.values(Header::Via).next().is_none() {
         return Err(Reason::StrayResponse);
     }
-    if context.site.side_of(flow) == Side::Device {
+    if !context.site.believes(flow) {
         crate::forward::distrust(&mut edited);
     }
     let direction = direction(&via, flow, context);
-    if direction != Pass::Down {
+    if !confides_in(&via, direction, context) {
         privacy::conceal_answerer(&mut edited);
     }
     swap_record_route(&mut edited, &via, flow, context, direction);
@@ -59,6 +59,15 @@ pub fn pass_on(response: &Message, flow: &Flow, context: &Context<'_>) -> Result
         source: via.source,
         via,
     })
+}
+
+/// True if who asked may be told who answers, although he asks for privacy.
+fn confides_in(via: &ViaToken, direction: Pass, context: &Context<'_>) -> bool {
+    let is_believed = || {
+        let source = context.flows.flow(ListenerId(via.listener), via.source);
+        source.is_some_and(|flow| context.site.believes(&flow))
+    };
+    direction == Pass::Down || !context.site.peers.all().is_empty() && is_believed()
 }
 
 /// §16.7 step 6: a member's 503 would make a device shun the edge; 430 is said between registrars and edges only

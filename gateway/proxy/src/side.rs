@@ -10,7 +10,7 @@ use sip::Transport;
 
 use crate::decision::{Context, Hop};
 use crate::flow::{Flow, ListenerId};
-use crate::site::{Listener, Site};
+use crate::site::{Group, Listener, Site};
 use crate::token::{FlowAddress, ViaToken};
 
 /// Who speaks to us.
@@ -58,6 +58,9 @@ impl Site {
             Hop::Flow(flow) => return self.listener(flow.listener),
             Hop::Server { transport, address } => (*transport, *address),
         };
+        if let Some((listener, _)) = self.listener_of_group(transport, to) {
+            return Some(listener);
+        }
         let family = |listener: &&Listener| listener.bind.is_ipv4() == to.is_ipv4();
         let any_towards_core = || {
             let mut core = self
@@ -70,6 +73,55 @@ impl Site {
             .or_else(any_towards_core)
             .or_else(|| self.listener_towards(Side::Device, transport, to))
             .or_else(|| self.listeners.iter().find(family))
+    }
+
+    /// The listener of the group that has a member of this address and names its listeners, and whether the member is outside:
+    /// one of its transport, before any of its address family.
+    fn listener_of_group(&self, transport: Transport, to: SocketAddr) -> Option<(&Listener, bool)> {
+        let mut naming = self
+            .groups
+            .iter()
+            .filter(|group| !group.listeners.is_empty());
+        let group = naming.find(|group| group.has(to))?;
+        let named = || {
+            let all = group.listeners.iter().filter_map(|id| self.listener(*id));
+            all.filter(|listener| listener.bind.is_ipv4() == to.is_ipv4())
+        };
+        let listener = named()
+            .find(|listener| listener.transport == transport)
+            .or_else(|| named().next())?;
+        Some((listener, self.is_outside(group, to)))
+    }
+
+    /// True for a member of a group outside, unless its address is the core's.
+    pub(crate) fn is_outside(&self, group: &Group, address: SocketAddr) -> bool {
+        group.outside && !within(&self.core, address)
+    }
+
+    /// True for what leaves towards devices or a member outside; the core is inside.
+    pub(crate) fn leads_outside(&self, hop: &Hop) -> bool {
+        match hop {
+            Hop::Flow(_) => true,
+            Hop::Server { transport, address } => self
+                .listener_of_group(*transport, *address)
+                .is_some_and(|(_, outside)| outside),
+        }
+    }
+
+    /// True for what may be told who a caller is that asks for privacy (RFC 3325 §7): the core, and a peer that is believed.
+    pub(crate) fn confides_in(&self, hop: &Hop) -> bool {
+        match hop {
+            Hop::Flow(flow) => self.believes(flow),
+            Hop::Server { transport, address } => {
+                match self.listener_of_group(*transport, *address) {
+                    Some((listener, true)) => {
+                        let peer = self.peers.of(listener.id, address.ip());
+                        peer.is_some_and(|index| self.peers.all()[index].identity)
+                    }
+                    _ => true,
+                }
+            }
+        }
     }
 
     /// The first listener to whom `to` is of this side, that speaks `transport` in the address family of `to`.

@@ -13,6 +13,7 @@ use crate::flow::{Flow, ListenerId};
 pub use crate::group::{Algorithm, By, FailOver, Group, Member, Standing};
 use crate::mtu::Mtu;
 use crate::path::PathStyle;
+use crate::peer::{Peer, Peers};
 pub use crate::side::Side;
 
 /// A place where we receive, and how others name it.
@@ -94,10 +95,12 @@ pub(crate) fn write_number(to: &mut String, number: u32) {
 /// Which requests a route is for.
 #[derive(Clone, Debug, Default)]
 pub struct Match {
-    /// From devices (`Some(Device)`), from the core, or either.
+    /// From devices (`Some(Device)`; a peer is none), from the core, or either.
     pub side: Option<Side>,
     /// Only from users behind an edge of ours.
     pub edges: bool,
+    /// Only from this peer.
+    pub peer: Option<usize>,
     /// Only by these listeners; empty for all.
     pub listeners: Vec<ListenerId>,
     /// Only from the addresses of this group's members. Their ports do not count: a stream is opened from any.
@@ -139,6 +142,8 @@ pub struct Route {
 pub enum Condition {
     /// [`Match::side`].
     Side,
+    /// [`Match::peer`].
+    Peer,
     /// [`Match::listeners`].
     Listener,
     /// [`Match::group`].
@@ -157,8 +162,9 @@ pub enum Condition {
 
 impl Condition {
     /// All of them, in the order in which they are looked at.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Side,
+        Self::Peer,
         Self::Listener,
         Self::Group,
         Self::Method,
@@ -200,9 +206,15 @@ impl Match {
         let Asked { flow, method, uri } = asked;
         match condition {
             Condition::Side => {
-                self.side.is_none_or(|wanted| wanted == site.side_of(flow))
-                    && (!self.edges || site.is_edge(flow))
+                let fits = |wanted| {
+                    wanted == site.side_of(flow)
+                        && (wanted == Side::Core || site.peer_index(flow).is_none())
+                };
+                self.side.is_none_or(fits) && (!self.edges || site.is_edge(flow))
             }
+            Condition::Peer => self
+                .peer
+                .is_none_or(|wanted| site.peer_index(flow) == Some(wanted)),
             Condition::Listener => {
                 self.listeners.is_empty() || self.listeners.contains(&flow.listener)
             }
@@ -248,6 +260,8 @@ pub struct Site {
     pub domains: HashSet<String>,
     /// Gateway groups.
     pub groups: Vec<Group>,
+    /// Who is known by his address at listeners that face devices.
+    pub peers: Peers,
     /// Networks of the core: a device's request leaves for nowhere else, whatever its Route or request-URI says.
     pub core: Vec<IpNet>,
     /// Rules for what is not inside a dialog, first match first.
@@ -279,17 +293,37 @@ impl Site {
             .any(|listener| contains(&listener.edges, address))
     }
 
-    /// True for an address of the core: a member's, or of a network that a core listener trusts.
+    /// True for an address of the core: a member's (not of a group outside), or of a network that a core listener trusts.
     pub fn is_core(&self, address: SocketAddr) -> bool {
         self.core.iter().any(|net| net.contains(&address.ip())) || self.is_member(address)
     }
 
-    /// True for an address of a group's member.
+    /// True for an address of a group's member, unless it is outside.
     pub(crate) fn is_member(&self, address: SocketAddr) -> bool {
-        self.groups
-            .iter()
-            .flat_map(|group| &group.members)
-            .any(|member| member.address == Some(address))
+        let mut groups = self.groups.iter();
+        groups.any(|group| group.has(address) && !self.is_outside(group, address))
+    }
+
+    /// The index of the peer that sent by a flow, if it is one.
+    pub fn peer_index(&self, flow: &Flow) -> Option<usize> {
+        let peer = self.peers.of(flow.listener, flow.peer.ip())?;
+        (self.side_of(flow) == Side::Device).then_some(peer)
+    }
+
+    /// The peer that sent by a flow, if it is one.
+    pub fn peer(&self, flow: &Flow) -> Option<&Peer> {
+        self.peers.all().get(self.peer_index(flow)?)
+    }
+
+    /// The peer that sent by a flow, if its calls are counted.
+    pub(crate) fn limits(&self, flow: &Flow) -> Option<usize> {
+        let counted = |peer: &usize| self.peers.all()[*peer].limited;
+        self.peer_index(flow).filter(counted)
+    }
+
+    /// True if what comes by a flow may assert who a caller is (RFC 3325 §5).
+    pub fn believes(&self, flow: &Flow) -> bool {
+        self.side_of(flow) == Side::Core || self.peer(flow).is_some_and(|peer| peer.identity)
     }
 
     /// True for where a request of a device may leave for the core: not for ourselves, who would take it for the core's.

@@ -20,6 +20,8 @@ pub enum Keeping {
     FailOver,
     /// A count chose the member: the same request would not find it again.
     Count,
+    /// A call of a peer whose calls are counted: its end has to be known also when nobody answers.
+    Limited,
     /// From UDP to a stream or back: only one side repeats what is lost.
     OtherKind,
     /// A stream to a server may have to be opened first.
@@ -57,6 +59,9 @@ pub fn keeping(forwards: &[Forward], context: &Context<'_>) -> Option<Keeping> {
         _ if forwards.len() > 1 => Keeping::Fork,
         _ if may_fail_over(first) => Keeping::FailOver,
         _ if first.member.as_ref().is_some_and(|chosen| chosen.by_count) => Keeping::Count,
+        Method::Invite if first.media.is_none() && context.site.limits(&first.source).is_some() => {
+            Keeping::Limited
+        }
         _ if !same_kind(first) => Keeping::OtherKind,
         _ if opens(first) => Keeping::Opens,
         _ if needs_media(first, context) => Keeping::Media,

@@ -44,6 +44,10 @@ pub enum Reason {
     TooBroad,
     /// A queue or table is full.
     Overloaded,
+    /// A peer has as many calls as it may.
+    TooManyCalls,
+    /// A peer begins more calls in a second than it may.
+    CallsTooFast,
     /// RFC 3261 §21.5.7: with what we have to add, longer than we take.
     TooLarge,
     /// RTPEngine refused, or none answers.
@@ -86,7 +90,7 @@ impl Reason {
             Reason::NobodyAlive | Reason::NoMedia | Reason::StoreFailed => 500,
             Reason::NotAcceptable => 488,
             Reason::TooBroad => 440,
-            Reason::Overloaded => 503,
+            Reason::Overloaded | Reason::TooManyCalls | Reason::CallsTooFast => 503,
             Reason::TooLarge => 513,
             Reason::Timeout => 408,
             Reason::Terminated => 487,
@@ -120,6 +124,8 @@ impl Reason {
             Reason::NotAcceptable => "Not Acceptable Here: offer not understood",
             Reason::TooBroad => "Max-Breadth Exceeded",
             Reason::Overloaded => "Service Unavailable",
+            Reason::TooManyCalls => "Service Unavailable: all your lines are in use",
+            Reason::CallsTooFast => "Service Unavailable: too many calls a second",
             Reason::TooLarge => "Message Too Large",
             Reason::Timeout => "Request Timeout",
             Reason::Terminated => "Request Terminated",
@@ -154,6 +160,8 @@ impl Reason {
             Reason::NotAcceptable => "not_acceptable",
             Reason::TooBroad => "too_broad",
             Reason::Overloaded => "overloaded",
+            Reason::TooManyCalls => "too_many_calls",
+            Reason::CallsTooFast => "calls_too_fast",
             Reason::TooLarge => "too_large",
             Reason::Timeout => "timeout",
             Reason::Terminated => "terminated",

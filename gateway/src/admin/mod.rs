@@ -93,10 +93,15 @@ fn answer(path: &str, engine: &Engine, transports: &Transports) -> Response<Full
             "application/json",
             telemetry::status(engine, transports).to_string(),
         ),
+        "/calls" => (
+            StatusCode::OK,
+            "application/json",
+            telemetry::calls(engine).to_string(),
+        ),
         _ => (
             StatusCode::NOT_FOUND,
             "text/plain",
-            "here are /healthz, /metrics and /status, and orders: POST /drain, POST /undrain\n"
+            "here are /healthz, /metrics, /status and /calls, and orders: POST /drain, POST /undrain\n"
                 .to_owned(),
         ),
     };

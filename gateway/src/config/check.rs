@@ -50,6 +50,10 @@ pub(crate) fn check(
     let config = &*config;
     for (name, group) in &config.group {
         group.check(name, config, &mut checks);
+        group.check_listener(name, config, &mut checks);
+    }
+    for (name, peer) in &config.peer {
+        peer.check(name, config, &mut checks);
     }
     for (index, route) in config.route.iter().enumerate() {
         route.check(index, config, &mut checks);
@@ -188,6 +192,15 @@ fn groups_need_a_core_side(config: &Config, checks: &mut Checks<'_>) {
             .iter()
             .enumerate()
             .find_map(|(index, route)| match (&route.to, &route.from) {
+                // Its members are outside.
+                (RouteTo::Group(name), _)
+                    if config
+                        .group
+                        .get(name)
+                        .is_some_and(|group| group.listener.is_some()) =>
+                {
+                    None
+                }
                 (RouteTo::Group(name), _) => Some((format!("route[{index}].to"), name)),
                 (_, RouteFrom::Group(name)) => Some((format!("route[{index}].from"), name)),
                 _ => None,

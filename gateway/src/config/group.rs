@@ -8,9 +8,9 @@ use toml::de::DeValue;
 use super::Config;
 use super::address::split_host_port;
 use super::check::Checks;
-use super::listen::key_of;
+use super::listen::{Listen, key_of};
 use super::reader::{Item, Reader};
-use super::route::RouteTo;
+use super::route::{RouteFrom, RouteTo, known};
 use super::schema::{Setting, section};
 use super::value::{text, words};
 
@@ -25,6 +25,8 @@ section! {
         pub algorithm: Algorithm = Algorithm::Rendezvous;
         /// Answers after which the next member is asked in place of the one that gave them: statuses from 400 to 599, or `"4xx"` and `"5xx"` for a class. Never for a request inside a dialog. `[408, "5xx"]` also passes over a member that is there but whose database is not; but where a status is about the user who was called and not about the member, as 500 is from many phones, he rings a second time by the next one.
         pub fail_over: Vec<Answers> = vec![Answers(503, 503)];
+        /// The `[listen.NAME]` by which requests leave for them; left out, one that faces the core. With one that faces devices the members are outside, as carriers are: calls between them and devices keep this node in the way, and what comes from them is a device's, unless a `[peer.NAME]` has their addresses.
+        pub listener: Option<String> = None;
         /// How it is found out who of them lives.
         pub probe: Probe = Probe::default();
     }
@@ -268,6 +270,32 @@ impl Group {
         checks.push(found.help(format!(
             "the route at line {line} sends REGISTER here: take \"rendezvous\", or give REGISTER a route of its own before that one"
         )));
+    }
+
+    pub(crate) fn check_listener(&self, name: &str, config: &Config, checks: &mut Checks<'_>) {
+        let Some(listener) = &self.listener else {
+            return;
+        };
+        let at = format!("group.{name}.listener");
+        known(&at, "listen", listener, &config.listen, checks);
+        if config.listen.get(listener).is_none_or(Listen::is_core) {
+            return;
+        }
+        let from = config
+            .route
+            .iter()
+            .position(|route| matches!(&route.from, RouteFrom::Group(from) if from == name));
+        if let Some(index) = from {
+            let message = format!(
+                "the members of `{name}` are outside: what comes from them is a device's or a peer's"
+            );
+            let found = checks
+                .source
+                .error(&format!("route[{index}].from"), message);
+            checks.push(
+                found.help("add [peer.NAME] with their addresses, and write \"peer:NAME\" here"),
+            );
+        }
     }
 
     fn check_member(&self, at: &str, index: usize, uri: &MemberUri, checks: &mut Checks<'_>) {

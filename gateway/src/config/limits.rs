@@ -45,6 +45,8 @@ section! {
         pub messages_per_second: u32 = 200, within(0, 1_000_000);
         /// How many may come at once before `messages_per_second` counts: a page that reloads, an office that wakes up.
         pub burst: u32 = 1000, within(1, 10_000_000);
+        /// How long a call is counted (for a peer's `calls`, `least calls`, the admin API) when nobody says that it is over: no BYE came, and it has no session timer (RFC 4028) or one that lasts longer. Short, and long calls are not counted any more, though they go on; long, and calls whose BYE was lost hold their places.
+        pub call_age: Duration = Duration::from_secs(12 * 3600), within(MINUTE, 7 * 24 * HOUR);
         /// Messages of one call that may wait for RTPEngine or a look-up; beyond, requests get 503.
         pub waiting_per_call: u16 = 32, within(4, 1024);
     }

@@ -21,6 +21,7 @@ mod log;
 mod machine;
 mod media;
 mod node;
+mod peer;
 mod reader;
 mod registrar;
 mod role;
@@ -57,6 +58,7 @@ pub use log::{Format, Level, Log};
 pub use machine::probe;
 pub use media::{Media, RtpEngine};
 pub use node::Node;
+pub use peer::Peer;
 pub use registrar::Registrar;
 pub use role::Role;
 pub use route::{Pattern, Route, RouteFrom, RouteTo};
@@ -87,6 +89,8 @@ section! {
         pub group: BTreeMap<String, Group> = BTreeMap::new();
         /// Who is asked for names.
         pub dns: Dns = Dns::default();
+        /// Who is known by his address where devices come in.
+        pub peer: BTreeMap<String, Peer> = BTreeMap::new();
         /// Where requests go, the first rule that matches.
         pub route: Vec<Route> = Vec::new();
         /// What a peer may cost.

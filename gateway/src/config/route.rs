@@ -10,7 +10,7 @@ use super::value::text;
 section! {
     /// A rule: what comes `from` there and meets every condition goes `to` there. The first that matches is taken; what matches none is for users of this node's domains.
     pub struct Route {
-        /// Where a request comes from: `"devices"`, `"edges"` (users behind the `edges` of a listener), `"listener:NAME"` or `"group:NAME"`.
+        /// Where a request comes from: `"devices"`, `"edges"` (users behind the `edges` of a listener), `"peer:NAME"`, `"listener:NAME"` or `"group:NAME"`.
         pub from: RouteFrom = RouteFrom::Devices, required();
         /// Methods; left out, all.
         pub method: Vec<String> = Vec::new();
@@ -30,10 +30,12 @@ section! {
 /// Where a request comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouteFrom {
-    /// Any listener that faces devices.
+    /// Any listener that faces devices, but not a peer.
     Devices,
     /// Any edge that a listener names.
     Edges,
+    /// A peer, by its address.
+    Peer(String),
     /// One listener by name.
     Listener(String),
     /// A member of a group, by its address.
@@ -42,7 +44,8 @@ pub enum RouteFrom {
 
 impl Setting for RouteFrom {
     fn kind() -> String {
-        "`\"devices\"`, `\"edges\"`, `\"listener:NAME\"` or `\"group:NAME\"`".to_owned()
+        "`\"devices\"`, `\"edges\"`, `\"peer:NAME\"`, `\"listener:NAME\"` or `\"group:NAME\"`"
+            .to_owned()
     }
     fn example() -> String {
         "\"devices\"".to_owned()
@@ -52,13 +55,26 @@ impl Setting for RouteFrom {
         match written.split_once(':') {
             None if written == "devices" => return Some(Self::Devices),
             None if written == "edges" => return Some(Self::Edges),
+            Some(("peer", name)) => return Some(Self::Peer(name.to_owned())),
             Some(("listener", name)) => return Some(Self::Listener(name.to_owned())),
             Some(("group", name)) => return Some(Self::Group(name.to_owned())),
             _ => {}
         }
-        let help = match nearest(written, ["devices", "edges", "listener:NAME", "group:NAME"]) {
+        let help = match nearest(
+            written,
+            [
+                "devices",
+                "edges",
+                "peer:NAME",
+                "listener:NAME",
+                "group:NAME",
+            ],
+        ) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => "one of \"devices\", \"edges\", \"listener:NAME\", \"group:NAME\"".to_owned(),
+            None => {
+                "one of \"devices\", \"edges\", \"peer:NAME\", \"listener:NAME\", \"group:NAME\""
+                    .to_owned()
+            }
         };
         reader.error(item, format!("nothing comes from `{written}`"), help);
         None
@@ -67,6 +83,7 @@ impl Setting for RouteFrom {
         match self {
             Self::Devices => "\"devices\"".to_owned(),
             Self::Edges => "\"edges\"".to_owned(),
+            Self::Peer(name) => format!("\"peer:{name}\""),
             Self::Listener(name) => format!("\"listener:{name}\""),
             Self::Group(name) => format!("\"group:{name}\""),
         }
@@ -223,6 +240,9 @@ impl Route {
         match &self.from {
             RouteFrom::Devices => {}
             RouteFrom::Edges => self.check_edges(&at, config, checks),
+            RouteFrom::Peer(name) => {
+                known(&format!("{at}.from"), "peer", name, &config.peer, checks)
+            }
             RouteFrom::Listener(name) => known(
                 &format!("{at}.from"),
                 "listen",
@@ -341,7 +361,8 @@ impl Route {
     }
 }
 
-fn known<T: Section>(
+/// Says so if there is no table of this name.
+pub(crate) fn known<T: Section>(
     at: &str,
     kind: &str,
     name: &str,

@@ -298,14 +298,14 @@ impl Engine {
     ) {
         for action in actions {
             match action {
-                fork::Action::Forward(_) => {
+                fork::Action::Forward(index) => {
                     if let Some(response) = response {
-                        self.respond(transaction, state, response);
+                        self.respond(transaction, state, index, response);
                     }
                 }
                 fork::Action::ForwardBest(index) => {
                     match state.branches.get(index).and_then(|b| b.ended.clone()) {
-                        Some(best) => self.respond(transaction, state, &best),
+                        Some(best) => self.respond(transaction, state, index, &best),
                         None => {
                             let failure = state.failures.iter().find(|(at, _)| *at == index);
                             let reason =
@@ -322,7 +322,14 @@ impl Engine {
     }
 
     /// Sends a response back, and keeps a 2xx for its retransmissions.
-    fn respond(&self, transaction: &Arc<Transaction>, state: &mut State, response: &Edited) {
+    fn respond(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+        response: &Edited,
+    ) {
+        self.call_is_told(transaction, state, index, response);
         let (status, bytes) = (
             response.status(),
             self.bytes_back(response, &transaction.source),
@@ -341,6 +348,7 @@ impl Engine {
         reason: &Reason,
     ) {
         self.counters.count(reason);
+        self.call_is_refused(transaction, state);
         let bytes = proxy::reply::answer(&transaction.request, transaction.source.peer, reason);
         self.step_server(
             transaction,

@@ -163,6 +163,11 @@ impl Engine {
             return false;
         };
         let newest = state.branches.len() - 1;
+        let chosen = state.branches[newest].forward.member.as_ref();
+        let member = chosen.map(|chosen| (chosen.group, chosen.member));
+        if let Some(place) = &mut state.place {
+            place.moves_to(member);
+        }
         let branch = &mut state.branches[index];
         branch.superseded = true;
         if let Some(place) = self.place_of(&branch.forward) {

@@ -6,9 +6,11 @@
 //! - [`request`] and [`response`]: the way of each;
 //! - [`transaction`], [`table`], [`drive`]: what is kept of a request while it is pending, and what its machines ask for;
 //! - [`failover`]: the next member of a group, where one is silent;
+//! - [`call`]: what is told to the table of calls;
 //! - [`session`]: offers and answers on their way through RTPEngine;
 //! - [`index`]: where devices are now.
 
+mod call;
 mod drive;
 mod failover;
 mod index;
@@ -37,6 +39,7 @@ use sip::transaction::Timers;
 use sip::{Limits, Message};
 use tokio::sync::Semaphore;
 
+use crate::calls::Calls;
 use crate::cluster::{self, Cluster, NodeState};
 use crate::dns::Resolver;
 use crate::guard::{Complaint, Guard};
@@ -82,6 +85,8 @@ pub struct Parts {
     pub device_wait: Duration,
     /// Who is admitted.
     pub guard: Guard,
+    /// Who has to be counted.
+    pub calls: crate::calls::Settings,
     /// Messages of one call that may wait for their turn.
     pub waiting_per_call: usize,
     /// Random keys of the transaction table.
@@ -106,6 +111,7 @@ pub struct Engine {
     index: DeviceIndex,
     table: Table,
     waiting: Waiting,
+    calls: Calls,
     timers: TimerQueue,
     serial: AtomicU32,
     /// Names that are looked up at once. Devices name them, in requests of calls that they are in.
@@ -136,11 +142,13 @@ impl Engine {
         let transports = Arc::new(OnceLock::new());
         let index = DeviceIndex::new(transports.clone(), &parts.site.listeners);
         let site = Arc::new(ArcSwap::from_pointee(parts.site));
+        let calls = Calls::new(parts.calls, parts.table_keys);
         let upstream = Arc::new(Upstream::new(
             site.clone(),
             transports.clone(),
             parts.groups,
             parts.resolver,
+            calls.counts().clone(),
         ));
         let cluster = Cluster::new(
             parts.nodes,
@@ -166,6 +174,7 @@ impl Engine {
             started: Instant::now(),
             table: Table::new(parts.table_keys),
             waiting: Waiting::new(parts.waiting_per_call),
+            calls,
             timers: TimerQueue::default(),
             serial: AtomicU32::new(0),
             lookups: Semaphore::new(LOOKUPS),
@@ -185,6 +194,7 @@ impl Engine {
             let mut every = tokio::time::interval(Duration::from_secs(30));
             loop {
                 every.tick().await;
+                self.calls.sweep(self.started.elapsed());
                 for flow in self.index.sweep(Instant::now()) {
                     self.forget_bindings(&flow);
                 }

@@ -14,6 +14,7 @@ use sip::{Header, Message, Method, NameAddr, Uri};
 
 use super::transaction::{ServerInput, Transaction};
 use super::{Engine, Outcome};
+use crate::calls::Place;
 use crate::registrar::{Authentication, Kind, Registrar, Target};
 
 impl Engine {
@@ -59,6 +60,8 @@ impl Engine {
         mut transaction: Option<Arc<Transaction>>,
         mut facts: Facts,
     ) -> Outcome {
+        // Given back where the request is not passed on after all.
+        let mut granted = None;
         loop {
             match decide(&request, flow, &self.view().context(), &facts) {
                 Decision::Drop(reason) => {
@@ -75,11 +78,11 @@ impl Engine {
                     return match transaction {
                         None => self.relay(*forward),
                         // It had to wait and so has a transaction, which only an answer of its own branch ends.
-                        Some(_) => self.start(flow, request, transaction, vec![*forward]),
+                        Some(_) => self.start(flow, request, transaction, vec![*forward], granted),
                     };
                 }
                 Decision::Start(forwards) => {
-                    return self.start(flow, request, transaction, forwards);
+                    return self.start(flow, request, transaction, forwards, granted);
                 }
                 Decision::Await {
                     device,
@@ -97,6 +100,11 @@ impl Engine {
                         facts,
                         (device, media, from_called),
                     );
+                }
+                Decision::Ask(Question::Place { peer }) => {
+                    let (room, place) = self.ask_for_place(peer);
+                    facts.place = Some(room);
+                    granted = place;
                 }
                 Decision::Ask(question) => match self.answer_now(&question, &request, flow) {
                     Some(answer) => answer.add_to(&mut facts),
@@ -145,7 +153,7 @@ impl Engine {
                     None => Bindings::NoUser,
                 },
             ),
-            Question::Address(_) | Question::Holder(_) => return None,
+            Question::Place { .. } | Question::Address(_) | Question::Holder(_) => return None,
         })
     }
 
@@ -269,6 +277,7 @@ impl Engine {
         match transaction {
             Some(transaction) => {
                 self.counters.count(reason);
+                self.call_is_over_if_bye(request);
                 let bytes = proxy::reply::answer(request, flow.peer, reason);
                 self.server_input(
                     &transaction,
@@ -354,6 +363,7 @@ impl Engine {
     }
 
     fn relay_now(&self, forward: Forward, media: Media) {
+        self.call_is_passed(&forward);
         let (hop, pass, source) = (forward.hop.clone(), forward.pass, forward.source);
         let Some(sealed) = proxy::forward::seal_last(forward, media, &self.view().context()) else {
             return;
@@ -377,10 +387,13 @@ impl Engine {
         request: Message,
         transaction: Option<Arc<Transaction>>,
         forwards: Vec<Forward>,
+        granted: Option<Place>,
     ) -> Outcome {
+        let place = self.place_for(flow, &forwards, granted);
         let Some(transaction) = transaction.or_else(|| self.begin(flow, &request)) else {
             return self.reply(flow, &request, None, &Reason::Overloaded);
         };
+        transaction.lock().place = place;
         let opens = forwards
             .iter()
             .any(|forward| self.flow_to(&forward.hop).is_none());

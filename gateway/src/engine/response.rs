@@ -149,6 +149,7 @@ impl Engine {
             return Outcome::Done;
         }
         self.learn_from(&onward);
+        self.call_is_answered(&onward);
         if !self.carries_session(response, &onward) {
             self.send_back(&onward);
             return Outcome::Done;

@@ -14,6 +14,8 @@ use sip::transaction::{
 use sip::{Edited, Message, Method};
 use smallvec::SmallVec;
 
+use crate::calls::Place;
+
 /// A request in the table.
 pub(crate) struct Transaction {
     /// Where the table has it.
@@ -40,6 +42,8 @@ pub(crate) struct State {
     pub(crate) failures: SmallVec<[(usize, Reason); 1]>,
     /// What the machines of branches that were just made ask for.
     pub(crate) started: SmallVec<[Actions; 1]>,
+    /// What the call counts for that an INVITE began, until it fails or is answered.
+    pub(crate) place: Option<Place>,
     /// 2xx that went back, by To tag: sent again as they were for each retransmission.
     pub(crate) answers: SmallVec<[(Vec<u8>, Bytes); 1]>,
 }
@@ -132,6 +136,7 @@ impl Transaction {
             offered: false,
             failures: SmallVec::new(),
             started: SmallVec::new(),
+            place: None,
             answers: SmallVec::new(),
         };
         Self {

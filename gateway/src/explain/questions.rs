@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use proxy::{Binding, Bindings, Facts, Holder, NextHop, Question, Sender, device};
+use proxy::{Binding, Bindings, Facts, Holder, NextHop, Question, Room, Sender, device};
 use sip::{NameAddr, Transport, Uri};
 
 use super::input::Input;
@@ -49,6 +49,12 @@ impl<'a> Answers<'a> {
             }
             Question::Bindings(aor) => facts.bindings = Some(self.bindings(aor)),
             Question::Contact(uri) => facts.bindings = Some(self.contact(uri)),
+            Question::Place { peer } => {
+                let peer = &self.node.site.peers.all()[*peer].name;
+                let text = format!("a place among the calls of peer:{peer}; taken as granted here");
+                self.step("place", text);
+                facts.place = Some(Room::Granted);
+            }
             Question::Address(asked) => {
                 self.waited = true;
                 let found = self.addresses(asked).await;

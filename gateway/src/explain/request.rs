@@ -207,7 +207,10 @@ fn miss(node: &Imagined, input: &Input, rule: usize, condition: proxy::site::Con
     use proxy::site::Condition;
     let uri = Uri::parse(input.message.uri());
     let has = match condition {
-        Condition::Side => words::side(node.site.side_of(&input.flow)).to_owned(),
+        Condition::Side | Condition::Peer => match node.site.peer(&input.flow) {
+            Some(peer) => format!("peer:{}", peer.name),
+            None => words::side(node.site.side_of(&input.flow)).to_owned(),
+        },
         Condition::Listener => node.section(input.flow.listener).to_owned(),
         Condition::Group => input.flow.peer.to_string(),
         Condition::Method => words::text(input.message.method().as_bytes()),

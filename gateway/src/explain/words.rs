@@ -37,6 +37,9 @@ pub(super) fn keeping(keeping: Keeping) -> &'static str {
         Keeping::Count => {
             "in a transaction: its member was chosen by a count, and the same request would not find it again"
         }
+        Keeping::Limited => {
+            "in a transaction: the peer's calls are counted, from their beginning to their end"
+        }
         Keeping::OtherKind => {
             "in a transaction: one side is UDP and the other a stream, so only this node repeats what is lost"
         }
@@ -101,7 +104,7 @@ pub(super) fn hop(hop: &Hop) -> String {
 /// The key of a rule's condition.
 pub(super) fn key(condition: Condition) -> &'static str {
     match condition {
-        Condition::Side | Condition::Listener | Condition::Group => "from",
+        Condition::Side | Condition::Peer | Condition::Listener | Condition::Group => "from",
         Condition::Method => "method",
         Condition::Domain => "domain",
         Condition::User => "user",

@@ -4,6 +4,7 @@
 //! Pure decisions: no socket, and the time is an argument. [`Guard`] is the whole; `rate` and `places` are its parts.
 
 mod complaint;
+mod pace;
 mod places;
 mod rate;
 
@@ -14,9 +15,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use proxy::flow::ListenerId;
+use proxy::peer::Peers;
 use siphasher::sip::SipHasher24;
 
 pub(crate) use complaint::Complaint;
+pub(crate) use pace::Pace;
 use places::Places;
 use rate::Rate;
 
@@ -35,6 +38,10 @@ pub struct Settings {
     pub trust: Vec<Vec<IpNet>>,
     /// Who is trusted at a listener that faces devices too, by the listener's number.
     pub core: Vec<Vec<IpNet>>,
+    /// Who is known by his address at listeners that face devices.
+    pub peers: Peers,
+    /// Messages a second of each of them, in their order; 0 is no limit.
+    pub peers_per_second: Vec<u32>,
 }
 
 /// Why somebody is not admitted.
@@ -44,19 +51,27 @@ pub enum Refusal {
     Untrusted,
     /// More messages a second than one source may send.
     TooFast,
+    /// More messages a second than this peer may send.
+    PeerTooFast,
     /// More connections than one source may have.
     TooManyConnections,
 }
 
 impl Refusal {
     /// All of them, in the order of the counters.
-    pub const ALL: [Self; 3] = [Self::Untrusted, Self::TooFast, Self::TooManyConnections];
+    pub const ALL: [Self; 4] = [
+        Self::Untrusted,
+        Self::TooFast,
+        Self::PeerTooFast,
+        Self::TooManyConnections,
+    ];
 
     /// The label in metrics.
     pub fn label(self) -> &'static str {
         match self {
             Self::Untrusted => "untrusted",
             Self::TooFast => "too_fast",
+            Self::PeerTooFast => "peer_too_fast",
             Self::TooManyConnections => "too_many_connections",
         }
     }
@@ -65,6 +80,7 @@ impl Refusal {
         match self {
             Self::Untrusted => "not on the access list of a core listener",
             Self::TooFast => "more messages than limits.messages_per_second",
+            Self::PeerTooFast => "more messages than the peer's messages_per_second",
             Self::TooManyConnections => "more connections than limits.connections_per_source",
         }
     }
@@ -100,6 +116,9 @@ pub struct Guard {
     trust: Vec<Vec<IpNet>>,
     core: Vec<Vec<IpNet>>,
     rate: Option<Rate>,
+    peers: Peers,
+    /// The pace of each peer, and where it is in it.
+    paces: Vec<(Option<Pace>, AtomicU64)>,
     places: Places,
     refused: [AtomicU64; Refusal::ALL.len()],
     complaints: [Complaint; Refusal::ALL.len()],
@@ -114,11 +133,16 @@ impl Guard {
             connections_per_source,
             trust,
             core,
+            peers,
+            peers_per_second,
         } = settings;
+        let pace = |each: u32| (Pace::new(each, each), AtomicU64::new(0));
         Self {
             trust,
             core,
             rate: Rate::new(messages_per_second, burst, key),
+            peers,
+            paces: peers_per_second.into_iter().map(pace).collect(),
             places: Places::new(connections_per_source),
             refused: Default::default(),
             complaints: Default::default(),
@@ -139,12 +163,20 @@ impl Guard {
         let refusal = match self.is_trusted(listener, peer) {
             Some(true) => return Ok(()),
             Some(false) => Refusal::Untrusted,
-            None => match &self.rate {
-                Some(rate) if !rate.admit(peer.into(), now) => Refusal::TooFast,
+            None => match (self.peers.of(listener, peer), &self.rate) {
+                (Some(known), _) if !self.peer_may(known, now) => Refusal::PeerTooFast,
+                (None, Some(rate)) if !rate.admit(peer.into(), now) => Refusal::TooFast,
                 _ => return Ok(()),
             },
         };
         Err(self.refuse(refusal, peer, now))
+    }
+
+    fn peer_may(&self, peer: usize, now: Duration) -> bool {
+        match self.paces.get(peer) {
+            Some((Some(pace), cell)) => pace.admit(cell, now),
+            _ => true,
+        }
     }
 
     /// One connection that `peer` opened; its place is held until the value is dropped.
@@ -196,6 +228,8 @@ impl Guard {
 
 #[cfg(test)]
 mod tests {
+    use proxy::peer::Peer;
+
     use super::*;
 
     const PUBLIC: ListenerId = ListenerId(0);
@@ -216,6 +250,13 @@ mod tests {
                 vec![],
             ],
             core: vec![vec![], vec![], vec!["10.33.69.0/24".parse().unwrap()]],
+            peers: Peers::new(vec![Peer {
+                networks: vec!["198.51.100.0/28".parse().unwrap()],
+                listeners: vec![PUBLIC],
+                admitted: vec![PUBLIC],
+                ..Peer::default()
+            }]),
+            peers_per_second: vec![20],
         };
         Guard::new(settings, (1, 2))
     }
@@ -276,6 +317,31 @@ mod tests {
             assert_eq!(passed, 3, "{peer}");
         }
         assert_eq!(guard.refused(Refusal::TooFast), 3 * 97);
+    }
+
+    #[test]
+    fn a_peer_has_its_own_pace_whatever_its_addresses() {
+        let guard = guard();
+        let passed = |now: Duration| {
+            let peers = (0..16u8).cycle().map(|n| IpAddr::from([198, 51, 100, n]));
+            peers
+                .take(100)
+                .filter(|peer| guard.message(PUBLIC, *peer, now).is_ok())
+                .count()
+        };
+        assert_eq!(passed(Duration::ZERO), 20);
+        assert_eq!(passed(Duration::from_millis(500)), 10);
+        assert_eq!(guard.refused(Refusal::PeerTooFast), 80 + 90);
+        assert_eq!(
+            guard.message(PUBLIC, ip("198.51.100.16"), Duration::ZERO),
+            Ok(()),
+            "a neighbour is a device"
+        );
+        assert_eq!(
+            guard.message(CORE, ip("198.51.100.1"), Duration::ZERO),
+            Err(Refusal::Untrusted),
+            "and at a core listener a peer is nobody"
+        );
     }
 
     #[test]

@@ -1,36 +1,30 @@
-//! Messages a second of each source: the generic cell rate algorithm (ITU-T I.371) over a fixed array of cells.
+//! Messages a second of each source, over a fixed array of cells.
 //!
 //! A source's cell is found by a keyed hash, so memory is what it is however many sources are made up, and nobody can
 //! aim at another's cell. Two sources may share one: with the default limits a flood from made-up sources needs 13
 //! million messages a second before it fills the cells of those who are real.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::Source;
+use super::pace::Pace;
 
 /// 512 KiB.
 const CELLS: usize = 65_536;
 
-/// The limit, and when each cell's next message would be due.
+/// The limit, and where each source is in its share.
 pub(super) struct Rate {
-    /// Nanoseconds that one message takes of its source's share.
-    each: u64,
-    /// How far ahead of its share a source may be.
-    tolerance: u64,
+    pace: Pace,
     key: (u64, u64),
-    /// Nanoseconds since the start at which all that came would have been due.
     cells: Box<[AtomicU64]>,
 }
 
 impl Rate {
     /// `None` for no limit.
     pub(super) fn new(per_second: u32, burst: u32, key: (u64, u64)) -> Option<Self> {
-        let each = 1_000_000_000u64.checked_div(u64::from(per_second))?;
-        let tolerance = each.saturating_mul(u64::from(burst.max(1)) - 1);
         Some(Self {
-            each,
-            tolerance,
+            pace: Pace::new(per_second, burst)?,
             key,
             cells: (0..CELLS).map(|_| AtomicU64::new(0)).collect(),
         })
@@ -38,14 +32,8 @@ impl Rate {
 
     /// Counts one message of `source` at `now`, if it is within the limit.
     pub(super) fn admit(&self, source: Source, now: Duration) -> bool {
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         let cell = &self.cells[(source.hash(self.key) % CELLS as u64) as usize];
-        let next = |due: u64| {
-            (due <= now.saturating_add(self.tolerance))
-                .then(|| due.max(now).saturating_add(self.each))
-        };
-        cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
-            .is_ok()
+        self.pace.admit(cell, now)
     }
 }
 

@@ -17,6 +17,7 @@ use proxy::token::Sealer;
 use rtpengine_client::{ClientConfig, NodeConfig, NodeId, Pool, PoolConfig};
 use tokio::task::JoinHandle;
 
+use crate::calls::Quota;
 use crate::config::{self, Config};
 use crate::engine::{Engine, Parts};
 use crate::guard::{self, Guard};
@@ -128,6 +129,12 @@ impl Node {
             connections_per_source: config.limits.connections_per_source,
             trust: site.trust,
             core: site.core,
+            peers: site.site.peers.clone(),
+            peers_per_second: config
+                .peer
+                .values()
+                .map(|peer| peer.messages_per_second)
+                .collect(),
         };
         let parts = Parts {
             site: site.site,
@@ -142,6 +149,7 @@ impl Node {
             timers: timers(config),
             device_wait: config.timers.device_wait,
             guard: Guard::new(guard, (random_u64()?, random_u64()?)),
+            calls: calls(config),
             waiting_per_call: usize::from(config.limits.waiting_per_call),
             table_keys: (random_u64()?, random_u64()?),
         };
@@ -294,6 +302,24 @@ async fn sessions(config: &Config) -> Result<Option<Arc<Sessions>>, StartError> 
         config.media.timeout,
         config.media.delete_delay,
     ))))
+}
+
+/// Who has to be counted, in the order of the site's peers.
+fn calls(config: &Config) -> crate::calls::Settings {
+    let quota = |(name, peer): (&String, &config::Peer)| Quota {
+        name: name.clone(),
+        calls: peer.calls,
+        calls_per_second: peer.calls_per_second,
+    };
+    let quotas: Vec<Quota> = config.peer.iter().map(quota).collect();
+    let least_calls = |group: &config::Group| group.algorithm == config::Balance::LeastCalls;
+    crate::calls::Settings {
+        on: config.admin.listen.is_some()
+            || quotas.iter().any(|quota| quota.calls > 0)
+            || config.group.values().any(least_calls),
+        age: config.limits.call_age,
+        quotas,
+    }
 }
 
 pub(crate) fn limits(config: &Config) -> sip::Limits {

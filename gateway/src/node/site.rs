@@ -8,6 +8,7 @@ use proxy::cluster::{Shared, SharedName};
 use proxy::flow::ListenerId;
 use proxy::group::{Algorithm, By, FailOver, Group};
 use proxy::mtu::Mtu;
+use proxy::peer::{Peer, Peers};
 use proxy::site::{Listener, Match, Route, Side, Site, To};
 use sip::Transport;
 
@@ -64,8 +65,15 @@ pub(crate) fn of(config: &Config, media: bool) -> Described {
     let mut sources = Vec::new();
     let mut groups = Vec::new();
     for (index, (name, group)) in config.group.iter().enumerate() {
-        groups.push(self::group(name, group, index, &mut sources));
+        groups.push(self::group(
+            name,
+            group,
+            index,
+            (&sections, &listeners),
+            &mut sources,
+        ));
     }
+    let peers = self::peers(config, &sections, &listeners);
     let lower = |name: &String| name.to_ascii_lowercase();
     let site = Site {
         node: config.node.id,
@@ -85,8 +93,9 @@ pub(crate) fn of(config: &Config, media: bool) -> Described {
         routes: config
             .route
             .iter()
-            .map(|route| self::route(route, &sections, &groups))
+            .map(|route| self::route(route, &sections, &groups, config))
             .collect(),
+        peers,
         groups,
         shared: shared(&config.cluster),
         core: [trust.concat(), core.concat()].concat(),
@@ -128,7 +137,15 @@ fn advertised(section: &Listen, bind: SocketAddr) -> (String, u16) {
 }
 
 /// A group, and what its members are made from.
-fn group(name: &str, group: &config::Group, index: usize, sources: &mut Vec<Source>) -> Group {
+fn group(
+    name: &str,
+    group: &config::Group,
+    index: usize,
+    (sections, listeners): (&HashMap<&str, Vec<ListenerId>>, &[Listener]),
+    sources: &mut Vec<Source>,
+) -> Group {
+    let by = |name: &String| sections.get(name.as_str()).cloned().unwrap_or_default();
+    let leaves_by = group.listener.as_ref().map(by).unwrap_or_default();
     let mut members = Vec::new();
     for member in &group.members {
         let uri = &member.uri;
@@ -153,6 +170,10 @@ fn group(name: &str, group: &config::Group, index: usize, sources: &mut Vec<Sour
         members,
         algorithm: algorithm_of(group.algorithm),
         fail_over: FailOver(group.fail_over.iter().map(|of| (of.0, of.1)).collect()),
+        outside: listeners
+            .iter()
+            .any(|listener| leaves_by.contains(&listener.id) && listener.side == Side::Device),
+        listeners: leaves_by,
     }
 }
 
@@ -180,38 +201,75 @@ fn algorithm_of(algorithm: config::Balance) -> Algorithm {
     }
 }
 
-/// `check` has seen to it that listeners and groups are there.
+/// The peers, in the order of their names.
+fn peers(
+    config: &Config,
+    sections: &HashMap<&str, Vec<ListenerId>>,
+    listeners: &[Listener],
+) -> Peers {
+    let peer = |(name, peer): (&String, &config::Peer)| {
+        let wanted = peer
+            .listener
+            .as_ref()
+            .map(|name| sections.get(name.as_str()));
+        let is_one = |listener: &&Listener| {
+            let named =
+                |ids: Option<&Vec<ListenerId>>| ids.is_some_and(|ids| ids.contains(&listener.id));
+            listener.side == Side::Device && wanted.is_none_or(named)
+        };
+        let speaks = |listener: &&Listener| {
+            peer.transport.is_empty() || peer.transport.contains(&listener.transport)
+        };
+        let here = || listeners.iter().filter(is_one);
+        Peer {
+            name: name.clone(),
+            networks: peer.addresses.clone(),
+            listeners: here().map(|listener| listener.id).collect(),
+            admitted: here().filter(speaks).map(|listener| listener.id).collect(),
+            identity: peer.identity,
+            registers: peer.registers,
+            limited: peer.calls > 0 || peer.calls_per_second > 0,
+        }
+    };
+    Peers::new(config.peer.iter().map(peer).collect())
+}
+
+/// `check` has seen to it that listeners, peers and groups are there.
 fn route(
     route: &config::Route,
     sections: &HashMap<&str, Vec<ListenerId>>,
     groups: &[Group],
+    config: &Config,
 ) -> Route {
     let group_of = |name: &String| groups.iter().position(|group| group.name == *name);
-    let (side, listeners, group) = match &route.from {
-        RouteFrom::Devices => (Some(Side::Device), Vec::new(), None),
-        RouteFrom::Edges => (Some(Side::Core), Vec::new(), None),
-        RouteFrom::Listener(name) => (
-            None,
-            sections.get(name.as_str()).cloned().unwrap_or_default(),
-            None,
-        ),
-        RouteFrom::Group(name) => (Some(Side::Core), Vec::new(), group_of(name)),
-    };
+    let mut when = Match::default();
+    match &route.from {
+        RouteFrom::Devices => when.side = Some(Side::Device),
+        RouteFrom::Edges => {
+            when.side = Some(Side::Core);
+            when.edges = true;
+        }
+        RouteFrom::Peer(name) => when.peer = config.peer.keys().position(|peer| peer == name),
+        RouteFrom::Listener(name) => {
+            when.listeners = sections.get(name.as_str()).cloned().unwrap_or_default();
+        }
+        RouteFrom::Group(name) => {
+            when.side = Some(Side::Core);
+            when.group = group_of(name);
+        }
+    }
     let to = match &route.to {
         RouteTo::Lookup => To::Lookup,
         RouteTo::Reject(status) => To::Reject(*status),
         RouteTo::Group(name) => group_of(name).map_or(To::Lookup, To::Group),
     };
     let when = Match {
-        side,
-        edges: route.from == RouteFrom::Edges,
-        listeners,
-        group,
         methods: route.method.clone(),
         domains: route.domain.iter().cloned().collect(),
         user: route.user.clone(),
         prefix: route.prefix.clone(),
         regex: route.regex.as_ref().map(|pattern| pattern.0.clone()),
+        ..when
     };
     Route { when, to }
 }

@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
+use crate::calls::{CallState, PeerState};
 use crate::engine::Engine;
 use crate::guard::Refusal;
 use crate::transport::{DropReason, TRANSPORTS, Transports};
@@ -31,6 +32,8 @@ struct Figures {
     handshakes: u64,
     handshake_failures: u64,
     members: Vec<MemberState>,
+    calls: i64,
+    peers: Vec<PeerState>,
 }
 
 impl Figures {
@@ -68,6 +71,8 @@ impl Figures {
             handshakes: counters.handshakes(),
             handshake_failures: counters.handshake_failures(),
             members: engine.members(),
+            calls: engine.calls() as i64,
+            peers: engine.peers(),
         }
     }
 }
@@ -80,6 +85,7 @@ impl Collector for Figures {
             "Requests that are pending",
             self.transactions,
         )?;
+        gauge(&mut encoder, "calls", "Calls that are up", self.calls)?;
         gauge(
             &mut encoder,
             "devices",
@@ -173,7 +179,8 @@ impl Collector for Figures {
         for (label, value) in &self.connections {
             ConstGauge::new(*value).encode(family.encode_family(&[("transport", *label)])?)?;
         }
-        self.members(&mut encoder)
+        self.members(&mut encoder)?;
+        self.peers(&mut encoder)
     }
 }
 
@@ -201,6 +208,17 @@ impl Figures {
             ConstGauge::new(i64::from(member.state == "alive"))
                 .encode(family.encode_family(&labels(member))?)?;
         }
+        let help = "Calls of members of groups that ring or are up";
+        let mut family = encoder.encode_descriptor(
+            "member_calls",
+            help,
+            None,
+            ConstGauge::new(0i64).metric_type(),
+        )?;
+        for member in &self.members {
+            ConstGauge::new(i64::from(member.calls))
+                .encode(family.encode_family(&labels(member))?)?;
+        }
         type Count = fn(&MemberState) -> u64;
         let counts: [(&str, &str, Count); 2] = [
             (
@@ -223,6 +241,39 @@ impl Figures {
             )?;
             for member in &self.members {
                 ConstCounter::new(count(member)).encode(family.encode_family(&labels(member))?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Figures {
+    fn peers(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let help = "Calls that peers began and that ring or are up";
+        let mut family = encoder.encode_descriptor(
+            "peer_calls",
+            help,
+            None,
+            ConstGauge::new(0i64).metric_type(),
+        )?;
+        for peer in &self.peers {
+            let labels = [("peer", peer.peer.clone())];
+            ConstGauge::new(i64::from(peer.calls)).encode(family.encode_family(&labels)?)?;
+        }
+        let help = "Calls that peers began beyond their limits";
+        let mut family = encoder.encode_descriptor(
+            "peer_refused",
+            help,
+            None,
+            ConstCounter::new(0u64).metric_type(),
+        )?;
+        for peer in &self.peers {
+            for (limit, count) in [
+                ("calls", peer.too_many),
+                ("calls_per_second", peer.too_fast),
+            ] {
+                let labels = [("peer", peer.peer.clone()), ("limit", limit.to_owned())];
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
             }
         }
         Ok(())
@@ -299,7 +350,19 @@ pub fn status(engine: &Engine, transports: &Transports) -> Value {
         let address = address.map(|at| at.to_string());
         json!({ "group": group, "member": member, "address": address, "state": state, "standing": standing, "calls": calls, "deaths": deaths, "passed_over": passed_over })
     };
+    let peer = |peer: &PeerState| {
+        let PeerState {
+            peer,
+            calls,
+            limit,
+            too_many,
+            too_fast,
+        } = peer;
+        json!({ "peer": peer, "calls": calls, "limit": limit, "too_many": too_many, "too_fast": too_fast })
+    };
     json!({
+        "calls": figures.calls,
+        "peers": figures.peers.iter().map(peer).collect::<Vec<_>>(),
         "members": figures.members.iter().map(member).collect::<Vec<_>>(),
         "transactions": figures.transactions,
         "devices": figures.devices,
@@ -315,4 +378,26 @@ pub fn status(engine: &Engine, transports: &Transports) -> Value {
         "refused": map(&figures.refused),
         "kernel_dropped": figures.kernel_dropped,
     })
+}
+
+/// Calls that are listed at once.
+const LISTED: usize = 1000;
+
+/// The calls that are up, as JSON: how many there are, and some of them.
+pub fn calls(engine: &Engine) -> Value {
+    let call = |call: CallState| {
+        let CallState {
+            call_id,
+            peer,
+            member,
+            age,
+        } = call;
+        let (group, member) = match member.and_then(|place| engine.member_name(place)) {
+            Some((group, member)) => (Some(group), Some(member)),
+            None => (None, None),
+        };
+        json!({ "call_id": call_id, "peer": peer, "group": group, "member": member, "seconds": age.as_secs() })
+    };
+    let listed: Vec<Value> = engine.list_calls(LISTED).into_iter().map(call).collect();
+    json!({ "up": engine.calls(), "calls": listed })
 }

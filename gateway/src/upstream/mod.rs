@@ -22,6 +22,7 @@ use proxy::{Alive, Hop, Site};
 use sip::Message;
 use tokio::sync::{Notify, mpsc};
 
+use crate::calls::Counts;
 use crate::dns::Resolver;
 use crate::transport::Transports;
 
@@ -51,6 +52,7 @@ pub(crate) struct Upstream {
     rules: Vec<Rules>,
     names: Vec<Named>,
     resolver: Resolver,
+    counts: Arc<Counts>,
     members: Vec<Vec<Watched>>,
     /// Whose turn it is in each group.
     turns: Vec<AtomicU32>,
@@ -89,7 +91,7 @@ pub struct MemberState {
     pub state: &'static str,
     /// `serves`, `drained` or `gone`: whether it is given anything new.
     pub standing: &'static str,
-    /// Its calls, as far as this node knows.
+    /// Calls that ring or are up, as far as this node knows.
     pub calls: u32,
     /// How often it died.
     pub deaths: u64,
@@ -105,6 +107,7 @@ impl Upstream {
         transports: Arc<OnceLock<Transports>>,
         (rules, sources): (Vec<Rules>, Vec<Source>),
         resolver: Resolver,
+        counts: Arc<Counts>,
     ) -> Self {
         let watched =
             |group: &proxy::site::Group| group.members.iter().map(|_| Watched::default()).collect();
@@ -118,6 +121,7 @@ impl Upstream {
             rules,
             names: sources.into_iter().map(Named::from).collect(),
             resolver,
+            counts,
             members,
             probes: Probes::default(),
             started: Instant::now(),
@@ -330,7 +334,7 @@ impl Upstream {
                         Standing::Drained => "drained",
                         Standing::Gone => "gone",
                     },
-                    calls: self.calls(index, at),
+                    calls: self.counts.of_member(index, at),
                     deaths: watched.deaths.load(Relaxed),
                     passed_over: watched.passed_over.load(Relaxed),
                 });
@@ -366,6 +370,11 @@ impl Alive for Upstream {
         !watched.dead.load(Relaxed)
             && (until == 0 || self.started.elapsed() >= Duration::from_millis(until))
     }
+
+    fn calls(&self, group: usize, member: usize) -> u32 {
+        self.counts.of_member(group, member)
+    }
+
     fn turn(&self, group: usize) -> u32 {
         self.turns
             .get(group)

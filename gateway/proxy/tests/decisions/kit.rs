@@ -573,6 +573,7 @@ pub(crate) fn says(decision: &Decision) -> String {
             Question::Sender => "ask sender".to_owned(),
             Question::Bindings(aor) => format!("ask bindings {}", String::from_utf8_lossy(aor)),
             Question::Contact(uri) => format!("ask contact {}", String::from_utf8_lossy(uri)),
+            Question::Place { peer } => format!("ask place of {peer}"),
             Question::Address(asked) => {
                 let port = asked.port.map(|port| format!(":{port}"));
                 let transport = asked.transport.map(|one| format!(" {}", one.uri_param()));

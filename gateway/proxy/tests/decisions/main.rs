@@ -20,11 +20,13 @@ mod kit;
 mod lookups;
 mod mtu;
 mod paths;
+mod peers;
 mod privacy;
 mod refused;
 mod registers;
 mod replay;
 mod responses;
+
 mod routes;
 mod single_homed;
 mod state;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proxy::decision::{Binding, Bindings, Device};
 use proxy::token::{Media, Pass};
-use proxy::{Decision, Facts, NextHop, Reason, Sender, decide, forward, reply, response};
+use proxy::{Decision, Facts, NextHop, Reason, Room, Sender, decide, forward, reply, response};
 use sip::{Edited, Limits, Message, Transport};
 
 use crate::scene::Scene;
@@ -54,6 +54,7 @@ fn all_known() -> Facts {
             })
             .into(),
         holder: None,
+        place: Some(Room::Granted),
     }
 }
 

@@ -1,0 +1,259 @@
+//! The calls that pass this node, as far as somebody has to count them: soft state, whose loss loses no call (SIGNALLING §6).
+//!
+//! A call is made by the 2xx to its INVITE, corrected by what is said inside it, and gone at the final answer to a BYE, or
+//! when nobody has refreshed it for as long as it said (RFC 4028), or for [`Settings::age`]. Until the 2xx its [`Place`] is held
+//! by the INVITE's transaction. Pure but for its counters: the time is an argument.
+
+mod counts;
+#[cfg(test)]
+mod tests;
+
+use std::hash::Hasher;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use proxy::Room;
+use proxy::token::Pass;
+use sip::{Edited, Header};
+use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
+
+pub(crate) use counts::{Counts, Place};
+pub use counts::{PeerState, Quota};
+
+const SHARDS: usize = 64;
+/// Calls that are kept at most; some 500 bytes each.
+const CALLS: usize = 200_000;
+/// How long a call that is over is known, so that a late repetition of its 2xx does not count again: 64·T1.
+const OVER: Duration = Duration::from_secs(32);
+/// Of a Call-ID, what is shown.
+const SHOWN: usize = 128;
+
+/// What the table is told by the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Somebody needs it: a limit, an algorithm, the admin API.
+    pub on: bool,
+    /// How long a call is counted that nobody refreshes.
+    pub age: Duration,
+    /// The peers' limits, in their order.
+    pub quotas: Vec<Quota>,
+}
+
+/// One dialog: what names it, whichever side speaks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dialog<'a> {
+    /// The way that its INVITE took past us: a call may pass twice.
+    pub(crate) pass: Pass,
+    pub(crate) call_id: &'a [u8],
+    /// The tags of the two sides, in either order.
+    pub(crate) tags: (&'a [u8], &'a [u8]),
+}
+
+impl<'a> Dialog<'a> {
+    /// The dialog that a response belongs to; `None` for one without a To tag.
+    pub(crate) fn of(response: &'a Edited, pass: Pass) -> Option<Self> {
+        Some(Self {
+            pass,
+            call_id: response.call_id(),
+            tags: (response.from_tag()?, response.to_tag()?),
+        })
+    }
+}
+
+/// A call that is up.
+struct Call {
+    call_id: Box<[u8]>,
+    /// What it counts for; none once it is over.
+    places: SmallVec<[Place; 1]>,
+    over: bool,
+    since: Duration,
+    until: Duration,
+}
+
+/// What is shown of a call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CallState {
+    /// Its Call-ID, cut off where it is very long.
+    pub call_id: String,
+    /// The peer that began it.
+    pub peer: Option<String>,
+    /// The group's and the member's index, if it goes through one.
+    pub member: Option<(usize, usize)>,
+    /// How long it has been up.
+    pub age: Duration,
+}
+
+/// The table.
+pub(crate) struct Calls {
+    on: bool,
+    age: Duration,
+    keys: (u64, u64),
+    counts: Arc<Counts>,
+    calls: DashMap<u64, Call>,
+}
+
+impl Calls {
+    /// No calls yet; `keys` are random, so that nobody can aim at another's place in it.
+    pub(crate) fn new(settings: Settings, keys: (u64, u64)) -> Self {
+        Self {
+            on: settings.on,
+            age: settings.age,
+            keys,
+            counts: Arc::new(Counts::new(settings.quotas)),
+            calls: DashMap::with_shard_amount(SHARDS),
+        }
+    }
+
+    /// False where nobody needs it: then nothing is kept, and nothing else here need be called.
+    pub(crate) fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// How many calls of whom.
+    pub(crate) fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
+    /// A place for a call that a peer begins.
+    ///
+    /// # Errors
+    /// Why it gets none.
+    pub(crate) fn ask(&self, peer: usize, now: Duration) -> Result<Place, Room> {
+        if self.calls.len() >= CALLS {
+            return Err(Room::Full);
+        }
+        self.counts.ask(peer, now)
+    }
+
+    fn key(&self, dialog: &Dialog<'_>) -> u64 {
+        let tag = |tag: &[u8]| {
+            let mut hasher = SipHasher13::new_with_keys(self.keys.0, self.keys.1);
+            hasher.write(tag);
+            hasher.finish()
+        };
+        let mut hasher = SipHasher13::new_with_keys(self.keys.0, self.keys.1);
+        hasher.write(dialog.call_id);
+        hasher.write_u8(match dialog.pass {
+            Pass::Up => 0,
+            Pass::Down => 1,
+            Pass::Local => 2,
+            Pass::Through => 3,
+        });
+        // The same whoever speaks.
+        hasher.write_u64(tag(dialog.tags.0).wrapping_add(tag(dialog.tags.1)));
+        hasher.finish()
+    }
+
+    /// A 2xx to an INVITE passed: a call is up that holds `place`, or one that is known is refreshed. `place` is made for a call
+    /// that is new and has none.
+    pub(crate) fn answered(
+        &self,
+        dialog: &Dialog<'_>,
+        response: &Edited,
+        place: Option<Place>,
+        make: impl FnOnce() -> Option<Place>,
+        now: Duration,
+    ) {
+        let until = now + self.lasts(response);
+        let is_full = self.calls.len() >= CALLS;
+        match self.calls.entry(self.key(dialog)) {
+            Entry::Occupied(mut known) => {
+                let call = known.get_mut();
+                if !call.over {
+                    call.until = until;
+                    call.places.extend(place);
+                }
+            }
+            Entry::Vacant(_) if is_full => {}
+            Entry::Vacant(free) => {
+                let Some(place) = place.or_else(make) else {
+                    return;
+                };
+                let shown = &dialog.call_id[..dialog.call_id.len().min(SHOWN)];
+                free.insert(Call {
+                    call_id: shown.into(),
+                    places: SmallVec::from_buf([place]),
+                    over: false,
+                    since: now,
+                    until,
+                });
+            }
+        }
+    }
+
+    /// A 2xx to an UPDATE passed.
+    pub(crate) fn refreshed(&self, dialog: &Dialog<'_>, response: &Edited, now: Duration) {
+        if let Some(mut call) = self.calls.get_mut(&self.key(dialog))
+            && !call.over
+        {
+            call.until = now + self.lasts(response);
+        }
+    }
+
+    /// A final answer to a BYE passed, or there will be none.
+    pub(crate) fn ended(&self, dialog: &Dialog<'_>, now: Duration) {
+        if let Some(mut call) = self.calls.get_mut(&self.key(dialog)) {
+            call.end(now);
+        }
+    }
+
+    /// A BYE passed that nobody remembers: without an answer the call is over all the same (RFC 3261 §15.1.1).
+    pub(crate) fn ending(&self, dialog: &Dialog<'_>, now: Duration) {
+        if let Some(mut call) = self.calls.get_mut(&self.key(dialog)) {
+            call.until = call.until.min(now + OVER);
+        }
+    }
+
+    /// RFC 4028 §10: who refreshes does so at half the interval, and the other side gives up at its end.
+    fn lasts(&self, response: &Edited) -> Duration {
+        let header = response.values(Header::SessionExpires).next();
+        let seconds = header
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .and_then(|value| value.split([';', ' ', '\t']).next()?.parse().ok());
+        match seconds {
+            Some(seconds) => (Duration::from_secs(seconds) + OVER).min(self.age),
+            None => self.age,
+        }
+    }
+
+    /// Forgets what is over or was not refreshed.
+    pub(crate) fn sweep(&self, now: Duration) {
+        self.calls.retain(|_, call| call.until > now);
+    }
+
+    /// How many calls are up.
+    pub(crate) fn len(&self) -> usize {
+        self.calls.iter().filter(|call| !call.over).count()
+    }
+
+    /// Some of the calls that are up, `limit` at most.
+    pub(crate) fn list(&self, limit: usize, now: Duration) -> Vec<CallState> {
+        let shown = |call: &Call| {
+            let place = call.places.first();
+            CallState {
+                call_id: String::from_utf8_lossy(&call.call_id).into_owned(),
+                peer: place
+                    .and_then(Place::peer)
+                    .and_then(|peer| self.counts.name(peer).map(str::to_owned)),
+                member: place.and_then(Place::member),
+                age: now.saturating_sub(call.since),
+            }
+        };
+        let up = self.calls.iter();
+        up.filter(|call| !call.over)
+            .take(limit)
+            .map(|call| shown(&call))
+            .collect()
+    }
+}
+
+impl Call {
+    fn end(&mut self, now: Duration) {
+        self.over = true;
+        self.places.clear();
+        self.until = now + OVER;
+    }
+}
