@@ -218,7 +218,10 @@ impl Engine {
                     facts.addresses.push((asked, hops.collect()));
                 }
                 Question::Holder(device) => facts.holder = Some(me.cluster.holder(device).await),
-                Question::Sender | Question::Bindings(_) | Question::Contact(_) => {}
+                Question::Sender
+                | Question::Bindings(_)
+                | Question::Contact(_)
+                | Question::Place { .. } => {}
             }
             if let Outcome::Wait(rest) = me.decide(&flow, request, transaction, facts) {
                 rest.await;
