@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures_util::future::join_all;
 
 use crate::chain::{Chain, Cpu};
 use crate::cpu::WARM;
@@ -102,17 +103,23 @@ pub(crate) async fn memory(cores: &Cores, ours: bool, plan: &Plan) -> Result<Tab
     if ours {
         chains.push(Chain::causeway(cores, *most).await?);
     }
+    let mut sides = Vec::new();
     for chain in chains {
-        let mut devices = Devices::of(&chain).await?;
-        let mut held = Vec::new();
-        for count in [*few, *most] {
+        sides.push((Devices::of(&chain).await?, chain));
+    }
+    let mut held = Vec::new();
+    for count in [*few, *most] {
+        for (devices, chain) in &mut sides {
             devices.fill(count).await.context(chain.name)?;
-            let [edge, registrar] = chain.groups().map(settled);
-            held.push(tokio::join!(edge, registrar));
         }
-        let each =
-            |now: u64, before: u64| now.saturating_sub(before) as f64 / f64::from(most - few);
-        let (edge, registrar) = (each(held[1].0, held[0].0), each(held[1].1, held[0].1));
+        // All at once: each takes a while to give back what it only needed on the way.
+        let groups = sides.iter().flat_map(|(_, chain)| chain.groups());
+        held.push(join_all(groups.map(settled)).await);
+    }
+    for (index, (_, chain)) in sides.iter().enumerate() {
+        let [edge, registrar] = [2 * index, 2 * index + 1].map(|group| {
+            held[1][group].saturating_sub(held[0][group]) as f64 / f64::from(most - few)
+        });
         table.row(
             chain.name,
             vec![Cell {
