@@ -2,39 +2,61 @@
 //! edge's alone.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use causeway_tests::agent::{self, Device, Kind};
 use causeway_tests::baresip::{Account, Phone};
+use causeway_tests::certificate::write_secret;
+use causeway_tests::core::{Core, Offer, Script};
 use causeway_tests::gateway::Gateway;
+use causeway_tests::process::Process;
 use causeway_tests::rtpengine::RtpEngine;
 use causeway_tests::{http, ports, wait};
 
-use crate::device::{DOMAIN, PASSWORD};
+use crate::device::{self, DOMAIN, PASSWORD};
 
 const SOON: Duration = Duration::from_secs(10);
-/// Where an edge, a registrar and the core are: trust goes by address.
-const EDGE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
+/// Where edges, the registrar and the core are: trust goes by address.
+const EDGES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
 const REGISTRAR: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-
-/// An edge, where devices reach it, and the registrar behind it.
-struct Stage {
-    _edge: Gateway,
-    _registrar: Gateway,
-    engine: RtpEngine,
-    public: SocketAddr,
-    /// The registrar's admin API.
-    admin: SocketAddr,
-}
+const CORE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
 
 fn at(address: IpAddr) -> SocketAddr {
     SocketAddr::new(address, ports::free())
 }
 
+/// An edge, and where it is reached.
+struct Edge {
+    gateway: Gateway,
+    sip: SocketAddr,
+    ws: SocketAddr,
+    admin: SocketAddr,
+}
+
+/// Edges, and the registrar behind them, with the core.
+struct Stage {
+    edges: Vec<Edge>,
+    registrar: Gateway,
+    engine: RtpEngine,
+    core: Core,
+    /// The registrar's admin API.
+    admin: SocketAddr,
+    _keys: tempfile::TempDir,
+}
+
 impl Stage {
-    async fn set() -> Self {
+    async fn set(edges: u16) -> Self {
+        let keys = Process::folder("keys").unwrap();
+        let key = keys.path().join("cluster.key");
+        write_secret(&key, format!("0 {} 0 0\n", "5a".repeat(32)).as_bytes()).unwrap();
+        let node = |id: u16, role: &str| {
+            format!(
+                "[node]\nid = {id}\nroles = [\"{role}\"]\ndata_dir = \"@FOLDER@/data\"\nworkers = 1\nkey_file = \"{}\"\n",
+                key.display()
+            )
+        };
         let engine = RtpEngine::start().await.unwrap();
-        let (public, edge_core, registrar_core) = (at(EDGE), at(EDGE), at(REGISTRAR));
-        let admin = ports::free_address();
+        let (registrar_core, core, admin) = (at(REGISTRAR), at(CORE), at(EDGES));
         let users: String = ["alice", "bob"]
             .iter()
             .map(|user| {
@@ -44,46 +66,106 @@ impl Stage {
             })
             .collect();
         let registrar = format!(
-            "[node]\nid = 2\nroles = [\"registrar\"]\ndata_dir = \"@FOLDER@/data\"\n[admin]\nlisten = \"{admin}\"\n\
-             [listen.core]\nudp = \"{registrar_core}\"\nedges = [\"{EDGE}\"]\n{users}"
+            "{}[admin]\nlisten = \"{admin}\"\n\
+             [listen.core]\nudp = \"{registrar_core}\"\ntrust = [\"{CORE}\"]\nedges = [\"{EDGES}\"]\n\
+             [group.core]\nmembers = [\"sip:{core}\"]\nprobe = {{ interval = \"10m\", fall = 100 }}\n\
+             [[route]]\nfrom = \"edges\"\nprefix = \"9\"\nto = \"group:core\"\n{users}",
+            node(100, "registrar")
         );
-        let edge = format!(
-            "[node]\nid = 1\nroles = [\"edge\"]\ndata_dir = \"@FOLDER@/data\"\n\
-             [listen.public]\nudp = \"{public}\"\ntcp = \"{public}\"\n\
-             [listen.core]\nudp = \"{edge_core}\"\ntrust = [\"{REGISTRAR}\"]\n\
-             [media]\nrtpengine = \"{}\"\ndelete_delay = \"1s\"\n\
-             [group.registrars]\nmembers = [\"sip:{registrar_core}\"]\n\
-             [[route]]\nfrom = \"devices\"\nto = \"group:registrars\"\n",
-            engine.ng
-        );
+        let registrar = Gateway::start(&registrar).await.unwrap();
+        let mut all = Vec::new();
+        for id in 1..=edges {
+            let (sip, ws, inner, admin) = (at(EDGES), at(EDGES), at(EDGES), at(EDGES));
+            let config = format!(
+                "{}[admin]\nlisten = \"{admin}\"\n\
+                 [listen.public]\nudp = \"{sip}\"\ntcp = \"{sip}\"\nws = \"{ws}\"\n\
+                 [listen.core]\nudp = \"{inner}\"\ntrust = [\"{REGISTRAR}\"]\n\
+                 [media]\nrtpengine = \"{}\"\ndelete_delay = \"1s\"\n\
+                 [group.registrars]\nmembers = [\"sip:{registrar_core}\"]\n\
+                 [[route]]\nfrom = \"devices\"\nto = \"group:registrars\"\n",
+                node(id, "edge"),
+                engine.ng
+            );
+            let gateway = Gateway::start(&config).await.unwrap();
+            all.push(Edge {
+                gateway,
+                sip,
+                ws,
+                admin,
+            });
+        }
         Stage {
-            _registrar: Gateway::start(&registrar).await.unwrap(),
-            _edge: Gateway::start(&edge).await.unwrap(),
+            edges: all,
+            registrar,
             engine,
-            public,
+            core: Core::start(core, registrar_core, DOMAIN).await.unwrap(),
             admin,
+            _keys: keys,
         }
     }
 
     fn account<'a>(&self, user: &'a str) -> Account<'a> {
-        Account::new(user, DOMAIN, PASSWORD, self.public)
+        Account::new(user, DOMAIN, PASSWORD, self.edges[0].sip)
+    }
+
+    /// A device of the test's own, not registered.
+    async fn device(&self, user: &str, kind: Kind, edge: usize) -> Device {
+        let edge = &self.edges[edge];
+        let server = if kind == Kind::Ws { edge.ws } else { edge.sip };
+        let account = agent::Account {
+            user,
+            domain: DOMAIN,
+            password: PASSWORD,
+            kind,
+            server,
+        };
+        Device::open(&account, None).await.unwrap()
     }
 
     /// Waits until the registrar holds so many bindings.
     async fn holds(&self, wanted: u64) {
-        let bindings = || async {
-            let (_, body) = http::get(self.admin, "/status").await.unwrap();
-            let status: serde_json::Value = serde_json::from_str(&body).unwrap();
-            status["bindings"].as_u64().unwrap()
-        };
-        let holds = wait::until_async(SOON, || async { bindings().await == wanted }).await;
-        assert!(holds, "{} bindings instead of {wanted}", bindings().await);
+        becomes(self.admin, "bindings", wanted).await;
     }
+
+    /// With the ends of the logs, if it failed.
+    fn tells<T>(&self, result: anyhow::Result<T>) -> T {
+        result.unwrap_or_else(|error| {
+            let logs: String = self
+                .edges
+                .iter()
+                .map(|edge| &edge.gateway)
+                .chain([&self.registrar])
+                .map(|gateway| gateway.process.log_tail())
+                .collect();
+            panic!("{error:?}\n{logs}")
+        })
+    }
+}
+
+/// Waits until a figure of a node's status is this.
+async fn becomes(admin: SocketAddr, name: &str, wanted: u64) {
+    let figure = || async {
+        let (_, body) = http::get(admin, "/status").await.unwrap();
+        let status: serde_json::Value = serde_json::from_str(&body).unwrap();
+        status[name].as_u64().unwrap()
+    };
+    let is = wait::until_async(SOON, || async { figure().await == wanted }).await;
+    assert!(is, "{name}: {} instead of {wanted}", figure().await);
+}
+
+/// Registers, with two REGISTERs.
+async fn registers(device: &mut Device) {
+    let registered = device.registers().await.unwrap();
+    assert_eq!(
+        (registered.status, registered.requests),
+        (200, 2),
+        "{registered:?}"
+    );
 }
 
 #[tokio::test]
 async fn phones_behind_an_edge_register_at_a_registrar_of_ours_and_call_each_other() {
-    let stage = Stage::set().await;
+    let stage = Stage::set(1).await;
     let mut alice = Phone::start_registered(&stage.account("alice"))
         .await
         .unwrap();
@@ -122,7 +204,7 @@ async fn phones_behind_an_edge_register_at_a_registrar_of_ours_and_call_each_oth
 
 #[tokio::test]
 async fn a_wrong_password_is_refused_through_the_edge() {
-    let stage = Stage::set().await;
+    let stage = Stage::set(1).await;
     let account = Account {
         password: "wrong",
         ..stage.account("alice")
@@ -130,5 +212,101 @@ async fn a_wrong_password_is_refused_through_the_edge() {
     let mut phone = Phone::start(&account).await.unwrap();
     let refused = phone.registered().await.unwrap_err().to_string();
     assert!(refused.contains("403"), "{refused}");
+    stage.holds(0).await;
+}
+
+#[tokio::test]
+async fn users_behind_an_edge_prove_who_they_are_and_the_core_need_not() {
+    let stage = Stage::set(1).await;
+    let mut browser = stage.device("alice", Kind::Ws, 0).await;
+    registers(&mut browser).await;
+    let answer = browser.answer();
+
+    let mut core = stage.core.calls("alice").await.unwrap();
+    let mut taken = stage.tells(browser.called().await);
+    taken.rings();
+    stage.tells(core.rings().await);
+    stage.tells(tokio::try_join!(taken.accepts(&answer), core.is_answered()));
+    stage.tells(tokio::try_join!(
+        taken.takes("UPDATE", &answer),
+        core.updates_with_sdp()
+    ));
+    stage.tells(tokio::try_join!(taken.hangs_up(), core.takes("BYE")));
+    stage.engine.empty_within(SOON).await.unwrap();
+
+    // The other way; the kit insists on a 407.
+    let (call, up) = tokio::join!(
+        async {
+            let mut call = browser.calls("9196", &browser.offer()).await?;
+            call.is_answered("").await?;
+            anyhow::Ok(call)
+        },
+        stage.core.answers_with(Script::AtOnce)
+    );
+    let (mut call, mut core) = (stage.tells(call), stage.tells(up));
+    stage.tells(tokio::try_join!(call.hangs_up(), core.takes("BYE")));
+    stage.engine.empty_within(SOON).await.unwrap();
+
+    let away = browser.registers_for(0).await.unwrap();
+    assert_eq!(away.status, 200, "{away:?}");
+    stage.holds(0).await;
+    let mut core = stage.core.calls("alice").await.unwrap();
+    assert_eq!(core.dialog.outcome().await.unwrap().status(), Some(480));
+}
+
+#[tokio::test]
+async fn a_nonce_of_one_edge_is_good_at_the_next() {
+    let stage = Stage::set(2).await;
+    let mut phone = device::Device::new("alice").await.unwrap();
+    let servers = [stage.edges[0].sip, stage.edges[1].sip];
+    let registered = phone.register(&servers).await.unwrap();
+    assert_eq!(
+        (registered.status, registered.requests),
+        (200, 2),
+        "{registered:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_next_flow_of_a_device_rings_and_the_dead_one_is_forgotten() {
+    let stage = Stage::set(2).await;
+    let [mut first, mut newest] = [
+        stage.device("alice", Kind::Ws, 0).await.as_flow(7, 1),
+        stage.device("alice", Kind::Ws, 1).await.as_flow(7, 2),
+    ];
+    registers(&mut first).await;
+    registers(&mut newest).await;
+    stage.holds(2).await;
+
+    // One flow of a device rings, the newest.
+    let mut core = stage.core.calls_with("alice", Offer::Pcmu).await.unwrap();
+    let mut taken = stage.tells(newest.called().await);
+    let answer = newest.answer();
+    stage.tells(tokio::try_join!(taken.accepts(&answer), core.is_answered()));
+    stage.tells(tokio::try_join!(taken.hangs_up(), core.takes("BYE")));
+    assert_eq!(first.endpoint().requests("INVITE"), 0);
+
+    newest.cuts_the_connection();
+    becomes(stage.edges[1].admin, "connections", 0).await;
+    let began = Instant::now();
+    let mut core = stage.core.calls_with("alice", Offer::Pcmu).await.unwrap();
+    let mut taken = stage.tells(first.called().await);
+    println!(
+        "the newest flow is gone: the other one rang after {:?}",
+        began.elapsed()
+    );
+    stage.holds(1).await;
+    let answer = first.answer();
+    stage.tells(tokio::try_join!(taken.accepts(&answer), core.is_answered()));
+    stage.tells(tokio::try_join!(taken.hangs_up(), core.takes("BYE")));
+    stage.engine.empty_within(SOON).await.unwrap();
+
+    first.cuts_the_connection();
+    becomes(stage.edges[0].admin, "connections", 0).await;
+    let began = Instant::now();
+    let mut core = stage.core.calls_with("alice", Offer::Pcmu).await.unwrap();
+    let refused = stage.tells(core.dialog.outcome().await);
+    println!("no flow is left: 480 after {:?}", began.elapsed());
+    assert_eq!(refused.status(), Some(480), "{}", refused.text);
     stage.holds(0).await;
 }

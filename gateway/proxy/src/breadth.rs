@@ -32,9 +32,12 @@ pub(crate) fn share(forwards: &mut [Forward]) -> Step<()> {
     }
     for (index, forward) in forwards.iter_mut().enumerate() {
         let share = breadth / branches + usize::from(index < breadth % branches);
-        forward
-            .request
-            .set(MAX_BREADTH, share.to_string().as_bytes());
+        let share = share.to_string();
+        forward.request.set(MAX_BREADTH, share.as_bytes());
+        // In its place, not beside it.
+        for other in forward.bound.iter_mut().flat_map(|bound| &mut bound.others) {
+            other.request.set(MAX_BREADTH, share.as_bytes());
+        }
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ pub enum Bindings {
 }
 
 /// A device that a request may go to.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Binding {
     /// Its registered Contact: the new request-URI.
     pub contact: Vec<u8>,
@@ -134,6 +134,10 @@ pub struct Binding {
     pub path: Vec<Vec<u8>>,
     /// Which device it is.
     pub device: Device,
+    /// Whose it is, `user@domain`.
+    pub aor: Vec<u8>,
+    /// When it was registered last, milliseconds since 1970.
+    pub updated: u64,
     /// Its other flows, the next one to try first (RFC 5626 §7); their own alternatives are empty.
     pub alternatives: Vec<Binding>,
 }
@@ -230,6 +234,15 @@ pub struct Chosen {
     pub by_count: bool,
 }
 
+/// The binding of our registrar that a request goes by.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// Which one it is; its alternatives are in `others`.
+    pub binding: Binding,
+    /// The same request by the device's other flows, the next one first: after 430 or 408 only (RFC 5626 §7).
+    pub others: Vec<Forward>,
+}
+
 /// A request ready to leave, but for Via and Record-Route: they name the media node, which is known only after the
 /// offer. [`crate::forward::seal`] adds them.
 #[derive(Clone, Debug)]
@@ -253,6 +266,8 @@ pub struct Forward {
     pub anonymous: bool,
     /// The member that was chosen, if a route leads to a group.
     pub member: Option<Chosen>,
+    /// The binding that it goes by, if our registrar was asked.
+    pub bound: Option<Box<Bound>>,
     /// Where the request came from, for the branch and the other copy of the Record-Route.
     pub source: Flow,
     /// What the branch is a function of: received branch, request-URI and target.

@@ -27,9 +27,17 @@ pub fn patience(forward: &Forward) -> Option<Duration> {
     })
 }
 
-/// The same request for the next member that lives; `None` if there is none. It has the body that the first copy left
+/// The same request by the next flow of the device (RFC 5626 §7), or for the next member that lives; `None` if there is none. It has the body that the first copy left
 /// with: towards the core a session at RTPEngine has no branches.
 pub fn next(forward: &Forward, context: &Context<'_>) -> Option<Forward> {
+    if let Some(bound) = &forward.bound {
+        let (first, others) = bound.others.split_first()?;
+        let mut next = first.clone();
+        if let Some(bound) = &mut next.bound {
+            bound.others = others.to_vec();
+        }
+        return Some(next);
+    }
     let chosen = forward.member.as_ref()?;
     let members = &context.site.groups.get(chosen.group)?.members;
     let (at, &index) = chosen
@@ -71,8 +79,12 @@ pub fn around(forward: &Forward, context: &Context<'_>) -> Option<Forward> {
     })
 }
 
-/// True if the next member is to be asked after this answer.
+/// True if the next flow or member is to be tried after this answer.
 pub fn is_no_answer(forward: &Forward, status: u16, context: &Context<'_>) -> bool {
+    if let Some(bound) = &forward.bound {
+        // RFC 5626 §7: whatever else a device answers holds for all of its flows.
+        return matches!(status, 408 | 430) && !bound.others.is_empty();
+    }
     let chosen = forward
         .member
         .as_ref()

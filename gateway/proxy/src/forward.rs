@@ -66,6 +66,7 @@ pub(crate) fn prepare(
         from_called: false,
         towards: None,
         member: None,
+        bound: None,
         source: *source,
         anonymous,
         identity,

@@ -36,8 +36,8 @@ pub mod token;
 pub mod trace;
 
 pub use decision::{
-    Alive, Binding, Bindings, Chosen, Context, Decision, Device, Facts, Flows, Forward, Holder,
-    Hop, NextHop, Question, Room, Sender,
+    Alive, Binding, Bindings, Bound, Chosen, Context, Decision, Device, Facts, Flows, Forward,
+    Holder, Hop, NextHop, Question, Room, Sender,
 };
 pub use flow::{ConnectionId, Flow, ListenerId};
 pub use request::decide;

@@ -4,7 +4,7 @@ use sip::{Edited, Header, Method, NameAddr, Uri};
 
 use crate::breadth;
 use crate::decision::{
-    Binding, Bindings, Context, Decision, Device, Facts, Forward, Hop, Question,
+    Binding, Bindings, Bound, Context, Decision, Device, Facts, Forward, Hop, Question,
 };
 use crate::flow::{Flow, ListenerId};
 use crate::next_hop;
@@ -49,13 +49,12 @@ pub(crate) fn lookup(
     };
     let mut forwards = Vec::with_capacity(devices.len());
     for device in devices {
-        // RFC 5626 §7: one flow of each device, its newest that lives.
+        // RFC 5626 §7: one flow of each device, its newest that lives; the others for when that one fails.
+        let mut living = Vec::new();
         for binding in std::iter::once(device).chain(&device.alternatives) {
-            if let Some(forward) = to_binding(&routed.request, binding, flow, context, facts)? {
-                forwards.push(forward);
-                break;
-            }
+            living.extend(to_binding(&routed.request, binding, flow, context, facts)?);
         }
+        forwards.extend(one_after_the_other(living));
     }
     if forwards.is_empty() {
         return refuse(Reason::NotRegistered);
@@ -94,7 +93,25 @@ fn to_binding(
     }
     let mut forward = outside_dialog(copy, hop, flow, context)?;
     forward.towards = Some(binding.device);
+    let binding = Binding {
+        alternatives: Vec::new(),
+        ..binding.clone()
+    };
+    forward.bound = Some(Box::new(Bound {
+        binding,
+        others: Vec::new(),
+    }));
     Ok(Some(forward))
+}
+
+/// The first, which holds the others.
+fn one_after_the_other(mut living: Vec<Forward>) -> Option<Forward> {
+    let others = living.split_off(living.len().min(1));
+    let mut first = living.pop()?;
+    if let Some(bound) = &mut first.bound {
+        bound.others = others;
+    }
+    Some(first)
 }
 
 fn names_us(route: &[u8], context: &Context<'_>) -> bool {

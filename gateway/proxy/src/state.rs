@@ -18,6 +18,8 @@ pub enum Keeping {
     Fork,
     /// Another member may have to be asked.
     FailOver,
+    /// RFC 5626 §7: an edge may answer that the flow is gone, and there may be another one.
+    Flow,
     /// A count chose the member: the same request would not find it again.
     Count,
     /// A call of a peer whose calls are counted: its end has to be known also when nobody answers.
@@ -58,6 +60,7 @@ pub fn keeping(forwards: &[Forward], context: &Context<'_>) -> Option<Keeping> {
         Method::Cancel => Keeping::Cancel,
         _ if forwards.len() > 1 => Keeping::Fork,
         _ if may_fail_over(first) => Keeping::FailOver,
+        _ if may_find_it_gone(first) => Keeping::Flow,
         _ if first.member.as_ref().is_some_and(|chosen| chosen.by_count) => Keeping::Count,
         Method::Invite if first.media.is_none() && context.site.limits(&first.source).is_some() => {
             Keeping::Limited
@@ -76,6 +79,15 @@ fn may_fail_over(forward: &Forward) -> bool {
         .member
         .as_ref()
         .is_some_and(|member| !member.next.is_empty())
+}
+
+/// Then the next flow is tried, and the binding of this one removed.
+fn may_find_it_gone(forward: &Forward) -> bool {
+    let Some(bound) = &forward.bound else {
+        return false;
+    };
+    let by_an_edge = matches!(forward.hop, Hop::Server { .. }) && !bound.binding.path.is_empty();
+    by_an_edge || !bound.others.is_empty()
 }
 
 /// UDP to UDP or stream to stream: who sends repeats it, or nobody needs to.

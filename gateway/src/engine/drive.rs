@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proxy::fork::{self, Fork};
-use proxy::token::{Media, Pass};
+use proxy::token::Media;
 use proxy::{Flow, Forward, Reason};
 use sip::transaction::{Action, Actions, NonInviteClient, NonInviteClientInput, Timer, Timers};
 use sip::{Edited, Message};
 
 use super::Engine;
 use super::failover::Trouble;
+use super::request::flow_lost;
 use super::timers::{Armed, Slot};
 use super::transaction::{
     ArmedTimers, Branch, Cancel, Client, ClientInput, ServerInput, State, Transaction,
@@ -191,14 +192,10 @@ impl Engine {
                 Action::StopTimers | Action::Terminated => branch.armed.clear(),
                 Action::Timeout => {
                     self.timed_out(state, index);
-                    self.branch_failed(transaction, state, index, &Reason::Timeout);
+                    self.branch_was_silent(transaction, state, index);
                 }
                 Action::TransportError => {
-                    let reason = match branch.forward.pass {
-                        Pass::Down => Reason::FlowFailed,
-                        Pass::Local => Reason::NotRegistered,
-                        Pass::Up | Pass::Through => Reason::Unreachable,
-                    };
+                    let reason = flow_lost(&branch.forward);
                     self.branch_unreachable(transaction, state, index, reason);
                 }
             }
@@ -258,6 +255,17 @@ impl Engine {
                 index,
                 Trouble::Answered(Box::new(response.clone())),
             );
+        if status == 430 {
+            self.binding_failed(&state, index);
+        }
+        let is_ours = state
+            .branches
+            .get(index)
+            .is_some_and(|branch| branch.forward.bound.is_some());
+        // RFC 5626 §5.3: it is for registrars, and this one has been told.
+        if status == 430 && is_ours {
+            response.set_status(480, b"Temporarily Unavailable: flow failed");
+        }
         if !taken_over {
             self.branch_answered(transaction, &mut state, index, &response);
         }

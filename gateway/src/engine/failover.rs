@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use proxy::token::Media;
 use proxy::{Alive, Flow, Forward, Hop, Reason};
 use sip::Edited;
 
@@ -65,6 +66,34 @@ impl Engine {
         }
     }
 
+    /// A branch ended without an answer: the device may have another flow.
+    pub(super) fn branch_was_silent(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+    ) {
+        let silent = state
+            .branches
+            .get(index)
+            .is_some_and(|branch| branch.forward.bound.is_some() && !branch.heard);
+        let trouble = Trouble::Failed(Reason::Timeout);
+        if !silent || !self.fail_over(transaction, state, index, trouble) {
+            self.branch_failed(transaction, state, index, &Reason::Timeout);
+        }
+    }
+
+    /// RFC 5626 §5.3: the edge says that the flow is gone, so the binding is, unless the device came back meanwhile.
+    pub(super) fn binding_failed(&self, state: &State, index: usize) {
+        let branch = state.branches.get(index);
+        let bound = branch.and_then(|branch| branch.forward.bound.as_ref());
+        if let (Some(registrar), Some(bound)) = (&self.registrar, bound) {
+            let binding = &bound.binding;
+            let path = binding.path.first().map_or(&[][..], |path| path);
+            registrar.flow_failed(&binding.aor, &binding.contact, path, binding.updated);
+        }
+    }
+
     /// A branch could not be sent, or the connection that would bring its answer is gone.
     pub(super) fn branch_unreachable(
         &self,
@@ -111,14 +140,24 @@ impl Engine {
         next: Forward,
         trouble: Trouble,
     ) -> bool {
-        if let Some(flow) = self.flow_to(&next.hop) {
-            return self.take_over(transaction, state, index, (next, flow), &trouble);
+        // Another flow is another branch of the session, perhaps of another kind.
+        let is_offered = next.bound.is_some() && self.offers(std::slice::from_ref(&next));
+        let media = state.branches[index].media;
+        if let Some(flow) = self.flow_to(&next.hop).filter(|_| !is_offered) {
+            return self.take_over(transaction, state, index, (next, media, flow), &trouble);
         }
         let (Some(me), transaction) = (self.me.upgrade(), transaction.clone()) else {
             return false;
         };
         tokio::spawn(async move {
-            let found = me.open_any(next).await;
+            let found = match me.open_any(next).await {
+                Some((mut next, flow)) if is_offered => {
+                    let offered = me.offer(&mut next).await;
+                    offered.ok().map(|media| (next, media, flow))
+                }
+                Some((next, flow)) => Some((next, media, flow)),
+                None => None,
+            };
             let mut state = transaction.lock();
             // Meanwhile it may have been cancelled, or the silent one has spoken.
             let is_wanted = may_fail_over(&state, index)
@@ -155,10 +194,12 @@ impl Engine {
         transaction: &Arc<Transaction>,
         state: &mut State,
         index: usize,
-        (next, flow): (Forward, Flow),
+        (next, media, flow): (Forward, Media, Flow),
         trouble: &Trouble,
     ) -> bool {
-        let media = state.branches[index].media;
+        if next.bound.is_some() {
+            self.session_ended_by(transaction, state, index, None);
+        }
         let Some(actions) = self.add_branch(transaction, state, next, media, flow) else {
             return false;
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::site::Side;
-use proxy::token::Media;
+use proxy::token::{Media, Pass};
 use proxy::{
     Binding, Bindings, Decision, Facts, Flow, Flows, Forward, Question, Reason, Sender, Site,
     decide, device,
@@ -367,7 +367,8 @@ impl Engine {
 
     fn relay_now(&self, forward: Forward, media: Media) {
         self.call_is_passed(&forward);
-        let (hop, pass, source) = (forward.hop.clone(), forward.pass, forward.source);
+        let (hop, source) = (forward.hop.clone(), forward.source);
+        let lost = flow_lost(&forward);
         let Some(sealed) = proxy::forward::seal_last(forward, media, &self.view().context()) else {
             return;
         };
@@ -375,11 +376,7 @@ impl Engine {
         let request = sealed.request.original();
         if self.send_to(&hop, sealed.request.to_bytes()).is_err() && request.method() != Method::Ack
         {
-            let reason = match pass {
-                proxy::token::Pass::Down => Reason::FlowFailed,
-                _ => Reason::Unreachable,
-            };
-            self.answer(&source, request, &reason);
+            self.answer(&source, request, &lost);
         }
     }
 
@@ -447,6 +444,16 @@ impl Engine {
     }
 }
 
+/// What is said of a request whose flow is gone. Who asked us for this flow tries the next one; who asked for a user has no use
+/// for a 430 (RFC 5626 §5.3).
+pub(super) fn flow_lost(forward: &Forward) -> Reason {
+    match (&forward.bound, forward.pass) {
+        (Some(_), _) | (None, Pass::Local) => Reason::NotRegistered,
+        (None, Pass::Down) => Reason::FlowFailed,
+        (None, Pass::Up | Pass::Through) => Reason::Unreachable,
+    }
+}
+
 /// An answer to one of the proxy's questions.
 enum Answer {
     Sender(Sender),
@@ -491,6 +498,8 @@ pub(crate) fn binding(site: &Site, aor: &[u8], target: &Target) -> Binding {
         contact: target.uri.clone(),
         path: target.path.clone(),
         device: device::of(site, aor, target.instance.as_deref(), &target.uri),
+        aor: aor.to_vec(),
+        updated: target.updated,
         alternatives: target
             .alternatives
             .iter()

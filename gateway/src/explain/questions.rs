@@ -132,7 +132,7 @@ impl<'a> Answers<'a> {
                 contact: contact.clone().into_bytes(),
                 path: path.map(|path| in_brackets(path)).into_iter().collect(),
                 device: device::of(&self.node.site, aor, None, contact.as_bytes()),
-                alternatives: Vec::new(),
+                ..Binding::default()
             }
         };
         self.options.binding.iter().enumerate().map(each).collect()

@@ -34,6 +34,7 @@ pub(super) fn keeping(keeping: Keeping) -> &'static str {
             "in a transaction: it goes to several devices, and the best answer goes back"
         }
         Keeping::FailOver => "in a transaction: another member may have to be asked",
+        Keeping::Flow => "in a transaction: the device's edge may answer that its flow is gone",
         Keeping::Count => {
             "in a transaction: its member was chosen by a count, and the same request would not find it again"
         }

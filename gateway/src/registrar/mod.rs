@@ -259,13 +259,13 @@ impl Registrar {
         })
     }
 
-    /// Forgets a target whose flow answered 430, unless it was registered anew meanwhile.
-    pub fn remove(&self, aor: &[u8], target: &Target) -> bool {
+    /// Forgets the binding of a Contact by a Path that answered 430, unless it was registered anew since `updated`
+    /// (milliseconds since 1970). False if it was not there.
+    pub fn flow_failed(&self, aor: &[u8], contact: &[u8], path: &[u8], updated: u64) -> bool {
         let same = |binding: &Binding| {
-            binding.updated == target.updated
-                && *binding.contact == *target.uri
-                && binding.instance == target.instance
-                && binding.reg_id == target.reg_id
+            binding.updated == updated
+                && *binding.contact == *contact
+                && binding.path.first().map_or(&[][..], |first| first) == path
         };
         !self.store.remove(&self.own_name(aor), same).is_empty()
     }

@@ -60,6 +60,8 @@ pub struct Device {
     server: SocketAddr,
     trust: Option<TlsConnector>,
     contact_user: String,
+    /// Its instance-id, and which of the instance's flows this one is.
+    flow: Option<(u64, u32)>,
     registrations: u32,
     register_call: String,
 }
@@ -104,6 +106,7 @@ impl Device {
             server: account.server,
             trust: trust.cloned(),
             contact_user,
+            flow: None,
             registrations: 0,
             register_call: format!("reg-{}-{fresh}", account.user),
             endpoint,
@@ -121,6 +124,12 @@ impl Device {
             account.kind
         );
         Ok(device)
+    }
+
+    /// It is one of several flows of a device (RFC 5626 §4.2), which share the instance-id.
+    pub fn as_flow(mut self, instance: u64, reg_id: u32) -> Self {
+        self.flow = Some((instance, reg_id));
+        self
     }
 
     /// Where it receives, for counting.
@@ -161,9 +170,13 @@ impl Device {
         let digits = self.contact_user.bytes().fold(0_u64, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(u64::from(byte))
         });
+        let (instance, reg_id) = match self.flow {
+            Some((instance, reg_id)) => (instance, format!(";reg-id={reg_id}")),
+            None => (digits, String::new()),
+        };
         format!(
-            "+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-{:012x}>\"",
-            digits & 0xffff_ffff_ffff
+            "+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-{:012x}>\"{reg_id}",
+            instance & 0xffff_ffff_ffff
         )
     }
 
@@ -199,7 +212,11 @@ impl Device {
             servers: Vec::new(),
             took: Duration::ZERO,
         };
-        let mut more = String::new();
+        let outbound = match self.flow {
+            Some(_) => "Supported: outbound, path\r\n",
+            None => "",
+        };
+        let mut more = outbound.to_owned();
         while registered.requests < ATTEMPTS {
             let answer = call.asks(PATTERN, "REGISTER", &more, "").await?;
             registered.requests += 1;
@@ -210,7 +227,9 @@ impl Device {
             if registered.status != 401 {
                 break;
             }
-            more = digest::credentials(&answer, &self.user, &self.password, "REGISTER", &uri)?;
+            let credentials =
+                digest::credentials(&answer, &self.user, &self.password, "REGISTER", &uri)?;
+            more = format!("{outbound}{credentials}");
         }
         self.registrations = call.number;
         registered.took = began.elapsed();

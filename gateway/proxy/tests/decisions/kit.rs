@@ -459,7 +459,7 @@ impl Edge {
             contact: contact.as_bytes().to_vec(),
             path: vec![self.path(flow).into_bytes()],
             device,
-            alternatives: Vec::new(),
+            ..Binding::default()
         }
     }
 }

@@ -287,12 +287,12 @@ fn a_user_behind_another_edge_is_reached_through_it() {
         contact: b"sip:bob@192.168.7.7".to_vec(),
         path,
         device: BOB,
-        alternatives: Vec::new(),
+        ..Binding::default()
     };
     let facts = bound(vec![binding.clone()]);
     assert_eq!(
         edge.says_with(&invite().build(), &phone(), &facts),
-        "relay up udp 10.0.0.77:5060",
+        "start up udp 10.0.0.77:5060",
         "towards the core, so its copy is the core's"
     );
     let sent = edge.passes(&invite().build(), &phone(), &facts);
@@ -343,7 +343,7 @@ fn a_binding_whose_token_does_not_verify_reaches_nobody() {
         contact: format!("sip:{token}@192.0.2.1").into_bytes(),
         path: vec![],
         device: BOB,
-        alternatives: Vec::new(),
+        ..Binding::default()
     };
     assert_eq!(
         edge.says_with(&invite().build(), &phone(), &bound(vec![in_contact])),

@@ -13,6 +13,7 @@ mod cluster;
 mod dialogs;
 mod draft;
 mod edges;
+mod flows;
 mod forwards;
 mod groups;
 mod hostile;

@@ -189,15 +189,19 @@ async fn a_dead_flow_takes_its_bindings_with_it() {
 #[tokio::test]
 async fn a_target_that_answered_430_goes_unless_it_came_back() {
     let registrar = registrar();
+    let failed = |aor: &[u8], target: &Target| {
+        registrar.flow_failed(aor, &target.uri, &target.path[0], target.updated)
+    };
     bind(&registrar, 0, 1, "Contact: <sip:one@h>").await;
     let old = registrar.lookup(b"alice@example.test", NOW).remove(0);
     bind(&registrar, 1, 2, "Contact: <sip:one@h>").await;
     assert!(
-        !registrar.remove(b"alice@example.test", &old),
+        !failed(b"alice@example.test", &old),
         "it registered again meanwhile"
     );
     let new = registrar.lookup(b"alice@example.test", NOW).remove(0);
-    assert!(registrar.remove(b"alice@192.0.2.1", &new));
-    assert!(!registrar.remove(b"alice@example.test", &new));
+    assert!(!registrar.flow_failed(b"alice@192.0.2.1", &new.uri, b"<sip:other;lr>", new.updated));
+    assert!(failed(b"alice@192.0.2.1", &new));
+    assert!(!failed(b"alice@example.test", &new));
     assert!(registrar.is_empty());
 }

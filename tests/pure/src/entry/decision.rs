@@ -40,7 +40,7 @@ fn all_known() -> Facts {
             contact: b"sip:bob@192.0.2.9:5062;transport=udp".to_vec(),
             path: vec![b"<sip:other-edge.test;lr>".to_vec()],
             device: Device(*b"bob1"),
-            alternatives: Vec::new(),
+            ..Binding::default()
         }])),
         addresses: ["example.test", "other-edge.test"]
             .map(|host| {
