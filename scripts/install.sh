@@ -23,6 +23,7 @@ for_test=(
     "kamailio-extra-modules:$modules/kamailio/modules/dmq_usrloc.so"
     "kamailio-tls-modules:$modules/kamailio/modules/tls.so"
     "kamailio-websocket-modules:$modules/kamailio/modules/websocket.so"
+    coturn:turnserver
     valgrind:valgrind
     iproute2:ip
     iptables:iptables

@@ -8,6 +8,7 @@ mod demo;
 mod desk;
 mod echo;
 mod place;
+mod relay;
 mod transfer;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -160,5 +161,13 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         "demo::a_click_in_the_demo_lets_one_hear_oneself",
         async |browser: &Browser| demo::a_click_in_the_demo_lets_one_hear_oneself(browser).await,
     );
-    v4.into_iter().chain(v6).chain([demo]).collect()
+    let (runtime, browser) = (stage.runtime.clone(), stage.browser.clone());
+    let relay = Trial::test(
+        "relay::a_browser_that_may_only_relay_talks_through_a_turn_server",
+        move || {
+            let test = relay::a_browser_that_may_only_relay_talks_through_a_turn_server(browser);
+            Ok(runtime.block_on(test).map_err(said)?)
+        },
+    );
+    v4.into_iter().chain(v6).chain([demo, relay]).collect()
 }

@@ -49,6 +49,15 @@ pub(crate) struct Place {
 impl Place {
     /// Starts both on one loopback address.
     pub(crate) async fn start(host: IpAddr, browser: Arc<SharedBrowser>) -> Result<Self> {
+        Self::start_with(host, browser, "").await
+    }
+
+    /// The same with more configuration (whole sections of TOML).
+    pub(crate) async fn start_with(
+        host: IpAddr,
+        browser: Arc<SharedBrowser>,
+        more: &str,
+    ) -> Result<Self> {
         let engine = RtpEngine::start_at(&[host]).await?;
         let [sip, tls, wss, admin] = [(); 4].map(|()| SocketAddr::new(host, ports::free()));
         let mut config = format!(
@@ -56,7 +65,7 @@ impl Place {
              [admin]\nlisten = \"{admin}\"\n\
              [media]\nrtpengine = \"{}\"\n\
              [listen.phones]\nudp = \"{sip}\"\ntcp = \"{sip}\"\ntls = \"{tls}\"\n\
-             [listen.browsers]\nwss = \"{wss}\"\npage = true\n",
+             {more}[listen.browsers]\nwss = \"{wss}\"\npage = true\n",
             engine.ng
         );
         for listener in ["phones", "browsers"] {
@@ -106,11 +115,16 @@ impl Place {
 
     /// The page over HTTPS, its user signed in over WSS and registered.
     pub(crate) async fn page(&self, user: &str) -> Result<Page> {
+        self.page_at(user, "").await
+    }
+
+    /// The same with a query behind the address.
+    pub(crate) async fn page_at(&self, user: &str, query: &str) -> Result<Page> {
         // The port tells this test's page from one of the same user in another test.
         let name = format!("{user}-{}", self.wss.port());
         let browser = self.browser.get().await?;
         let page = browser
-            .open(&name, &format!("https://{}/", self.wss))
+            .open(&name, &format!("https://{}/{query}", self.wss))
             .await?;
         sign_in(&page, user, PASSWORD).await?;
         registered(&page).await?;

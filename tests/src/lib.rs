@@ -21,6 +21,7 @@ pub mod rtpengine;
 pub mod scene;
 pub mod sipp;
 pub mod sound;
+pub mod turn;
 pub mod usage;
 pub mod wait;
 pub mod wav;

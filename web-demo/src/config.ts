@@ -21,16 +21,25 @@ export interface Demo {
   targets: Target[];
   desk: Target[];
   iceServers: RTCIceServer[];
+  /** Seconds after which the servers' credentials should be asked for anew; null if they have none. */
+  renewAfter: number | null;
 }
 
 /** All that a registration needs. */
 export interface Login extends Account {
   domain: string;
   ws: string;
-  iceServers: RTCIceServer[];
 }
 
-export const NO_DEMO: Demo = { ws: null, domain: '', accounts: [], targets: [], desk: [], iceServers: [] };
+export const NO_DEMO: Demo = {
+  ws: null,
+  domain: '',
+  accounts: [],
+  targets: [],
+  desk: [],
+  iceServers: [],
+  renewAfter: null,
+};
 
 /** Takes what is right and leaves what is not, so that an older or newer gateway does not break the page. */
 export function parseDemo(value: unknown): Demo {
@@ -45,6 +54,7 @@ export function parseDemo(value: unknown): Demo {
     targets: targets(value.targets),
     desk: targets(value.desk),
     iceServers: list(value.iceServers) as unknown as RTCIceServer[],
+    renewAfter: typeof value.renewAfter === 'number' && value.renewAfter > 0 ? value.renewAfter : null,
   };
 }
 
@@ -65,6 +75,11 @@ function list(value: unknown): Record<string, unknown>[] {
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value.trim() : '';
+}
+
+/** How calls find their way: `?relay=1` takes the relay alone, as a network would that lets nothing else through. */
+export function iceWay(iceServers: RTCIceServer[], query: URLSearchParams): RTCConfiguration {
+  return query.has('relay') ? { iceServers, iceTransportPolicy: 'relay' } : { iceServers };
 }
 
 /** The address of the WebSocket: the one that was said, or `/sip` of the page's own origin. */

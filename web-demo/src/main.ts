@@ -1,6 +1,6 @@
 /** Wiring: the one place that knows every part. */
 import { type Call, foremost } from './call';
-import { type Demo, type Login, loadDemo, NO_DEMO, nameIn, otherAccount, socketUrl } from './config';
+import { type Demo, iceWay, type Login, loadDemo, NO_DEMO, nameIn, otherAccount, socketUrl } from './config';
 import { expose } from './debug';
 import { Phone, type Snapshot } from './phone';
 import { instanceId, rememberAccount, takeAccount } from './seat';
@@ -22,6 +22,7 @@ let demo: Demo = NO_DEMO;
 const phone = new Phone(
   (now) => update(now),
   (user) => nameIn(demo, user),
+  () => iceWay(demo.iceServers, query),
 );
 const call = (target: string) => void phone.call(target);
 const devices = new DeviceChoice(
@@ -89,6 +90,7 @@ async function signIn(login: Login): Promise<void> {
 
 async function start(): Promise<void> {
   demo = await loadDemo();
+  renewWay();
   const taken = await takeAccount(demo, query.get('user'));
   const page = new URL(location.href);
   const before = taken ? {} : account.remembered();
@@ -98,13 +100,23 @@ async function start(): Promise<void> {
     display: taken?.display ?? before.display ?? '',
     domain: demo.domain || before.domain || page.hostname,
     ws: before.ws || socketUrl(demo.ws, page),
-    iceServers: demo.iceServers,
   };
   account.fill(login);
   showSecondPhone(demo, login.user);
   if (taken) return signIn(login);
   account.open();
   update(phone.snapshot());
+}
+
+/** Credentials of a TURN server expire; a call that begins later needs newer ones. */
+function renewWay(): void {
+  if (demo.renewAfter === null) return;
+  setTimeout(async () => {
+    const { iceServers } = await loadDemo();
+    // An answer without any is a gateway that is away: the old ones are good for a while.
+    if (iceServers.length) demo = { ...demo, iceServers };
+    renewWay();
+  }, demo.renewAfter * 1000);
 }
 
 /** A second tab as the second user. Its storage is its own (noopener), or it would copy our instance-id. */

@@ -43,10 +43,11 @@ export class Phone {
   /** Calls that this page makes: their session is made inside `UA.call`, which takes the microphone along. */
   private dialling: MediaStream | null = null;
 
-  /** `nameOf` knows the names of some users; a caller's own display name goes before it. */
+  /** `nameOf` knows the names of some users; a caller's own display name goes before it. `way` says how the media of a call that begins now gets through. */
   constructor(
     private readonly changed: (now: Snapshot) => void,
     private readonly nameOf: (user: string) => string | undefined,
+    private readonly way: () => RTCConfiguration,
   ) {}
 
   snapshot(): Snapshot {
@@ -114,7 +115,7 @@ export class Phone {
       try {
         agent.call(target, {
           mediaStream: this.dialling,
-          pcConfig: { iceServers: this.iceServers() },
+          pcConfig: this.way(),
           sessionTimersExpires: SESSION_EXPIRES,
         });
       } catch {
@@ -253,7 +254,7 @@ export class Phone {
     sip.on('refer', (event) => {
       event.accept(() => {}, {
         mediaConstraints: { audio: true, video: false },
-        pcConfig: { iceServers: this.iceServers() },
+        pcConfig: this.way(),
       });
     });
     sip.on('replaces', (event) => {
@@ -278,12 +279,8 @@ export class Phone {
           hint: 'Click anywhere to hear the call.',
         }),
       nameOf: this.nameOf,
-      iceServers: this.iceServers(),
+      way: this.way,
     };
-  }
-
-  private iceServers(): RTCIceServer[] {
-    return this.line.login?.iceServers ?? [];
   }
 
   private open(): Session[] {

@@ -17,7 +17,7 @@ export interface Surroundings {
   /** The browser keeps the page silent until it is touched. */
   blocked(): void;
   nameOf(user: string): string | undefined;
-  iceServers: RTCIceServer[];
+  way(): RTCConfiguration;
 }
 
 /** JsSIP's default of 90 s would end a call whose refresh falls into a restart of the gateway; RFC 4028 §4 recommends half an hour. */
@@ -63,7 +63,7 @@ export class Session {
     if (this.call.phase !== 'ringing') return close(this.microphone);
     this.sip.answer({
       mediaStream: this.microphone,
-      pcConfig: { iceServers: this.around.iceServers },
+      pcConfig: this.around.way(),
       sessionTimersExpires: SESSION_EXPIRES,
     });
   }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import {
   accountOrder,
+  iceWay,
   loadDemo,
   NO_DEMO,
   nameIn,
@@ -21,6 +22,7 @@ const demo = parseDemo({
   targets: [{ user: 'echo', label: 'Hear yourself' }],
   desk: [{ user: 'desk1' }],
   iceServers: [],
+  renewAfter: 600,
 });
 
 test('demo.json is read, and names that are missing are the users', () => {
@@ -86,4 +88,22 @@ test.each([
   ['x', null],
 ])('key %s sounds as ITU-T Q.23 says', (key, frequencies) => {
   expect(keyFrequencies(key)).toEqual(frequencies);
+});
+
+test('media takes any way, or the relay alone where the address asks for it', () => {
+  const servers = [{ urls: ['turn:a.example'], username: 'u', credential: 'c' }];
+  expect(iceWay(servers, new URLSearchParams('user=bob'))).toEqual({ iceServers: servers });
+  expect(iceWay(servers, new URLSearchParams('relay=1'))).toEqual({
+    iceServers: servers,
+    iceTransportPolicy: 'relay',
+  });
+});
+
+test.each([
+  [30, 30],
+  [0, null],
+  ['30', null],
+  [undefined, null],
+])('renewAfter %j is %j', (said, read) => {
+  expect(parseDemo({ renewAfter: said }).renewAfter).toBe(read);
 });

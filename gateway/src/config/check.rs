@@ -61,6 +61,7 @@ pub(crate) fn check(
     config.dns.check(&mut checks);
     config.registrar.check(&mut checks);
     config.media.check(&mut checks);
+    config.turn.check(config, &mut checks);
     config.limits.check(
         config.node.open_files,
         config.registrar.max_expires,

@@ -32,6 +32,7 @@ mod secret;
 mod source;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod unit;
 mod user;
 mod value;
@@ -64,6 +65,7 @@ pub use role::Role;
 pub use route::{Pattern, Route, RouteFrom, RouteTo};
 pub use secret::Secret;
 pub use source::{Source, Surroundings};
+pub use turn::{IceUrl, Turn};
 pub use unit::ByteSize;
 pub use user::User;
 
@@ -85,6 +87,8 @@ section! {
         pub registrar: Registrar = Registrar::default();
         /// Which RTPEngines carry the media.
         pub media: Media = Media::default();
+        /// STUN and TURN servers that the demo page is told of.
+        pub turn: Turn = Turn::default();
         /// Servers that can stand in for each other.
         pub group: BTreeMap<String, Group> = BTreeMap::new();
         /// Who is asked for names.

@@ -66,7 +66,7 @@ pub async fn run(options: Options, stopped: impl Future<Output = ()>) -> anyhow:
     eprintln!("starting RTPEngine in userspace …");
     let media = rtpengine::start(host, &options.data_dir).await?;
     let config = configuration(&options, host, sip_port, http_port, &accounts, media.ng)?;
-    let page = Page::with_demo(demo_json(host, &accounts).to_string());
+    let page = Page::with_demo(demo_json(host, &accounts));
     let node = Node::start(&config, Some(page))
         .await
         .context("the node could not start")?;
@@ -202,7 +202,6 @@ fn demo_json(host: IpAddr, accounts: &[Account]) -> serde_json::Value {
             { "user": "echo", "label": "Hear yourself" },
             { "user": "tone", "label": "Hear a tone" },
         ],
-        "iceServers": [],
     })
 }
 

@@ -6,6 +6,7 @@ mod page;
 pub(crate) mod site;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -78,6 +79,9 @@ pub enum StartError {
     /// The sockets towards RTPEngine could not be opened.
     #[error("sockets towards RTPEngine: {0}")]
     Media(std::io::Error),
+    /// The secret of the TURN servers could not be read.
+    #[error("turn.secret_file: {0}")]
+    TurnSecret(std::io::Error),
     /// The system gave no random bytes.
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
@@ -370,7 +374,10 @@ fn listeners(
     config: &Config,
     page: Option<Page>,
 ) -> Result<Vec<(String, transport::Listener)>, StartError> {
-    let page = page.unwrap_or_default();
+    let page = page
+        .unwrap_or_default()
+        .of(config)
+        .map_err(StartError::TurnSecret)?;
     let mut all = Vec::new();
     for (name, section) in &config.listen {
         let tls = match &section.certificate {

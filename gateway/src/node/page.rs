@@ -6,7 +6,10 @@ use hyper::header::{
 };
 use hyper::{Request, Response, StatusCode};
 use rust_embed::RustEmbed;
+use serde_json::{Map, Value};
 
+use super::turn::Turn;
+use crate::config::{Config, IceUrl};
 use crate::transport::Http;
 
 /// The page as `npm run build` made it; empty where it was not built.
@@ -21,27 +24,65 @@ const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; media-src
 /// What is served over plain HTTP.
 #[derive(Clone, Default)]
 pub struct Page {
-    /// `/demo.json`: what the page has to know of this node.
-    demo: Option<Bytes>,
+    /// `/demo.json`: what the page has to know of this node, but for the servers that help its media through.
+    demo: Map<String, Value>,
+    /// Which those are.
+    turn: Turn,
     /// Nothing but `/healthz`.
     health_only: bool,
 }
 
 impl Page {
-    /// The page with this `/demo.json`.
-    pub fn with_demo(json: impl Into<Bytes>) -> Self {
+    /// The page with this `/demo.json`, an object.
+    pub fn with_demo(json: Value) -> Self {
+        let demo = match json {
+            Value::Object(demo) => demo,
+            _ => Map::new(),
+        };
         Self {
-            demo: Some(json.into()),
-            health_only: false,
+            demo,
+            ..Self::default()
         }
     }
 
     /// Only `/healthz`.
-    pub fn health() -> Self {
+    pub(super) fn health() -> Self {
         Self {
-            demo: None,
             health_only: true,
+            ..Self::default()
         }
+    }
+
+    /// What of it the configuration says.
+    ///
+    /// # Errors
+    /// The secret of the TURN servers cannot be read.
+    pub(super) fn of(self, config: &Config) -> std::io::Result<Self> {
+        let (turn, stun) = config.turn.urls.iter().cloned().partition(IceUrl::is_turn);
+        let texts = |urls: Vec<IceUrl>| urls.into_iter().map(|url| url.0).collect();
+        let turn = Turn {
+            stun: texts(stun),
+            turn: texts(turn),
+            secret: config.turn.secret()?.expose().clone().into_bytes(),
+            lifetime: config.turn.lifetime,
+        };
+        let mut demo = self.demo;
+        if let (None, [domain]) = (
+            demo.get("domain"),
+            &config.domain.keys().collect::<Vec<_>>()[..],
+        ) {
+            demo.insert("domain".to_owned(), domain.as_str().into());
+        }
+        Ok(Self { demo, turn, ..self })
+    }
+
+    /// Made anew each time: it holds credentials that expire.
+    fn demo_json(&self) -> Bytes {
+        let mut demo = self.demo.clone();
+        let servers = self.turn.ice_servers(crate::engine::now());
+        demo.insert("iceServers".to_owned(), servers.into());
+        demo.insert("renewAfter".to_owned(), self.turn.renew_after().into());
+        Value::Object(demo).to_string().into()
     }
 }
 
@@ -60,12 +101,12 @@ impl Http for Page {
             return not_found();
         }
         if path == "/demo.json" {
-            return match &self.demo {
-                Some(json) => {
-                    response(StatusCode::OK, "application/json", "no-store", json.clone())
-                }
-                None => not_found(),
-            };
+            return response(
+                StatusCode::OK,
+                "application/json",
+                "no-store",
+                self.demo_json(),
+            );
         }
         let name = if path == "/" {
             "index.html"

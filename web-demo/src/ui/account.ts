@@ -11,7 +11,6 @@ export class AccountForm {
   private readonly form = byId('account-form', HTMLFormElement);
   private readonly now = byId('account-now', HTMLSpanElement);
   private readonly out = byId('account-out', HTMLButtonElement);
-  private iceServers: RTCIceServer[] = [];
 
   constructor(signIn: (login: Login) => void, signOut: () => void) {
     this.form.addEventListener('submit', (event) => {
@@ -25,7 +24,6 @@ export class AccountForm {
   }
 
   fill(login: Login): void {
-    this.iceServers = login.iceServers;
     for (const name of ['user', 'password', 'domain', 'display', 'ws'] as const)
       this.field(name).value = login[name];
   }
@@ -59,7 +57,6 @@ export class AccountForm {
       domain: value('domain'),
       display: value('display') || value('user'),
       ws: value('ws'),
-      iceServers: this.iceServers,
     };
   }
 

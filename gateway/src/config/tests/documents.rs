@@ -37,6 +37,7 @@ fn at_home(site: &Site, text: &str) -> String {
     let chain = fs::read_to_string(site.path("good.pem")).unwrap();
     site.write("fullchain.pem", 0o644, &chain);
     site.write("privkey.pem", 0o600, &key);
+    site.write("turn.secret", 0o600, "north");
     text.replace("/etc/causeway", &site.dir.path().display().to_string())
 }
 

@@ -37,6 +37,16 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[log]\nlevel = ▶\"verbose\"\n", "error: `log.level` cannot be `verbose`", "one of error, warn, info, debug, trace"),
     ("[log]\nlevel = ▶\"inof\"\n", "error: `log.level` cannot be `inof`", "did you mean \"info\"?"),
     ("[log]\nformat = ▶\"JSON\"\n", "error: `log.format` cannot be `JSON`", "did you mean \"json\"?"),
+    // TURN.
+    ("[turn]\nurls = ▶\"turn.example.com\"\n", "error: `turn.example.com` is not a STUN or TURN URI", "turn:turn.example.com:3478"),
+    ("[turn]\nurls = [\"stun:a.example\", ▶\"trun:a.example\"]\n", "error: `trun:a.example` is not a STUN or TURN URI", "did you mean `turn:`?"),
+    ("[turn]\nurls = ▶\"turn://a.example\"\n", "error: `turn://a.example` has slashes", "\"turn:a.example\""),
+    ("[turn]\nurls = ▶\"turn:a.example?transport=tls\"\n", "error: `transport=tls` says nothing", "`?transport=udp`"),
+    ("[turn]\nurls = ▶\"stun:a.example?transport=udp\"\n", "error: `stun:` takes nothing behind `?`", "\"stun:a.example\""),
+    ("[turn]\nurls = [\"stun:b.example\", ▶\"turn:a.example\"]\n", "error: `turn:a.example` wants credentials", "secret_file"),
+    ("[turn]\nsecret_file = ▶\"empty-password\"\n", "error: the first line of", "static-auth-secret"),
+    ("[turn]\n▶secret_file = \"password\"\n", "warning: no TURN server uses this secret", "add `urls"),
+    ("[turn]\n▶urls = \"stun:a.example\"\n", "warning: no listener serves the page", "page = true"),
     // Addresses.
     ("[listen.a]\nudp = ▶\"127.0.0.1\"\n", "error: `127.0.0.1` has no port", "\"127.0.0.1:5060\""),
     ("[listen.a]\nudp = ▶\"::1:5060\"\n", "error: `::1:5060` is an IPv6 address without brackets", "\"[::1]:5060\""),
