@@ -9,7 +9,17 @@ use crate::rig::{Calls, Rig};
 
 #[tokio::test]
 async fn devices_on_all_five_transports_register_are_called_and_call() -> Result<()> {
-    let rig = Rig::start(Calls::ToTheCore).await?;
+    all_five("udp").await
+}
+
+/// Then a registrar stays in the way with two Record-Routes, one for each of its sides.
+#[tokio::test]
+async fn devices_on_all_five_transports_reach_registrars_over_tcp() -> Result<()> {
+    all_five("tcp").await
+}
+
+async fn all_five(to_registrars: &str) -> Result<()> {
+    let rig = Rig::start_over(to_registrars, Calls::ToTheCore, true).await?;
     for kind in Kind::ALL {
         let user = format!("user-{}", kind.name().to_lowercase());
         let device = rig.device(&user, kind).await?;

@@ -4,11 +4,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use causeway_tests::agent::{Account, Device, Kind, Registered};
 use causeway_tests::gateway::Gateway;
 use causeway_tests::kamailio::{Kamailio, Settings};
 use causeway_tests::{http, ports, wait};
 
-use crate::device::{DOMAIN, Device, PASSWORD, Registered};
+use crate::device::{DOMAIN, PASSWORD};
 
 const USERS: usize = 24;
 
@@ -63,7 +64,7 @@ async fn becomes(admin: SocketAddr, member: SocketAddr, wanted: &str) {
 async fn all_register(devices: &mut [Device], server: SocketAddr) -> Vec<Registered> {
     let each = devices
         .iter_mut()
-        .map(|device| async move { device.register(&[server]).await.unwrap() });
+        .map(|device| async move { device.registers_at(&[server]).await.unwrap() });
     futures_util::future::join_all(each).await
 }
 
@@ -71,12 +72,23 @@ fn slowest(all: &[Registered]) -> Duration {
     all.iter().map(|one| one.took).max().unwrap_or_default()
 }
 
-async fn devices() -> Vec<Device> {
+async fn devices(server: SocketAddr) -> Vec<Device> {
     let mut devices = Vec::new();
     for number in 0..USERS {
-        devices.push(Device::new(&format!("user{number}")).await.unwrap());
+        devices.push(device(&format!("user{number}"), server).await);
     }
     devices
+}
+
+async fn device(user: &str, server: SocketAddr) -> Device {
+    let account = Account {
+        user,
+        domain: DOMAIN,
+        password: PASSWORD,
+        kind: Kind::Udp,
+        server,
+    };
+    Device::open(&account, None).await.unwrap()
 }
 
 /// Everybody is registered with two REGISTERs, by one and the same registrar each; the names of those.
@@ -94,7 +106,7 @@ async fn the_registrar_that_challenged_gets_the_answer_and_a_dead_one_takes_nobo
     let mut one = registrar("one", ports[0]).await;
     let other = registrar("other", ports[1]).await;
     let (gateway, public, admin) = edge([one.address, other.address], "udp").await;
-    let mut devices = devices().await;
+    let mut devices = devices(public).await;
 
     let homes = with_two("at first", &all_register(&mut devices, public).await);
     let at_one = homes.iter().filter(|name| *name == "one").count();
@@ -104,8 +116,11 @@ async fn the_registrar_that_challenged_gets_the_answer_and_a_dead_one_takes_nobo
     );
 
     // Without affinity, as round robin would have it: each registrar challenges what the other one's nonce answers.
-    let mut stray = Device::new("stray").await.unwrap();
-    let looped = stray.register(&[one.address, other.address]).await.unwrap();
+    let mut stray = device("stray", public).await;
+    let looped = stray
+        .registers_at(&[one.address, other.address])
+        .await
+        .unwrap();
     assert_eq!((looped.status, looped.requests), (401, 6), "{looped:?}");
 
     one.process.kill();
@@ -147,7 +162,7 @@ async fn a_refused_connection_costs_nothing() {
     let mut one = registrar("one", ports[0]).await;
     let other = registrar("other", ports[1]).await;
     let (gateway, public, _) = edge([one.address, other.address], "tcp").await;
-    let mut devices = devices().await;
+    let mut devices = devices(public).await;
     let homes = with_two("at first", &all_register(&mut devices, public).await);
     assert!(homes.iter().any(|name| name == "one"));
     one.process.kill();

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, timeout_at};
 
 use super::endpoint::{Endpoint, SOON};
 use super::message::Message;
-use super::template::{self, Parts, fill};
+use super::template::{Parts, fill};
 use super::wire::Kind;
 
 const T1: Duration = Duration::from_millis(500);
@@ -41,7 +41,7 @@ pub struct Call {
     pub(super) proxy: Option<SocketAddr>,
     /// The INVITE that opened it: ours as it was sent, or theirs as it came.
     pub invite: Message,
-    pattern: &'static str,
+    pub(super) pattern: &'static str,
 }
 
 /// What a call begins with.
@@ -160,15 +160,11 @@ impl Call {
             .routes
             .first()
             .map_or(self.target.as_str(), String::as_str);
-        let host = first.split_once("sip:").context("no URI")?.1;
-        let host = host.split(['>', ';']).next().unwrap_or_default();
-        let host = host.rsplit('@').next().unwrap_or_default();
-        host.parse()
-            .with_context(|| format!("{first} names no address"))
+        address(first)
     }
 
     /// The next message that `is_it`.
-    async fn next(
+    pub(super) async fn next(
         &mut self,
         what: &str,
         until: Instant,
@@ -290,28 +286,14 @@ impl Call {
             message.status() == Some(status) && message.cseq() == (wanted, "INVITE")
         });
         let answer = answer.await?;
-        if status > 100 {
-            self.learns_early(&answer);
-        }
+        // RFC 3261 §12.1.2: an early dialog, until the final answer says otherwise.
+        self.learns(&answer);
         Ok(answer)
-    }
-
-    /// RFC 3261 §12.1.2: an early dialog, until the final answer says otherwise.
-    fn learns_early(&mut self, answer: &Message) {
-        let opened = self.remote.clone();
-        self.learns(answer);
-        if !opened.contains(";tag=") && answer.parameter("To", "tag").is_none() {
-            self.remote = opened;
-        }
     }
 
     /// The final answer to the opening INVITE.
     pub async fn outcome(&mut self) -> Result<Message> {
-        let to = if self.invite.values("Route").is_empty() {
-            self.hop()?
-        } else {
-            self.first_hop()?
-        };
+        let to = self.first_hop()?;
         let text = self.invite.text.clone();
         let answer = self.finally(&text, to).await?;
         if answer.status() < Some(300) {
@@ -327,17 +309,13 @@ impl Call {
         Ok(answer)
     }
 
+    /// Where the opening INVITE went, by its own Route.
     fn first_hop(&self) -> Result<SocketAddr> {
-        if let Some(proxy) = self.proxy {
-            return Ok(proxy);
+        match (self.proxy, self.invite.header("Route")) {
+            (Some(proxy), _) => Ok(proxy),
+            (None, Some(route)) => address(route),
+            (None, None) => self.hop(),
         }
-        let uri = self.invite.uri_of("Route").context("no Route")?;
-        let host = uri
-            .trim_start_matches("sip:")
-            .split(';')
-            .next()
-            .unwrap_or_default();
-        Ok(host.parse()?)
     }
 
     /// Acknowledges a 2xx to an INVITE.
@@ -365,96 +343,9 @@ impl Call {
             ..Parts::default()
         };
         let text = fill(pattern, &parts);
-        let to = self.first_hop().or_else(|_| self.hop())?;
+        let to = self.first_hop()?;
         self.endpoint.send(&text, to);
         self.finally(&text, to).await
-    }
-
-    /// The next request of this method.
-    pub async fn expects(&mut self, method: &str) -> Result<Message> {
-        let start = format!("{method} ");
-        let is_it = |message: &Message| message.text.starts_with(&start);
-        let request = self.next(method, Instant::now() + SOON, is_it).await?;
-        // RFC 3261 §12.2.2: a request that refreshes the target.
-        if matches!(method, "INVITE" | "UPDATE")
-            && let Some(target) = request.uri_of("Contact")
-        {
-            self.target = target.to_owned();
-        }
-        Ok(request)
-    }
-
-    /// Answers a request after a pattern.
-    pub fn answers(&self, request: &Message, status: &str, pattern: &str, more: &str, body: &str) {
-        let to = if request.parameter("To", "tag").is_some() {
-            request.header("To").unwrap_or_default()
-        } else {
-            &self.local
-        };
-        let parts = Parts {
-            contact: &self.contact,
-            more,
-            body,
-            ..template::answer(request, format!("SIP/2.0 {status}"), to)
-        };
-        self.endpoint.answers(request, &fill(pattern, &parts));
-    }
-
-    /// The device rings.
-    pub fn rings(&self) {
-        self.answers(&self.invite, "180 Ringing", self.pattern, "", "");
-    }
-
-    /// Answers the call that came in; returns the ACK.
-    pub async fn accepts(&mut self, body: &str) -> Result<Message> {
-        let invite = self.invite.clone();
-        self.answers(&invite, "200 OK", self.pattern, "", body);
-        self.expects("ACK").await
-    }
-
-    /// Refuses the call that came in; returns the ACK.
-    pub async fn refuses(&mut self, status: &str) -> Result<Message> {
-        let invite = self.invite.clone();
-        self.answers(&invite, status, self.pattern, "", "");
-        self.expects("ACK").await
-    }
-
-    /// Takes a request in the dialog with 200; an INVITE is answered with `body`, and so is what carried an offer. Returns the
-    /// request.
-    pub async fn takes(&mut self, method: &str, body: &str) -> Result<Message> {
-        let request = self.expects(method).await?;
-        let offered = !request.body().is_empty() && method != "NOTIFY";
-        let body = if method == "INVITE" || offered {
-            body
-        } else {
-            ""
-        };
-        let status = if method == "REFER" {
-            "202 Accepted"
-        } else {
-            "200 OK"
-        };
-        self.answers(&request, status, self.pattern, "", body);
-        if method == "INVITE" {
-            let ack = self.expects("ACK").await?;
-            ensure!(
-                ack.cseq().0 == request.cseq().0,
-                "an ACK of another INVITE: {}",
-                ack.text
-            );
-        }
-        Ok(request)
-    }
-
-    /// How many requests of this method came in this call and to this endpoint.
-    pub fn requests(&self, method: &str) -> usize {
-        let start = format!("{method} ");
-        let all = self.endpoint.received();
-        let mine = all
-            .iter()
-            .filter(|message| message.call_id() == self.call_id);
-        mine.filter(|message| message.text.starts_with(&start))
-            .count()
     }
 }
 
@@ -463,4 +354,13 @@ const ACK: &str = "ACK\r\nVia: x\r\nMax-Forwards: 70\r\nFrom: x\r\nTo: x\r\nCall
 
 fn owned(values: Vec<&str>) -> Vec<String> {
     values.into_iter().map(str::to_owned).collect()
+}
+
+/// The address that a URI names, in brackets or not.
+fn address(uri: &str) -> Result<SocketAddr> {
+    let rest = uri.split_once("sip:").context("no URI")?.1;
+    let host = rest.split(['>', ';']).next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    host.parse()
+        .with_context(|| format!("{uri} names no address"))
 }

@@ -3,10 +3,13 @@
 //!
 //! A [`Device`] registers, calls and is called; a [`Call`] does what the test says, in the test's order.
 
+mod answers;
 mod call;
 mod digest;
 mod endpoint;
+mod manners;
 mod message;
+mod sdp;
 mod template;
 mod wire;
 
@@ -32,7 +35,7 @@ const PATTERN: &str = "X\r\nVia: x\r\nMax-Forwards: 70\r\nFrom: x\r\nTo: x\r\nCa
                        Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY\r\nSupported: timer, replaces\r\n\
                        User-Agent: Yealink SIP-T46U\r\nContent-Type: application/sdp\r\nContent-Length: 0\r\n\r\n";
 /// A phone that is challenged more often than this gives up.
-const ATTEMPTS: u32 = 6;
+const ATTEMPTS: usize = 6;
 
 /// A user, and where its server is.
 #[derive(Clone, Debug)]
@@ -182,15 +185,15 @@ impl Device {
 
     /// Registers, answering challenges.
     pub async fn registers(&mut self) -> Result<Registered> {
-        self.registers_for(600).await
+        self.registers_at(&[self.server]).await
     }
 
-    /// Registers for so many seconds; 0 takes the registration back.
-    pub async fn registers_for(&mut self, seconds: u32) -> Result<Registered> {
+    /// Registers over UDP; the first request goes to the first server, the next to the next, and so on.
+    pub async fn registers_at(&mut self, servers: &[SocketAddr]) -> Result<Registered> {
         let began = Instant::now();
         let uri = format!("sip:{}", self.domain);
         let aor = self.aor();
-        let contact = format!("{};expires={seconds};{}", self.contact(), self.instance());
+        let contact = format!("{};expires=600;{}", self.contact(), self.instance());
         let beginning = Beginning {
             local: format!("<{aor}>;tag={}", self.endpoint.fresh()),
             remote: format!("<{aor}>"),
@@ -217,7 +220,8 @@ impl Device {
             None => "",
         };
         let mut more = outbound.to_owned();
-        while registered.requests < ATTEMPTS {
+        for server in servers.iter().cycle().take(ATTEMPTS) {
+            call.proxy = Some(*server);
             let answer = call.asks(PATTERN, "REGISTER", &more, "").await?;
             registered.requests += 1;
             registered.status = answer.status().context("no status")?;
@@ -291,73 +295,5 @@ impl Device {
             self.contact(),
             PATTERN,
         ))
-    }
-
-    /// Its description of audio: what a plain phone says, or over a WebSocket what a browser says; `setup` is the browser's part in
-    /// DTLS (`actpass` in an offer, `active` in an answer).
-    pub fn sdp(&self, direction: &str, setup: &str) -> String {
-        let lines = match self.endpoint.kind {
-            Kind::Ws | Kind::Wss => format!(
-                "m=audio 49170 UDP/TLS/RTP/SAVPF 0 101\r\nc=IN IP4 127.0.0.1\r\na=rtcp:9 IN IP4 0.0.0.0\r\n\
-                 a=candidate:1 1 udp 2113937151 127.0.0.1 49170 typ host generation 0\r\na=ice-ufrag:bX0f\r\n\
-                 a=ice-pwd:3d4a5e0f9c8b7a6d5e4f3c2b\r\na=fingerprint:sha-256 {}\r\na=setup:{setup}\r\na=mid:0\r\na=rtcp-mux\r\n",
-                ["A1"; 32].join(":")
-            ),
-            _ => "m=audio 49170 RTP/AVP 0 101\r\nc=IN IP4 127.0.0.1\r\n".to_owned(),
-        };
-        format!(
-            "v=0\r\no=- 4397 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n{lines}a=rtpmap:0 PCMU/8000\r\n\
-             a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na={direction}\r\n"
-        )
-    }
-
-    /// Its offer.
-    pub fn offer(&self) -> String {
-        self.sdp("sendrecv", "actpass")
-    }
-
-    /// Its answer.
-    pub fn answer(&self) -> String {
-        self.sdp("sendrecv", "active")
-    }
-}
-
-impl Call {
-    /// Sends a request in the dialog as a phone writes it, and waits for its final answer; acknowledges a 2xx to an INVITE.
-    pub async fn says(&mut self, method: &str, more: &str, body: &str) -> Result<Message> {
-        let answer = self.asks(PATTERN, method, more, body).await?;
-        if method == "INVITE" && answer.status() < Some(300) {
-            self.acknowledges(&answer, PATTERN, "")?;
-        }
-        Ok(answer)
-    }
-
-    /// Waits until the call that it began was answered, and acknowledges; `body` answers an offer that only the 200 brought.
-    pub async fn is_answered(&mut self, body: &str) -> Result<Message> {
-        let answer = self.outcome().await?;
-        ensure!(
-            answer.status() == Some(200),
-            "not answered: {}",
-            answer.text
-        );
-        self.acknowledges(&answer, PATTERN, body)?;
-        Ok(answer)
-    }
-
-    /// Acknowledges the next 183 that must be: RFC 3262 §4.
-    pub async fn acknowledges_early(&mut self) -> Result<Message> {
-        let early = self.progress(183).await?;
-        let number = early.header("RSeq").context("no RSeq")?;
-        let more = format!("RAck: {number} {} INVITE\r\n", early.cseq().0);
-        let answer = self.says("PRACK", &more, "").await?;
-        ensure!(answer.status() == Some(200), "PRACK: {}", answer.text);
-        Ok(early)
-    }
-
-    /// Hangs up; 200 or it is an error.
-    pub async fn hangs_up(&mut self) -> Result<()> {
-        let answer = self.says("BYE", "", "").await?;
-        ensure!(answer.status() == Some(200), "BYE: {}", answer.text);
-        Ok(())
     }
 }
