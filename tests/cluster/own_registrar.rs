@@ -13,7 +13,7 @@ use causeway_tests::process::Process;
 use causeway_tests::rtpengine::RtpEngine;
 use causeway_tests::{http, ports, wait};
 
-use crate::device::{self, DOMAIN, PASSWORD};
+use crate::device::{DOMAIN, PASSWORD};
 
 const SOON: Duration = Duration::from_secs(10);
 /// Where edges, the registrar and the core are: trust goes by address.
@@ -257,9 +257,9 @@ async fn users_behind_an_edge_prove_who_they_are_and_the_core_need_not() {
 #[tokio::test]
 async fn a_nonce_of_one_edge_is_good_at_the_next() {
     let stage = Stage::set(2).await;
-    let mut phone = device::Device::new("alice").await.unwrap();
+    let mut phone = stage.device("alice", Kind::Udp, 0).await;
     let servers = [stage.edges[0].sip, stage.edges[1].sip];
-    let registered = phone.register(&servers).await.unwrap();
+    let registered = phone.registers_at(&servers).await.unwrap();
     assert_eq!(
         (registered.status, registered.requests),
         (200, 2),

@@ -185,15 +185,24 @@ impl Device {
 
     /// Registers, answering challenges.
     pub async fn registers(&mut self) -> Result<Registered> {
-        self.registers_at(&[self.server]).await
+        self.register(600, &[self.server]).await
+    }
+
+    /// Registers for so many seconds; 0 takes the registration back.
+    pub async fn registers_for(&mut self, seconds: u32) -> Result<Registered> {
+        self.register(seconds, &[self.server]).await
     }
 
     /// Registers over UDP; the first request goes to the first server, the next to the next, and so on.
     pub async fn registers_at(&mut self, servers: &[SocketAddr]) -> Result<Registered> {
+        self.register(600, servers).await
+    }
+
+    async fn register(&mut self, seconds: u32, servers: &[SocketAddr]) -> Result<Registered> {
         let began = Instant::now();
         let uri = format!("sip:{}", self.domain);
         let aor = self.aor();
-        let contact = format!("{};expires=600;{}", self.contact(), self.instance());
+        let contact = format!("{};expires={seconds};{}", self.contact(), self.instance());
         let beginning = Beginning {
             local: format!("<{aor}>;tag={}", self.endpoint.fresh()),
             remote: format!("<{aor}>"),
