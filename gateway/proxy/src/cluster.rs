@@ -104,12 +104,13 @@ impl Site {
         listener: &Listener,
         side: Side,
         write_token: impl FnOnce(&mut String),
+        more: &str,
     ) -> String {
         match &self.shared.core {
             Some(shared) if side == Side::Core && listener.faces_core() => {
-                named(listener, shared).route(write_token, "")
+                named(listener, shared).route(write_token, more)
             }
-            _ => listener.route(write_token, ""),
+            _ => listener.route(write_token, more),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::branch::{self, MAGIC_COOKIE};
 use crate::decision::{Context, Forward, Hop};
 use crate::device;
 use crate::flow::Flow;
+use crate::hiding;
 use crate::mtu::{self, Shortened};
 use crate::path::{self, PathStyle};
 use crate::privacy;
@@ -228,6 +229,19 @@ fn seal_copy(
     // No edit ever changes the Call-ID (SIGNALLING §9), so the original's is the request's.
     let call_id = Some(forward.request.original().call_id());
     let leaving = leaving_by(&forward.hop, context)?;
+    let hides = hides_core(forward, leaving, context);
+    let mut routes = String::new();
+    if hides {
+        hiding::fold_contacts(&mut request, leaving, None, context);
+        routes = hiding::fold_record_route(&mut request, context);
+    }
+    if let Hop::Server { address, .. } = &forward.hop
+        && forward.pass == Pass::Up
+        && context.site.takes_contact_tokens(*address)
+    {
+        let at = hiding::place_of(&forward.source, context);
+        hiding::fold_contacts(&mut request, leaving, Some(at), context);
+    }
     if forward.record_route {
         let side = match forward.pass {
             Pass::Up | Pass::Through => Side::Core,
@@ -243,7 +257,7 @@ fn seal_copy(
             Header::RecordRoute,
             context
                 .site
-                .record_route(leaving, side, write_token)
+                .record_route(leaving, side, write_token, &routes)
                 .as_bytes(),
         );
     }
@@ -272,6 +286,10 @@ fn seal_copy(
     context
         .sealer
         .seal_into(&mut via, &token, call_id, context.now_unix);
+    let branch = via[branch..].to_owned();
+    if hides {
+        via.push_str(&hiding::fold_vias(&mut request, context));
+    }
     request.prepend(Header::Via, via.as_bytes());
     let shortened = match &forward.hop {
         Hop::Flow(flow) => mtu::shorten(&mut request, flow, context.site).map(Box::new),
@@ -279,9 +297,20 @@ fn seal_copy(
     };
     Some(Sealed {
         request,
-        branch: via.split_off(branch),
+        branch,
         shortened,
     })
+}
+
+/// True for what goes from the core to a device, or to somebody else outside, by a listener that hides the topology.
+fn hides_core(forward: &Forward, leaving: &Listener, context: &Context<'_>) -> bool {
+    let to = match &forward.hop {
+        Hop::Flow(flow) => flow.peer,
+        Hop::Server { address, .. } => *address,
+    };
+    leaving.hides
+        && leaving.side_of(to) == Side::Device
+        && context.site.side_of(&forward.source) == Side::Core
 }
 
 /// The listener in whose name a request leaves.

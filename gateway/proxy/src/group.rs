@@ -141,6 +141,8 @@ pub struct Group {
     /// Those listeners face devices, so the members are outside (carriers): no Route of a device may name them, and we stay in
     /// the way of their calls as in those of a device.
     pub outside: bool,
+    /// It routes by Contact: devices' Contacts are URIs of ours there.
+    pub contact_token: bool,
 }
 
 impl Group {

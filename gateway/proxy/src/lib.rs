@@ -16,6 +16,7 @@ pub mod flow;
 pub mod fork;
 pub mod forward;
 pub mod group;
+mod hiding;
 pub mod key;
 mod lookup;
 pub mod media;

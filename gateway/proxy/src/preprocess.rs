@@ -8,6 +8,7 @@ use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 use crate::cluster;
 use crate::decision::{Context, Decision};
 use crate::flow::Flow;
+use crate::hiding;
 use crate::path;
 use crate::request::{Step, refuse};
 use crate::site::Side;
@@ -38,6 +39,15 @@ pub(crate) enum Dialog {
 pub(crate) fn preprocess(request: &Message, flow: &Flow, context: &Context<'_>) -> Step<Routed> {
     let side = context.site.side_of(flow);
     let mut edited = Edited::new(request.clone());
+    if side == Side::Device && context.site.hides() {
+        hiding::unfold_contacts(&mut edited, context);
+    }
+    let target = match side {
+        Side::Core if site_routes_by_contact(context) => {
+            hiding::unfold_target(&mut edited, context)
+        }
+        _ => None,
+    };
     strict_route(&mut edited, context);
     let mut dialog = Dialog::Outside;
     let mut handed_over = false;
@@ -54,7 +64,18 @@ pub(crate) fn preprocess(request: &Message, flow: &Flow, context: &Context<'_>) 
                 opened => opened?,
             };
         }
-        edited.remove_value(Header::Route, 0);
+        let hidden = match &dialog {
+            Dialog::Inside(_) => hiding::routes_in(&named, request.call_id(), context),
+            _ => Vec::new(),
+        };
+        if hidden.is_empty() {
+            edited.remove_value(Header::Route, 0);
+        } else {
+            edited.replace_value(Header::Route, 0, &hidden.join(&b", "[..]));
+        }
+    }
+    if let (Dialog::Outside, Some(target)) = (&dialog, target) {
+        dialog = Dialog::Path(target);
     }
     if side == Side::Device && matches!(dialog, Dialog::Outside) {
         leads_to_a_member(&edited, context)?;
@@ -64,6 +85,11 @@ pub(crate) fn preprocess(request: &Message, flow: &Flow, context: &Context<'_>) 
         dialog,
         handed_over,
     })
+}
+
+/// Some group knows devices by URIs of ours.
+fn site_routes_by_contact(context: &Context<'_>) -> bool {
+    context.site.groups.iter().any(|group| group.contact_token)
 }
 
 /// The URI of the top Route if that names us.

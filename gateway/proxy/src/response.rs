@@ -6,6 +6,7 @@ use crate::branch::open_via;
 use crate::decision::Context;
 use crate::flow::{Flow, ListenerId};
 use crate::forward::{core_copy, towards};
+use crate::hiding;
 use crate::privacy;
 use crate::side::{Side, side_of_source};
 use crate::status::Reason;
@@ -41,17 +42,30 @@ pub fn pass_on(response: &Message, flow: &Flow, context: &Context<'_>) -> Result
     let mut edited = Edited::new(response.clone());
     edited.remove_value(Header::Via, 0);
     crate::cluster::forget_came_by(&mut edited, context);
+    let side = context.site.side_of(flow);
+    if side == Side::Device
+        && let Some(ours) = response.top_via()
+    {
+        hiding::unfold_vias(&mut edited, &ours, context);
+    }
     if edited.values(Header::Via).next().is_none() {
         return Err(Reason::StrayResponse);
     }
     if !context.site.believes(flow) {
         crate::forward::distrust(&mut edited);
     }
+    if side == Side::Device && context.site.hides() {
+        hiding::unfold_contacts(&mut edited, context);
+    }
     let direction = direction(&via, flow, context);
     if !confides_in(&via, direction, context) {
         privacy::conceal_answerer(&mut edited);
     }
-    swap_record_route(&mut edited, &via, flow, context, direction);
+    let swapped = swap_record_route(&mut edited, &via, flow, context, direction).is_some();
+    hide(&mut edited, &via, context, direction, swapped);
+    if direction == Pass::Down && side == Side::Device {
+        lead_back(&mut edited, &via, flow, context);
+    }
     soften(&mut edited, direction);
     Ok(Onward {
         response: edited,
@@ -68,6 +82,42 @@ fn confides_in(via: &ViaToken, direction: Pass, context: &Context<'_>) -> bool {
         source.is_some_and(|flow| context.site.believes(&flow))
     };
     direction == Pass::Down || !context.site.peers.all().is_empty() && is_believed()
+}
+
+/// A group that routes by Contact gets one that leads to this device.
+fn lead_back(response: &mut Edited, via: &ViaToken, flow: &Flow, context: &Context<'_>) {
+    if !context.site.groups.iter().any(|group| group.contact_token) {
+        return;
+    }
+    let id = ListenerId(via.listener);
+    let asked = context.flows.flow(id, via.source);
+    let (Some(asked), Some(listener)) = (asked, context.site.listener(id)) else {
+        return;
+    };
+    if context.site.takes_contact_tokens(asked.peer) {
+        let at = hiding::place_of(flow, context);
+        hiding::fold_contacts(response, listener, Some(at), context);
+    }
+}
+
+/// Towards a device whose listener hides the topology.
+fn hide(
+    response: &mut Edited,
+    via: &ViaToken,
+    context: &Context<'_>,
+    direction: Pass,
+    swapped: bool,
+) {
+    let listener = context.site.listener(ListenerId(via.listener));
+    let Some(listener) = listener.filter(|listener| listener.hides && direction == Pass::Up) else {
+        return;
+    };
+    hiding::remove_addresses(response);
+    hiding::fold_contacts(response, listener, None, context);
+    if !swapped {
+        // It makes no route set: no value is ours.
+        response.remove(Header::RecordRoute);
+    }
 }
 
 /// §16.7 step 6: a member's 503 would make a device shun the edge; 430 is said between registrars and edges only
@@ -106,21 +156,18 @@ fn swap_record_route(
     flow: &Flow,
     context: &Context<'_>,
     direction: Pass,
-) {
+) -> Option<()> {
     // Between two servers both copies are the same.
     let is_one = direction == Pass::Through || response.method() == Method::Register;
     if is_one || !(101..=299).contains(&response.status()) {
-        return;
+        return None;
     }
     let call_id = response.call_id().to_vec();
-    let Some(Ours {
-        index,
+    let Ours {
+        mut index,
         called,
         anonymous,
-    }) = ours(response, via, context, direction)
-    else {
-        return;
-    };
+    } = ours(response, via, context, direction)?;
     let answering = towards(flow, context);
     let media = via.media;
     let token = match direction {
@@ -137,12 +184,19 @@ fn swap_record_route(
             anonymous,
             towards: Some(answering),
         }),
-        Pass::Through => return,
+        Pass::Through => return None,
     };
     // The copy names the listener of its own side: the one by which the request came.
-    let Some(listener) = context.site.listener(ListenerId(via.listener)) else {
-        return;
-    };
+    let listener = context.site.listener(ListenerId(via.listener))?;
+    let (mut more, mut behind) = (String::new(), Vec::new());
+    match direction {
+        Pass::Up if listener.hides => {
+            more = hiding::fold_record_route_before(response, index, context);
+            index = 0;
+        }
+        Pass::Down => behind = hidden_behind(response, index, context),
+        _ => {}
+    }
     let write_token = |text: &mut String| {
         context
             .sealer
@@ -152,8 +206,27 @@ fn swap_record_route(
         Pass::Down | Pass::Through => Side::Core,
         Pass::Up | Pass::Local => Side::Device,
     };
-    let value = context.site.record_route(listener, side, write_token);
-    response.replace_value(Header::RecordRoute, index, value.as_bytes());
+    let mut values = context
+        .site
+        .record_route(listener, side, write_token, &more)
+        .into_bytes();
+    for value in behind {
+        values.extend_from_slice(b", ");
+        values.extend_from_slice(&value);
+    }
+    response.replace_value(Header::RecordRoute, index, &values);
+    Some(())
+}
+
+/// The core's values that the device's copy of ours holds.
+fn hidden_behind(response: &Edited, index: usize, context: &Context<'_>) -> Vec<Vec<u8>> {
+    let value = response.values(Header::RecordRoute).nth(index);
+    let uri = value
+        .and_then(NameAddr::parse)
+        .and_then(|route| Uri::parse(route.uri));
+    uri.map_or_else(Vec::new, |uri| {
+        hiding::routes_in(&uri, response.call_id(), context)
+    })
 }
 
 /// The Record-Route value that this pass put there.

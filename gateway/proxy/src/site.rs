@@ -39,6 +39,8 @@ pub struct Listener {
     pub edges: Vec<IpNet>,
     /// What the Path of its devices says.
     pub path: PathStyle,
+    /// Its devices do not see the core's addresses ([`crate::hiding`]).
+    pub hides: bool,
 }
 
 impl Listener {
@@ -63,6 +65,20 @@ impl Listener {
             to.push(':');
             write_number(to, self.port.into());
         }
+    }
+
+    /// A URI of this listener for a Contact, without angle brackets; `write_user` writes its user part.
+    pub(crate) fn uri(&self, write_user: impl FnOnce(&mut String)) -> String {
+        let mut text = String::with_capacity(160);
+        text.push_str("sip:");
+        write_user(&mut text);
+        text.push('@');
+        self.write_sent_by(&mut text);
+        if self.transport != Transport::Udp {
+            text.push_str(";transport=");
+            text.push_str(self.transport.uri_param());
+        }
+        text
     }
 
     /// The Path or Record-Route value that names this listener, in angle brackets; `write_token` writes its user part, and
@@ -385,6 +401,11 @@ impl Site {
         })
     }
 
+    /// True when some listener hides the topology from its devices.
+    pub(crate) fn hides(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.hides)
+    }
+
     /// True when our registrar serves the host of this URI.
     pub fn serves(&self, uri: &Uri<'_>) -> bool {
         self.domain_of(uri.host).is_some()
@@ -443,6 +464,16 @@ impl Site {
             .iter()
             .filter_map(|member| member.address)
             .any(|at| at.ip() == flow.peer.ip().to_canonical())
+    }
+
+    /// True for an address of a group that gets our own URIs as Contacts of devices.
+    pub(crate) fn takes_contact_tokens(&self, address: SocketAddr) -> bool {
+        let ip = address.ip().to_canonical();
+        let mut groups = self.groups.iter().filter(|group| group.contact_token);
+        groups.any(|group| {
+            let mut members = group.members.iter().filter_map(|member| member.address);
+            members.any(|at| at.ip() == ip)
+        })
     }
 
     /// The group and member that a URI names, by host or address and port.

@@ -43,6 +43,10 @@ pub enum Purpose {
     Via,
     /// In place of a Contact, where topology hiding or a group's settings ask for it.
     Contact,
+    /// In our Via towards a device: the Vias of the core.
+    Vias,
+    /// In our Record-Route towards a device: the values of the core.
+    Routes,
 }
 
 /// The content of a token.
@@ -58,6 +62,10 @@ pub enum Token {
     Via(ViaToken),
     /// See [`Purpose::Contact`].
     Contact(ContactToken),
+    /// See [`Purpose::Vias`].
+    Vias(Lines),
+    /// See [`Purpose::Routes`].
+    Routes(Lines),
 }
 
 /// A flow of a device: the far address and our listener, or a connection.
@@ -187,7 +195,13 @@ pub struct ViaToken {
 pub struct ContactToken {
     /// The whole URI as it came.
     pub uri: Vec<u8>,
+    /// The flow of the device whose Contact it is; `None` for one of the core.
+    pub at: Option<PathToken>,
 }
+
+/// Header lines or values that were hidden, in their order; none is longer than 65,535 bytes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Lines(pub Vec<Vec<u8>>);
 
 /// Why a text is no token of ours, or not here.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
@@ -347,6 +361,8 @@ impl Token {
             Token::RecordRouteDevice(_) => Purpose::RecordRouteDevice,
             Token::Via(_) => Purpose::Via,
             Token::Contact(_) => Purpose::Contact,
+            Token::Vias(_) => Purpose::Vias,
+            Token::Routes(_) => Purpose::Routes,
         }
     }
 }
@@ -359,14 +375,18 @@ impl Purpose {
             Purpose::RecordRouteDevice => 2,
             Purpose::Via => 3,
             Purpose::Contact => 4,
+            Purpose::Vias => 5,
+            Purpose::Routes => 6,
         }
     }
 
     fn bound(self, call_id: Option<&[u8]>) -> &[u8] {
         match self {
-            Purpose::RecordRouteCore | Purpose::RecordRouteDevice | Purpose::Via => {
-                call_id.unwrap_or_default()
-            }
+            Purpose::RecordRouteCore
+            | Purpose::RecordRouteDevice
+            | Purpose::Via
+            | Purpose::Vias
+            | Purpose::Routes => call_id.unwrap_or_default(),
             Purpose::Path | Purpose::Contact => &[],
         }
     }

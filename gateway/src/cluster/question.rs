@@ -170,6 +170,7 @@ mod tests {
             side: Side::Core,
             core: Vec::new(),
             path: proxy::path::PathStyle::Token,
+            hides: false,
             edges: Vec::new(),
             transport: Transport::Udp,
             bind: ([10, 0, 0, 1], 5060).into(),

@@ -27,6 +27,8 @@ section! {
         pub fail_over: Vec<Answers> = vec![Answers(503, 503)];
         /// The `[listen.NAME]` by which requests leave for them; left out, one that faces the core. With one that faces devices the members are outside, as carriers are: calls between them and devices keep this node in the way, and what comes from them is a device's, unless a `[peer.NAME]` has their addresses.
         pub listener: Option<String> = None;
+        /// What the members see as a device's Contact. `"keep"`: what it says of itself, which leads nowhere behind NAT; Route and Path say where it is. `"token"`: a URI of ours that leads to it, for members that send requests to the Contact and leave Route out. A request that comes so is in no dialog of ours: RTPEngine learns of a BYE only by its timeout.
+        pub contact: Contact = Contact::Keep;
         /// How it is found out who of them lives.
         pub probe: Probe = Probe::default();
     }
@@ -43,6 +45,16 @@ section! {
         pub priority: u16 = 1;
         /// It is being drained: it gets nothing new, while its dialogs and what is pending go on. `causeway ctl drain` does it without a restart.
         pub drain: bool = false;
+    }
+}
+
+words! {
+    /// What the members see as a device's Contact.
+    pub enum Contact {
+        /// What the device says.
+        Keep = "keep",
+        /// A URI of ours.
+        Token = "token",
     }
 }
 

@@ -57,6 +57,7 @@ pub(crate) fn of(config: &Config, media: bool) -> Described {
                 mtu,
                 edges: section.edges.clone(),
                 path: section.path.into(),
+                hides: section.hide_topology,
             });
             trust.push(section.trusted());
             core.push(section.core.clone());
@@ -166,6 +167,7 @@ fn group(
         sources.push(source);
     }
     Group {
+        contact_token: group.contact == config::ContactStyle::Token,
         name: name.to_owned(),
         members,
         algorithm: algorithm_of(group.algorithm),

@@ -159,6 +159,7 @@ mod tests {
             mtu: proxy::mtu::Mtu::default(),
             edges: Vec::new(),
             path: proxy::path::PathStyle::default(),
+            hides: false,
         }
     }
 

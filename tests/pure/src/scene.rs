@@ -141,6 +141,7 @@ fn listener(id: u8, side: Side, transport: Transport, bind: &str) -> Listener {
         mtu: Mtu::default(),
         edges: Vec::new(),
         path: proxy::path::PathStyle::default(),
+        hides: false,
     }
 }
 

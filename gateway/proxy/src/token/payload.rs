@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use smallvec::SmallVec;
 
 use super::{
-    ContactToken, FlowAddress, Media, Pass, PathToken, Purpose, RecordRouteCore, RecordRouteDevice,
-    Token, Towards, ViaToken,
+    ContactToken, FlowAddress, Lines, Media, Pass, PathToken, Purpose, RecordRouteCore,
+    RecordRouteDevice, Token, Towards, ViaToken,
 };
 
-/// Room for every token but that of a Contact.
+/// Room for every token but those that hold what others wrote.
 pub(super) type Payload = SmallVec<[u8; 48]>;
 
 const CONNECTION_BITS: u64 = (1 << 48) - 1;
@@ -17,6 +17,7 @@ const OFFER_BIT: u8 = 0x04;
 const CALLED_BIT: u8 = 0x04;
 const DEVICE_BIT: u8 = 0x08;
 const ANONYMOUS_BIT: u8 = 0x08;
+const CONTACT_FAMILY_BIT: u8 = 0x80;
 
 /// The payload and the header's address family bit.
 pub(super) fn write(token: &Token) -> (Payload, bool) {
@@ -50,7 +51,11 @@ pub(super) fn write(token: &Token) -> (Payload, bool) {
             write_flow(&mut to, via.listener, via.node, via.source)
         }
         Token::Contact(contact) => {
-            to.extend_from_slice(&contact.uri);
+            write_contact(&mut to, contact);
+            false
+        }
+        Token::Vias(lines) | Token::Routes(lines) => {
+            write_lines(&mut to, lines);
             false
         }
     };
@@ -124,10 +129,10 @@ pub(super) fn read(purpose: Purpose, bytes: &[u8], family: bool) -> Option<Token
                 device,
             })
         }
-        Purpose::Contact if !family => Token::Contact(ContactToken {
-            uri: bytes.to_vec(),
-        }),
-        Purpose::Contact => return None,
+        Purpose::Contact if !family => Token::Contact(read_contact(bytes)?),
+        Purpose::Vias if !family => Token::Vias(read_lines(bytes)?),
+        Purpose::Routes if !family => Token::Routes(read_lines(bytes)?),
+        Purpose::Contact | Purpose::Vias | Purpose::Routes => return None,
     })
 }
 
@@ -157,6 +162,60 @@ fn read_media(bytes: &[u8], allowed: u8) -> Option<(Media, &[u8])> {
         pass,
     };
     Some((media, rest))
+}
+
+/// The length of what says where the Contact leads, that, and the URI. The lengths of the three kinds of flow differ, but for
+/// the family bit that a connection needs: its length has the top bit set.
+fn write_contact(to: &mut Payload, contact: &ContactToken) {
+    let mut place = Payload::new();
+    let family = contact
+        .at
+        .is_some_and(|at| write_flow(&mut place, at.listener, at.node, at.flow));
+    // 21 bytes at most.
+    to.push(place.len() as u8 | if family { CONTACT_FAMILY_BIT } else { 0 });
+    to.extend_from_slice(&place);
+    to.extend_from_slice(&contact.uri);
+}
+
+fn read_contact(bytes: &[u8]) -> Option<ContactToken> {
+    let (&first, rest) = bytes.split_first()?;
+    let (family, length) = (first & CONTACT_FAMILY_BIT != 0, first & !CONTACT_FAMILY_BIT);
+    let (place, uri) = rest.split_at_checked(length.into())?;
+    let at = match place {
+        [] if !family => None,
+        place => {
+            let (listener, node, flow) = read_flow(place, family)?;
+            Some(PathToken {
+                listener,
+                node,
+                flow,
+            })
+        }
+    };
+    Some(ContactToken {
+        uri: uri.to_vec(),
+        at,
+    })
+}
+
+/// Each with its length before it. What is longer than a length can say was cut by nobody: a message ends before.
+fn write_lines(to: &mut Payload, lines: &Lines) {
+    for line in &lines.0 {
+        let length = u16::try_from(line.len()).unwrap_or(u16::MAX);
+        to.extend_from_slice(&length.to_be_bytes());
+        to.extend_from_slice(&line[..usize::from(length)]);
+    }
+}
+
+fn read_lines(mut bytes: &[u8]) -> Option<Lines> {
+    let mut lines = Vec::new();
+    while !bytes.is_empty() {
+        let (&length, rest) = bytes.split_first_chunk()?;
+        let (line, rest) = rest.split_at_checked(u16::from_be_bytes(length).into())?;
+        lines.push(line.to_vec());
+        bytes = rest;
+    }
+    Some(Lines(lines))
 }
 
 fn write_flow(to: &mut Payload, listener: u8, node: u16, flow: FlowAddress) -> bool {

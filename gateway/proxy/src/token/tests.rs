@@ -70,6 +70,7 @@ fn via() -> Token {
 fn contact() -> Token {
     Token::Contact(ContactToken {
         uri: b"sip:alice@[2001:db8::9]:5060;transport=tcp".to_vec(),
+        at: None,
     })
 }
 
@@ -110,7 +111,7 @@ fn vectors() -> Vec<(&'static str, Token, &'static str)> {
         (
             "contact",
             contact(),
-            "EKR7ZnR0XvlZyFKASPNhm7grTsAQVI-0EgkWQ28hk9xGASZzMjIZVP_amy3FD1RN6NYe",
+            "ELvrnCUEDGsqNLpgCh1tBNW9GglWTAZ4QGNH-coSRYn8wsKsoSq7raYKqkZ-JFFl5ZwN8g",
         ),
     ]
 }
@@ -138,7 +139,7 @@ fn lengths_are_those_of_the_design() {
         ("rr-device, core beyond", device(None), 15),
         ("rr-device, device beyond", device(Some(v4)), 32),
         ("via", via(), 38),
-        ("contact", contact(), 68),
+        ("contact", contact(), 70),
     ] {
         let text = sealer().seal(&token, CALL, NOW);
         println!("{what}: {} characters, {text}", text.len());
@@ -168,6 +169,8 @@ fn a_token_is_good_for_its_purpose_and_its_call_only() {
         Purpose::RecordRouteDevice,
         Purpose::Via,
         Purpose::Contact,
+        Purpose::Vias,
+        Purpose::Routes,
     ];
     for (what, token, text) in vectors() {
         let open = |purpose, call| sealer().open(purpose, text.as_bytes(), call, NOW);
@@ -235,7 +238,14 @@ fn content_that_no_version_writes_is_refused_even_when_it_verifies() {
         (Purpose::Via, b"\x03\x00branched\x02\0\x01abcdefghij", false),
         (Purpose::Via, b"\x03\x00branched\x02\0\x01abcdefg", true),
         (Purpose::Via, b"\x03\x00branched\x02\0\x01abcdefg", false),
-        (Purpose::Contact, b"sip:x", true),
+        (Purpose::Contact, b"\0sip:x", true),
+        (Purpose::Contact, b"", false),
+        (Purpose::Contact, b"\x80sip:x", false),
+        (Purpose::Contact, b"\x09sip:x", false),
+        (Purpose::Contact, b"\x03abcsip:x", false),
+        (Purpose::Vias, b"\0\x02a", false),
+        (Purpose::Routes, b"\0\x01a\0", false),
+        (Purpose::Routes, b"\0\x01a", true),
     ] {
         assert_eq!(
             payload::read(purpose, payload, family),
@@ -381,9 +391,21 @@ fn any_token() -> impl Strategy<Value = Token> {
                 device,
             })
         });
-    let contact = proptest::collection::vec(any::<u8>(), 0..300)
-        .prop_map(|uri| Token::Contact(ContactToken { uri }));
-    prop_oneof![path, core, device, through, via, contact]
+    let at = proptest::option::of(any_towards().prop_map(|at| PathToken {
+        listener: at.listener,
+        node: at.node,
+        flow: at.flow,
+    }));
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..300);
+    let contact = (bytes(), at).prop_map(|(uri, at)| Token::Contact(ContactToken { uri, at }));
+    let lines =
+        (any::<bool>(), proptest::collection::vec(bytes(), 0..9)).prop_map(|(vias, lines)| {
+            match vias {
+                true => Token::Vias(Lines(lines)),
+                false => Token::Routes(Lines(lines)),
+            }
+        });
+    prop_oneof![path, core, device, through, via, contact, lines]
 }
 
 proptest! {
@@ -397,8 +419,8 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics_and_none_is_taken_for_a_token(text in any::<Vec<u8>>(), purpose in 0..5usize) {
-        let purpose = [Purpose::Path, Purpose::RecordRouteCore, Purpose::RecordRouteDevice, Purpose::Via, Purpose::Contact][purpose];
+    fn no_text_panics_and_none_is_taken_for_a_token(text in any::<Vec<u8>>(), purpose in 0..7usize) {
+        let purpose = [Purpose::Path, Purpose::RecordRouteCore, Purpose::RecordRouteDevice, Purpose::Via, Purpose::Contact, Purpose::Vias, Purpose::Routes][purpose];
         prop_assert!(sealer().open(purpose, &text, None, NOW).is_err());
         prop_assert!(sealer().open(purpose, base64url::encode(&text).as_bytes(), None, NOW).is_err());
     }

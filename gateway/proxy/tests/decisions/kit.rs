@@ -52,6 +52,7 @@ fn listener(id: u8, side: Side, transport: Transport, bind: &str, host: &str) ->
         mtu: Mtu::default(),
         edges: Vec::new(),
         path: PathStyle::default(),
+        hides: false,
     }
 }
 

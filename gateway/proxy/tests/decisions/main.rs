@@ -16,6 +16,7 @@ mod edges;
 mod flows;
 mod forwards;
 mod groups;
+mod hiding;
 mod hostile;
 mod kit;
 mod lookups;

@@ -11,12 +11,14 @@ use sha2::Sha256;
 
 const SECRET: [u8; 32] = [7; 32];
 const NOW: u64 = 1_785_542_400;
-const PURPOSES: [Purpose; 5] = [
+const PURPOSES: [Purpose; 7] = [
     Purpose::Path,
     Purpose::RecordRouteCore,
     Purpose::RecordRouteDevice,
     Purpose::Via,
     Purpose::Contact,
+    Purpose::Vias,
+    Purpose::Routes,
 ];
 
 /// Opens a text for every purpose, and a payload that somebody with our key has sealed: the decoder proper comes behind
