@@ -8,9 +8,12 @@ mod bindings;
 mod crash;
 mod device;
 mod draining;
+mod edges;
 mod flows;
 mod members;
 mod names;
+#[path = "../hostile/namespace.rs"]
+mod namespace;
 mod own_registrar;
 mod registrars;
 mod rig;

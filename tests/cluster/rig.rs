@@ -243,7 +243,7 @@ impl Rig {
     }
 }
 
-async fn registrar(
+pub(crate) async fn registrar(
     name: &str,
     own: SocketAddr,
     peer: SocketAddr,

@@ -8,6 +8,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
 use crate::calls::{CallState, PeerState};
+use crate::cluster::NodeState;
 use crate::engine::Engine;
 use crate::guard::Refusal;
 use crate::transport::{DropReason, TRANSPORTS, Transports};
@@ -360,10 +361,19 @@ pub fn status(engine: &Engine, transports: &Transports) -> Value {
         } = peer;
         json!({ "peer": peer, "calls": calls, "limit": limit, "too_many": too_many, "too_fast": too_fast })
     };
+    let node = |node: &NodeState| {
+        let NodeState {
+            node,
+            address,
+            state,
+        } = node;
+        json!({ "node": node, "address": address.to_string(), "state": state })
+    };
     json!({
         "calls": figures.calls,
         "peers": figures.peers.iter().map(peer).collect::<Vec<_>>(),
         "members": figures.members.iter().map(member).collect::<Vec<_>>(),
+        "nodes": engine.nodes().iter().map(node).collect::<Vec<_>>(),
         "transactions": figures.transactions,
         "devices": figures.devices,
         "bindings": engine.bindings(),

@@ -92,7 +92,10 @@ impl Device {
     /// A phone with a socket or connection, not registered. TLS and WSS need somebody to trust.
     pub async fn open(account: &Account<'_>, trust: Option<&TlsConnector>) -> Result<Self> {
         let (endpoint, openings) = match account.kind {
-            Kind::Udp => Endpoint::datagrams(SocketAddr::from(([127, 0, 0, 1], 0))).await?,
+            Kind::Udp => {
+                let own = wire::own_towards(account.server)?;
+                Endpoint::datagrams(SocketAddr::new(own, 0)).await?
+            }
             kind => Endpoint::connection(kind, account.server, trust).await?,
         };
         let fresh = endpoint.fresh();
@@ -143,6 +146,11 @@ impl Device {
     /// Its connection is gone; what it is, it stays.
     pub fn cuts_the_connection(&self) {
         self.endpoint.cut();
+    }
+
+    /// Its requests go to another server from now on.
+    pub fn goes_to(&mut self, server: SocketAddr) {
+        self.server = server;
     }
 
     /// A new connection; it does not register by itself.

@@ -1,7 +1,7 @@
 //! What a message goes out by: a datagram socket, or one connection of any kind. A task owns it; when the sending end of its
 //! channel is dropped, the connection closes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result};
 use futures_util::{SinkExt, StreamExt};
@@ -53,6 +53,13 @@ pub(super) struct Wire {
     pub(super) own: SocketAddr,
 }
 
+/// The address of this machine that a server sees.
+pub(super) fn own_towards(server: SocketAddr) -> Result<IpAddr> {
+    let asking = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    asking.connect(server)?;
+    Ok(asking.local_addr()?.ip())
+}
+
 /// A datagram socket.
 pub(super) async fn datagrams(own: SocketAddr) -> Result<Wire> {
     let socket = UdpSocket::bind(own).await?;
@@ -89,7 +96,7 @@ pub(super) async fn connection(
 ) -> Result<Wire> {
     let (out, outgoing) = mpsc::unbounded_channel();
     let (into, incoming) = mpsc::unbounded_channel();
-    let tcp = raw::tcp("127.0.0.1", server).await?;
+    let tcp = raw::tcp(&own_towards(server)?.to_string(), server).await?;
     let own = tcp.local_addr()?;
     let stream: Box<dyn Stream> = match kind {
         Kind::Tls | Kind::Wss => {
