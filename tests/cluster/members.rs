@@ -289,6 +289,37 @@ async fn after_an_answer_that_the_group_names_the_next_member_is_asked() {
 }
 
 #[tokio::test]
+async fn a_redirection_is_followed_or_passed_back_as_the_group_says() {
+    for redirects in ["follow", "pass"] {
+        let stage = Stage::with(&format!("redirects = \"{redirects}\"\nprobe = {NO_PROBE}")).await;
+        stage.send("INVITE", "").await;
+        let (member, first, edge) = stage.first("INVITE ").await;
+        let there = stage.members[1 - member].local_addr().unwrap();
+        let contact = format!("Contact: <sip:moved@{there}>, <sip:bob@192.0.2.1>;q=0.9\r\n");
+        stage
+            .answer(member, &first, edge, "302 Moved Temporarily", &contact)
+            .await;
+        receive(&stage.members[member], "ACK ").await;
+        if redirects == "pass" {
+            receive(&stage.phone, "SIP/2.0 302 ").await;
+            continue;
+        }
+        let (second, _) = receive(&stage.members[1 - member], "INVITE ").await;
+        assert!(
+            second.starts_with(&format!("INVITE sip:moved@{there} ")),
+            "{second}"
+        );
+        assert_ne!(header(&first, "Via"), header(&second, "Via"));
+        stage
+            .answer(1 - member, &second, edge, "486 Busy Here", "")
+            .await;
+        // The only one that could be followed: its answer is the callee's.
+        let (answer, _) = receive(&stage.phone, "SIP/2.0 4").await;
+        assert_eq!(status(&answer), Some(486), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_count_sent_somewhere_is_found_there_again() {
     // REGISTER has to meet again who challenged it: `check` wants it to go elsewhere.
     let stage = Stage::with(&format!(

@@ -136,6 +136,8 @@ pub struct Group {
     pub algorithm: Algorithm,
     /// After which answers the next one is asked.
     pub fail_over: FailOver,
+    /// A 3xx to an INVITE is followed in the caller's place, and not passed back.
+    pub follows_redirects: bool,
     /// By which listeners requests leave for the members; empty for any that faces the core.
     pub listeners: Vec<ListenerId>,
     /// Those listeners face devices, so the members are outside (carriers): no Route of a device may name them, and we stay in

@@ -26,6 +26,7 @@ pub mod path;
 pub mod peer;
 mod preprocess;
 pub mod privacy;
+pub mod redirect;
 pub mod reply;
 pub mod request;
 pub mod response;

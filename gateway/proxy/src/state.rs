@@ -3,6 +3,7 @@
 use sip::Method;
 
 use crate::decision::{Context, Decision, Forward, Hop};
+use crate::redirect;
 use crate::status::Reason;
 
 /// Why a request has a transaction, or has none.
@@ -24,6 +25,8 @@ pub enum Keeping {
     Count,
     /// A call of a peer whose calls are counted: its end has to be known also when nobody answers.
     Limited,
+    /// It may be redirected.
+    Redirects,
     /// From UDP to a stream or back: only one side repeats what is lost.
     OtherKind,
     /// A stream to a server may have to be opened first.
@@ -65,6 +68,7 @@ pub fn keeping(forwards: &[Forward], context: &Context<'_>) -> Option<Keeping> {
         Method::Invite if first.media.is_none() && context.site.limits(&first.source).is_some() => {
             Keeping::Limited
         }
+        _ if redirect::follows(first, context) => Keeping::Redirects,
         _ if !same_kind(first) => Keeping::OtherKind,
         _ if opens(first) => Keeping::Opens,
         _ if needs_media(first, context) => Keeping::Media,

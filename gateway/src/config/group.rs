@@ -29,6 +29,8 @@ section! {
         pub listener: Option<String> = None;
         /// What the members see as a device's Contact. `"keep"`: what it says of itself, which leads nowhere behind NAT; Route and Path say where it is. `"token"`: a URI of ours that leads to it, for members that send requests to the Contact and leave Route out. A request that comes so is in no dialog of ours: RTPEngine learns of a BYE only by its timeout.
         pub contact: Contact = Contact::Keep;
+        /// What becomes of a 3xx to an INVITE. `"pass"`: the caller gets it. `"follow"`: its Contacts are tried in the caller's place, the best first, five at most; only members of groups and addresses in the networks of the core, since a redirection chooses where this node sends. Without one that is, the caller gets the 3xx all the same, and so he does from members that a `listener` makes outside.
+        pub redirects: Redirects = Redirects::Pass;
         /// How it is found out who of them lives.
         pub probe: Probe = Probe::default();
     }
@@ -73,6 +75,16 @@ words! {
         Weighted = "weighted",
         /// The one that has the fewest.
         LeastCalls = "least calls",
+    }
+}
+
+words! {
+    /// What becomes of a 3xx.
+    pub enum Redirects {
+        /// The caller gets it.
+        Pass = "pass",
+        /// Its Contacts are tried.
+        Follow = "follow",
     }
 }
 

@@ -53,7 +53,7 @@ pub use documentation::markdown;
 pub use domain::{Algorithm, Auth, Credential, Domain, UsersFile};
 pub use group::Algorithm as Balance;
 pub use group::Contact as ContactStyle;
-pub use group::{Answers, Group, Member, MemberUri, Probe};
+pub use group::{Answers, Group, Member, MemberUri, Probe, Redirects};
 pub use limits::{Limits, Timers};
 pub use listen::{Advertise, Listen, Origin};
 pub use log::{Format, Level, Log};

@@ -266,6 +266,7 @@ impl Engine {
         if status == 430 && is_ours {
             response.set_status(480, b"Temporarily Unavailable: flow failed");
         }
+        let taken_over = taken_over || self.redirected(transaction, &mut state, index, &response);
         if !taken_over {
             self.branch_answered(transaction, &mut state, index, &response);
         }

@@ -21,6 +21,8 @@ pub(super) enum Trouble {
     Failed(Reason),
     /// It answered what its group does not take for an answer.
     Answered(Box<Edited>),
+    /// It answered 3xx, and somebody whom that names is asked.
+    Redirected(Box<Edited>),
 }
 
 impl Engine {
@@ -127,8 +129,37 @@ impl Engine {
         if !may_fail_over(state, index) {
             return false;
         }
-        let next = proxy::failover::next(&state.branches[index].forward, &self.view().context());
+        let next = proxy::failover::next(&state.branches[index].forward, &self.view().context())
+            .or_else(|| state.redirects.take_next());
         next.is_some_and(|next| self.ask_instead(transaction, state, index, next, trouble))
+    }
+
+    /// Tries who a 3xx names, or named before, in place of a branch that ended with this response; false if there is nobody.
+    pub(super) fn redirected(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        index: usize,
+        response: &Edited,
+    ) -> bool {
+        if response.status() < 300 || !may_fail_over(state, index) {
+            return false;
+        }
+        let view = self.view();
+        let forward = &state.branches[index].forward;
+        let is_followed = state.redirects.take(forward, response, &view.context());
+        if !is_followed && !state.redirects.go_on_after(response.status()) {
+            return false;
+        }
+        let Some(next) = state.redirects.take_next() else {
+            return false;
+        };
+        let response = Box::new(response.clone());
+        let trouble = match is_followed {
+            true => Trouble::Redirected(response),
+            false => Trouble::Answered(response),
+        };
+        self.ask_instead(transaction, state, index, next, trouble)
     }
 
     /// Asks somebody in the place of a branch; false if there is no way.
@@ -211,7 +242,8 @@ impl Engine {
         }
         let branch = &mut state.branches[index];
         branch.superseded = true;
-        if let Some(place) = self.place_of(&branch.forward) {
+        let is_redirected = matches!(trouble, Trouble::Redirected(_));
+        if let Some(place) = self.place_of(&branch.forward).filter(|_| !is_redirected) {
             self.upstream.passed_over(place);
         }
         let Some(fork) = &mut state.fork else {
@@ -223,6 +255,8 @@ impl Engine {
                 // Sent again, it could arrive twice: once by each member.
                 branch.armed.stop_repeating();
             }
+            // §16.7 step 4: what is followed is no answer any more.
+            Trouble::Redirected(_) => drop(fork.replace(index)),
             Trouble::Failed(reason) => {
                 fork.add();
                 fork.response(index, reason.status());
@@ -250,10 +284,16 @@ impl Engine {
         index: usize,
         trouble: Trouble,
     ) {
+        if may_fail_over(state, index)
+            && let Some(next) = state.redirects.take_next()
+            && self.ask_instead(transaction, state, index, next, trouble.clone())
+        {
+            return;
+        }
         match trouble {
             Trouble::Silent => {}
             Trouble::Failed(reason) => self.branch_failed(transaction, state, index, &reason),
-            Trouble::Answered(response) => {
+            Trouble::Answered(response) | Trouble::Redirected(response) => {
                 self.branch_answered(transaction, state, index, &response)
             }
         }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use proxy::fork::Fork;
+use proxy::redirect::Redirects;
 use proxy::token::Media;
 use proxy::{Flow, Forward, Reason};
 use sip::transaction::{
@@ -40,6 +41,8 @@ pub(crate) struct State {
     pub(crate) offered: bool,
     /// Branches that ended without an answer, and why.
     pub(crate) failures: SmallVec<[(usize, Reason); 1]>,
+    /// Who is tried because of a 3xx.
+    pub(crate) redirects: Redirects,
     /// What the machines of branches that were just made ask for.
     pub(crate) started: SmallVec<[Actions; 1]>,
     /// What the call counts for that an INVITE began, until it fails or is answered.
@@ -135,6 +138,7 @@ impl Transaction {
             cancelled: None,
             offered: false,
             failures: SmallVec::new(),
+            redirects: Redirects::default(),
             started: SmallVec::new(),
             place: None,
             answers: SmallVec::new(),

@@ -46,6 +46,7 @@ pub(super) fn keeping(keeping: Keeping) -> &'static str {
         }
         Keeping::Opens => "in a transaction: the connection may have to be opened first",
         Keeping::Media => "in a transaction: RTPEngine has to be asked, or told of the end",
+        Keeping::Redirects => "in a transaction: it may be redirected, and that is followed here",
         Keeping::Anonymous => "in a transaction: its responses have to get back the From that came",
     }
 }

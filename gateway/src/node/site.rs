@@ -176,6 +176,7 @@ fn group(
             .iter()
             .any(|listener| leaves_by.contains(&listener.id) && listener.side == Side::Device),
         listeners: leaves_by,
+        follows_redirects: group.redirects == config::Redirects::Follow,
     }
 }
 

@@ -24,6 +24,7 @@ mod mtu;
 mod paths;
 mod peers;
 mod privacy;
+mod redirects;
 mod refused;
 mod registers;
 mod replay;

@@ -218,6 +218,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[group.core]\nmembers = \"sip:10.0.0.1\"\nfail_over = [▶603]\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: 603 is no answer that another member could mend", "400 to 599"),
     ("[group.core]\nmembers = \"sip:10.0.0.1\"\nfail_over = [408, ▶\"6xx\"]\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `6xx` is no class that another member could mend", "\"5xx\""),
     ("[group.core]\nmembers = \"sip:10.0.0.1\"\nfail_over = ▶true\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `group.core.fail_over[0]` must be a status or a class", "fail_over = [503]"),
+    ("[group.core]\nmembers = \"sip:10.0.0.1\"\nredirects = ▶\"folow\"\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `group.core.redirects` cannot be `folow`", "did you mean \"follow\"?"),
     ("[dns]\nservers = ▶\"ns.example.net\"\n", "error: `ns.example.net` has no port", ""),
     ("[dns]\nservers = [\"127.0.0.1:53\", ▶\"127.0.0.1:53\"]\n", "error: `127.0.0.1:53` is given twice", "remove one"),
     ("[dns]\nservers = ▶\"0.0.0.0:53\"\n", "error: nobody can be asked at `0.0.0.0:53`", "127.0.0.1:53"),
