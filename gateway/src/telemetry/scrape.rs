@@ -33,6 +33,7 @@ struct Figures {
     handshakes: u64,
     handshake_failures: u64,
     members: Vec<MemberState>,
+    nodes: Vec<NodeState>,
     calls: i64,
     peers: Vec<PeerState>,
 }
@@ -72,6 +73,7 @@ impl Figures {
             handshakes: counters.handshakes(),
             handshake_failures: counters.handshake_failures(),
             members: engine.members(),
+            nodes: engine.nodes(),
             calls: engine.calls() as i64,
             peers: engine.peers(),
         }
@@ -180,12 +182,29 @@ impl Collector for Figures {
         for (label, value) in &self.connections {
             ConstGauge::new(*value).encode(family.encode_family(&[("transport", *label)])?)?;
         }
+        self.nodes(&mut encoder)?;
         self.members(&mut encoder)?;
         self.peers(&mut encoder)
     }
 }
 
 impl Figures {
+    fn nodes(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let mut family = encoder.encode_descriptor(
+            "node_alive",
+            "Other nodes of the cluster: 1 if requests for their connections are handed to them",
+            None,
+            ConstGauge::new(0i64).metric_type(),
+        )?;
+        for node in &self.nodes {
+            let number = node.node.map_or_else(String::new, |node| node.to_string());
+            let labels = [("node", number), ("address", node.address.to_string())];
+            ConstGauge::new(i64::from(node.state == "alive"))
+                .encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
     fn members(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let labels = |member: &MemberState| {
             [
@@ -373,7 +392,7 @@ pub fn status(engine: &Engine, transports: &Transports) -> Value {
         "calls": figures.calls,
         "peers": figures.peers.iter().map(peer).collect::<Vec<_>>(),
         "members": figures.members.iter().map(member).collect::<Vec<_>>(),
-        "nodes": engine.nodes().iter().map(node).collect::<Vec<_>>(),
+        "nodes": figures.nodes.iter().map(node).collect::<Vec<_>>(),
         "transactions": figures.transactions,
         "devices": figures.devices,
         "bindings": engine.bindings(),
