@@ -11,6 +11,7 @@ mod flood;
 mod log;
 mod namespace;
 mod party;
+mod peers;
 mod privacy;
 mod siege;
 mod sizes;

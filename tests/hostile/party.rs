@@ -13,7 +13,7 @@ use tokio::time::timeout;
 const SOON: Duration = Duration::from_secs(10);
 
 /// The next message with these words in it.
-async fn hears(socket: &UdpSocket, words: &str) -> (String, SocketAddr) {
+pub(crate) async fn hears(socket: &UdpSocket, words: &str) -> (String, SocketAddr) {
     let mut buffer = vec![0; 65_536];
     let hearing = async {
         loop {
@@ -45,7 +45,7 @@ async fn reads(stream: &mut TcpStream, words: &str) -> String {
 }
 
 /// The lines of these headers, as they came.
-fn lines(message: &str, names: &[&str]) -> String {
+pub(crate) fn lines(message: &str, names: &[&str]) -> String {
     let is_one = |line: &&str| {
         names
             .iter()
@@ -58,7 +58,7 @@ fn lines(message: &str, names: &[&str]) -> String {
         .collect()
 }
 
-fn answer(request: &str, status: &str, more: &str) -> String {
+pub(crate) fn answer(request: &str, status: &str, more: &str) -> String {
     let copied = lines(request, &["Via", "Record-Route", "From", "Call-ID", "CSeq"]);
     format!("SIP/2.0 {status}\r\n{copied}{more}Content-Length: 0\r\n\r\n")
 }
