@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use causeway_tests::gateway::Gateway;
+use causeway_tests::rtpengine::RtpEngine;
 use causeway_tests::{http, ports, raw, wait};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -374,4 +375,88 @@ async fn a_call_goes_out_to_a_carrier_from_the_public_side_and_comes_back_by_its
         );
     stage.send(&pbx, &bye).await;
     timeout(SOON, hears(&carrier, "BYE sip:")).await.unwrap();
+}
+
+/// An SDP that offers or answers PCMU at this port.
+fn sdp(at: SocketAddr) -> String {
+    let (ip, port) = (at.ip(), at.port());
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+    )
+}
+
+fn with_sdp(message: &str, at: SocketAddr) -> String {
+    let body = sdp(at);
+    let length = format!(
+        "Content-Type: application/sdp\r\nContent-Length: {}",
+        body.len()
+    );
+    message.replace("Content-Length: 0", &length) + &body
+}
+
+/// Where an SDP says that audio goes.
+fn audio(message: &str) -> SocketAddr {
+    let after = |word: &str| {
+        let rest = message.split(word).nth(1).unwrap();
+        rest.split([' ', '\r']).next().unwrap().to_owned()
+    };
+    let at = format!("{}:{}", after("c=IN IP4 "), after("m=audio "));
+    at.parse().unwrap()
+}
+
+/// Audio that is sent arrives.
+async fn hears_audio(from: &UdpSocket, to: SocketAddr, at: &UdpSocket) {
+    let mut packet = [0x55; 172];
+    let mut buffer = [0; 1500];
+    for number in 0..200_u8 {
+        packet[..12].copy_from_slice(&[0x80, 0, 0, number, 0, 0, 0, number, 1, 2, 3, 4]);
+        from.send_to(&packet, to).await.unwrap();
+        let heard = timeout(Duration::from_millis(50), at.recv(&mut buffer)).await;
+        if matches!(heard, Ok(Ok(172))) {
+            return;
+        }
+    }
+    panic!("no audio through {to}");
+}
+
+#[tokio::test]
+async fn a_call_that_a_second_carrier_answers_has_audio() {
+    // RTPEngine knows the call by the first one: towards the second nothing is offered again.
+    let engine = RtpEngine::start().await.unwrap();
+    let [first, second] = [socket(CARRIER).await, socket("127.0.0.66").await];
+    let [one, two] = [&first, &second].map(|socket| socket.local_addr().unwrap());
+    let more = format!(
+        "[media]\nrtpengine = \"{}\"\n\
+         [group.carriers]\nmembers = [{{ uri = \"sip:{one}\", priority = 1 }}, {{ uri = \"sip:{two}\", priority = 2 }}]\n\
+         listener = \"public\"\n\
+         [[route]]\nfrom = \"peer:pbx\"\nprefix = \"+\"\nto = \"group:carriers\"\n",
+        engine.ng
+    );
+    let stage = Stage::set_with("", &more).await;
+    let (pbx, audio_of_pbx, audio_of_second) = (
+        socket(PBX).await,
+        socket(PBX).await,
+        socket("127.0.0.66").await,
+    );
+    let invite = request("INVITE", 1, pbx.local_addr().unwrap(), "UDP", "");
+    let invite = with_sdp(&invite, audio_of_pbx.local_addr().unwrap());
+    stage.send(&pbx, &invite).await;
+    let (unable, from) = hears(&first, "INVITE sip:").await;
+    let no = answer(
+        &unable,
+        "503 Not Now",
+        "To: <sip:+4930@here.test>;tag=no\r\n",
+    );
+    first.send_to(no.as_bytes(), from).await.unwrap();
+    let (offered, from) = hears(&second, "INVITE sip:").await;
+    let ok = answer(
+        &offered,
+        "200 OK",
+        &format!("To: <sip:+4930@here.test>;tag=c\r\nContact: <sip:gw@{two}>\r\n"),
+    );
+    let ok = with_sdp(&ok, audio_of_second.local_addr().unwrap());
+    second.send_to(ok.as_bytes(), from).await.unwrap();
+    let (answered, _) = hears(&pbx, "SIP/2.0 200").await;
+    hears_audio(&audio_of_second, audio(&offered), &audio_of_pbx).await;
+    hears_audio(&audio_of_pbx, audio(&answered), &audio_of_second).await;
 }

@@ -128,6 +128,7 @@ impl Engine {
             cancel: None,
             ended: None,
             media,
+            offered_to: flow,
             heard: false,
             superseded: false,
             patience,

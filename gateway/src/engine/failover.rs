@@ -240,6 +240,8 @@ impl Engine {
         if let Some(place) = &mut state.place {
             place.moves_to(member);
         }
+        // It is not offered again.
+        state.branches[newest].offered_to = state.branches[index].offered_to;
         let branch = &mut state.branches[index];
         branch.superseded = true;
         let is_redirected = matches!(trouble, Trouble::Redirected(_));

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use proxy::cluster;
 use proxy::mtu::{self, Shortened};
 use proxy::response::{Onward, pass_on};
-use proxy::site::Side;
 use proxy::{Device, Flow, Flows, Reason, device};
 use sip::transaction::NonInviteClientInput;
 use sip::{Edited, Header, Message, Method};
@@ -27,9 +26,6 @@ impl Engine {
         {
             return Outcome::Done;
         }
-        if response.status() == 503 && self.site().side_of(flow) == Side::Core {
-            self.note_busy(flow, response);
-        }
         let handed = cluster::came_by(response, flow, &self.view().context());
         let flow = handed.as_ref().unwrap_or(flow);
         let onward = match pass_on(response, flow, &self.view().context()) {
@@ -39,6 +35,10 @@ impl Engine {
                 return Outcome::Done;
             }
         };
+        // Only what answers a request of ours: a member outside has an address that others can forge.
+        if response.status() == 503 {
+            self.note_busy(flow, response);
+        }
         let via = response.top_via();
         let branch = via.as_ref().and_then(|via| via.branch).unwrap_or_default();
         match self.table.client(branch) {
@@ -105,10 +105,9 @@ impl Engine {
         // Who answers an INVITE that often forks to nobody: each answer is kept, and wakes the caller.
         let floods = (200..300).contains(&response.status()) && state.answers.len() >= ANSWERS;
         self.forget_if_over(&transaction, &state);
-        let had_offer = state
-            .branches
-            .get(index)
-            .is_some_and(|branch| branch.request.original().has_sdp());
+        let branch = state.branches.get(index);
+        let had_offer = branch.is_some_and(|branch| branch.request.original().has_sdp());
+        let offered_to = branch.map_or(*flow, |branch| branch.offered_to);
         drop(state);
         if !is_new || repeated || is_over || floods {
             return Outcome::Done;
@@ -122,7 +121,8 @@ impl Engine {
             return Outcome::Done;
         };
         Outcome::wait(async move {
-            me.session_in_response(&mut onward, &flow, had_offer).await;
+            me.session_in_response(&mut onward, (&flow, &offered_to), had_offer)
+                .await;
             me.deliver(&transaction, index, onward.response);
         })
     }
@@ -159,7 +159,8 @@ impl Engine {
         };
         Outcome::wait(async move {
             let had_offer = onward.via.offer;
-            me.session_in_response(&mut onward, &flow, had_offer).await;
+            me.session_in_response(&mut onward, (&flow, &flow), had_offer)
+                .await;
             me.send_back(&onward);
         })
     }

@@ -67,7 +67,7 @@ impl Engine {
                     via_branch: request
                         .to_tag()
                         .is_none()
-                        .then(|| ng_via_branch(media.pass, &target_of(&forward.hop)))
+                        .then(|| ng_via_branch(media.pass, &self.target_of_hop(&forward.hop)))
                         .flatten(),
                     sdp: request.body(),
                     seen: forward.source.peer.ip(),
@@ -176,7 +176,7 @@ impl Engine {
     pub(super) async fn session_in_response(
         &self,
         onward: &mut Onward,
-        flow: &Flow,
+        (flow, offered_to): (&Flow, &Flow),
         had_offer: bool,
     ) {
         let Some(sessions) = &self.media else { return };
@@ -201,7 +201,7 @@ impl Engine {
             call_id: response.call_id(),
             from_tag: from,
             to_tag: to,
-            via_branch: ng_via_branch(media.pass, &target_of(&Hop::Flow(*flow))),
+            via_branch: ng_via_branch(media.pass, &target_of(&Hop::Flow(*offered_to))),
             sdp: response.body(),
             seen: flow.peer.ip(),
             from_core: self.site().side_of(flow) == Side::Core,
@@ -288,7 +288,7 @@ impl Engine {
             ),
             Method::Invite => self.end(
                 &branch.forward.request,
-                &Hop::Flow(branch.flow),
+                &Hop::Flow(branch.offered_to),
                 branch.media,
                 ending,
             ),
@@ -326,12 +326,20 @@ impl Engine {
         match end_of_session(ending) {
             End::Nothing => {}
             End::Branch { at_once } => {
-                let branch = ng_via_branch(media.pass, &target_of(hop));
+                let branch = ng_via_branch(media.pass, &self.target_of_hop(hop));
                 sessions.delete_branch(media, request.call_id(), from, branch, at_once);
             }
             End::Dialog { tags } => {
                 sessions.delete_dialog(media, request.call_id(), from, to, tags)
             }
+        }
+    }
+
+    /// The same for a server outside as for the flow by which it answers.
+    fn target_of_hop(&self, hop: &Hop) -> [u8; 4] {
+        match self.flow_to(hop) {
+            Some(flow) => target_of(&Hop::Flow(flow)),
+            None => target_of(hop),
         }
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct Branch {
     pub(crate) ended: Option<Edited>,
     /// Its RTPEngine and pass.
     pub(crate) media: Media,
+    /// The flow by which RTPEngine knows its session: that of the member which was asked first, for whom the offer was made.
+    pub(crate) offered_to: Flow,
     /// Something came back.
     pub(crate) heard: bool,
     /// The next member of the group was asked in its place.
