@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use super::input;
 use super::options::Options;
+use super::words;
 use crate::config::{self, Config, Source, Surroundings};
 use crate::dns::Resolver;
 use crate::guard::{self, Guard};
@@ -156,7 +157,7 @@ impl Imagined {
 
     fn listener(&self, options: &Options) -> anyhow::Result<&Listener> {
         let from = options.from;
-        let name = from.transport.uri_param();
+        let name = words::transport(from.transport);
         let speaks: Vec<&Listener> = self
             .site
             .listeners

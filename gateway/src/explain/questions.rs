@@ -88,7 +88,7 @@ impl<'a> Answers<'a> {
         };
         let each: Vec<String> = found
             .iter()
-            .map(|at| format!("{} {}", at.transport.uri_param(), at.address))
+            .map(|at| format!("{} {}", words::transport(at.transport), at.address))
             .collect();
         self.step("address", format!("{host} is {}", each.join(", ")));
         found.iter().map(|at| (at.transport, at.address)).collect()

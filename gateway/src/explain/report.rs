@@ -117,6 +117,9 @@ pub(super) struct Leaving {
     pub(super) diff: Vec<Line>,
     /// The message, as far as it is text.
     pub(super) message: String,
+    /// The message in hexadecimal, where not all of it is text (UTF-8).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hex: Option<String>,
     /// The message.
     #[serde(skip)]
     pub(super) bytes: Bytes,

@@ -458,6 +458,9 @@ pub(super) fn leaving(
             diff::diff(before, &bytes)
         },
         message: words::text(&bytes),
+        hex: std::str::from_utf8(&bytes)
+            .is_err()
+            .then(|| hex::encode(&bytes)),
         bytes,
     }
 }
