@@ -10,6 +10,7 @@ mod device;
 mod draining;
 mod edges;
 mod flows;
+mod hidden;
 mod members;
 mod names;
 #[path = "../hostile/namespace.rs"]

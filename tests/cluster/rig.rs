@@ -29,12 +29,38 @@ pub(crate) enum Calls {
     Alone,
 }
 
+/// What is special about an edge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape<'a> {
+    /// Between edge and registrars.
+    pub(crate) transport: &'a str,
+    /// With an RTPEngine; without one, bodies pass as they are.
+    pub(crate) media: bool,
+    /// More keys of the devices' side.
+    pub(crate) public: &'a str,
+    /// `NAME=VALUE` in its environment.
+    pub(crate) environment: Option<&'a str>,
+}
+
+impl Default for Shape<'_> {
+    fn default() -> Self {
+        Self {
+            transport: "udp",
+            media: true,
+            public: "",
+            environment: None,
+        }
+    }
+}
+
 /// All of it, running.
 pub(crate) struct Rig {
     pub(crate) registrars: [Kamailio; 2],
     pub(crate) edge: Gateway,
     pub(crate) engine: RtpEngine,
     pub(crate) core: Core,
+    /// Where the core reaches the edge.
+    pub(crate) inner: SocketAddr,
     admin: SocketAddr,
     sip: SocketAddr,
     tls: SocketAddr,
@@ -51,6 +77,22 @@ impl Rig {
 
     /// `transport` is between edge and registrars; without media, bodies pass as they are.
     pub(crate) async fn start_over(transport: &str, calls: Calls, media: bool) -> Result<Self> {
+        let shape = Shape {
+            transport,
+            media,
+            ..Shape::default()
+        };
+        Self::start_as(&shape, calls).await
+    }
+
+    /// The usual chain, with an edge of this shape.
+    pub(crate) async fn start_as(shape: &Shape<'_>, calls: Calls) -> Result<Self> {
+        let Shape {
+            transport,
+            media,
+            public,
+            environment,
+        } = *shape;
         let [one, other, core, sip, inner, tls, ws, wss, admin] =
             [(); 9].map(|()| ports::free_address());
         let engine = RtpEngine::start_at(&[Ipv4Addr::LOCALHOST.into()]).await?;
@@ -66,7 +108,7 @@ impl Rig {
         let config = format!(
             "[node]\ndata_dir = \"@FOLDER@/data\"\nworkers = 1\n[admin]\nlisten = \"{admin}\"\n\
              {asked}\
-             [listen.public]\nudp = \"{sip}\"\ntcp = \"{sip}\"\ntls = \"{tls}\"\nws = \"{ws}\"\nwss = \"{wss}\"\npage = true\n\
+             [listen.public]\nudp = \"{sip}\"\ntcp = \"{sip}\"\ntls = \"{tls}\"\nws = \"{ws}\"\nwss = \"{wss}\"\npage = true\n{public}\n\
              [listen.public.certificate]\nchain = \"@FOLDER@/certificate.pem\"\nkey = \"@FOLDER@/key.pem\"\n\
              [listen.core]\nudp = \"{inner}\"\ntcp = \"{inner}\"\ntrust = [\"127.0.0.1\"]\n\
              [group.registrars]\nmembers = [\"sip:{one}\", \"sip:{other}\"]\ntransport = \"{transport}\"\n\
@@ -74,12 +116,17 @@ impl Rig {
              [[route]]\nfrom = \"devices\"\nto = \"group:registrars\"\n\
              [limits]\nmessages_per_second = 0\n"
         );
-        let edge = Gateway::start(&config).await?;
+        let under = match environment {
+            Some(variable) => vec!["env".to_owned(), variable.to_owned()],
+            None => Vec::new(),
+        };
+        let edge = Gateway::start_under(under, &config).await?;
         let trust = raw::trusting(&edge.certificate())?;
         let rig = Rig {
             registrars,
             core: Core::start(core, one, DOMAIN).await?,
             edge,
+            inner,
             admin,
             engine,
             sip,

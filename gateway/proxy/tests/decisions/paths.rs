@@ -237,3 +237,53 @@ fn an_address_in_a_route_leads_only_to_a_device_that_is_there() {
         assert_eq!(edge.says(&route(value), &server()), want, "{why}");
     }
 }
+
+#[test]
+fn a_path_of_ours_is_known_whatever_a_registrar_makes_of_it() {
+    let edge = Edge::relay();
+    let path = edge.path(&browser());
+    let user = token_of(&path);
+    let spiral = edge.path(&phone());
+    for (why, routes) in [
+        ("as it was given", vec![path.clone()]),
+        (
+            "with parameters added",
+            vec![format!("<sip:{user}@10.0.0.10;lr;ob;x=y>;z=1")],
+        ),
+        (
+            "in another order",
+            vec![format!("<sip:{user}@10.0.0.10;r2=on;lr>")],
+        ),
+        (
+            "without lr: FreeSWITCH's fs_path",
+            vec![format!("<sip:{user}@10.0.0.10>")],
+        ),
+        (
+            "lr=on, and the port written out",
+            vec![format!("<sip:{user}@10.0.0.10:5060;lr=on>")],
+        ),
+        (
+            "behind a Route of ours that says nothing",
+            vec!["<sip:10.0.0.10;lr>".to_owned(), path.clone()],
+        ),
+        (
+            "both in one line",
+            vec![format!("<sip:10.0.0.10;r2=on;lr>,{path}")],
+        ),
+        ("without brackets", vec![format!("sip:{user}@10.0.0.10")]),
+    ] {
+        let draft = routes
+            .iter()
+            .fold(invite(), |draft, route| draft.route(route));
+        let passed = edge.passes(&draft.build(), &core(), &nothing());
+        assert_eq!(
+            edge.says(&draft.build(), &core()),
+            "start down connection 31",
+            "{why}"
+        );
+        assert_eq!(values(&passed, Header::Route).len(), 0, "{why}");
+    }
+    // The first one says where; the next one is for whoever is there.
+    let two = invite().route(&path).route(&spiral).build();
+    assert_eq!(edge.says(&two, &core()), "start down connection 31");
+}
