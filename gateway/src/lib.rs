@@ -10,6 +10,7 @@ pub mod dns;
 pub mod engine;
 pub mod explain;
 pub mod guard;
+pub mod keepalive;
 pub mod media;
 pub mod node;
 pub mod registrar;

@@ -11,6 +11,7 @@ mod draining;
 mod edges;
 mod flows;
 mod hidden;
+mod keepalive;
 mod members;
 mod names;
 #[path = "../hostile/namespace.rs"]

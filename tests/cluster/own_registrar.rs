@@ -17,28 +17,28 @@ use crate::device::{DOMAIN, PASSWORD};
 
 const SOON: Duration = Duration::from_secs(10);
 /// Where edges, the registrar and the core are: trust goes by address.
-const EDGES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
+pub(crate) const EDGES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
 const REGISTRAR: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const CORE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
 
-fn at(address: IpAddr) -> SocketAddr {
+pub(crate) fn at(address: IpAddr) -> SocketAddr {
     SocketAddr::new(address, ports::free())
 }
 
 /// An edge, and where it is reached.
-struct Edge {
+pub(crate) struct Edge {
     gateway: Gateway,
-    sip: SocketAddr,
+    pub(crate) sip: SocketAddr,
     ws: SocketAddr,
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
 /// Edges, and the registrar behind them, with the core.
-struct Stage {
-    edges: Vec<Edge>,
+pub(crate) struct Stage {
+    pub(crate) edges: Vec<Edge>,
     registrar: Gateway,
     engine: RtpEngine,
-    core: Core,
+    pub(crate) core: Core,
     /// The registrar's admin API.
     admin: SocketAddr,
     _keys: tempfile::TempDir,
@@ -46,6 +46,11 @@ struct Stage {
 
 impl Stage {
     async fn set(edges: u16) -> Self {
+        Self::set_with(edges, "").await
+    }
+
+    /// `more` are keys of the edges' side towards devices.
+    pub(crate) async fn set_with(edges: u16, more: &str) -> Self {
         let keys = Process::folder("keys").unwrap();
         let key = keys.path().join("cluster.key");
         write_secret(&key, format!("0 {} 0 0\n", "5a".repeat(32)).as_bytes()).unwrap();
@@ -78,7 +83,7 @@ impl Stage {
             let (sip, ws, inner, admin) = (at(EDGES), at(EDGES), at(EDGES), at(EDGES));
             let config = format!(
                 "{}[admin]\nlisten = \"{admin}\"\n\
-                 [listen.public]\nudp = \"{sip}\"\ntcp = \"{sip}\"\nws = \"{ws}\"\n\
+                 [listen.public]\nudp = \"{sip}\"\ntcp = \"{sip}\"\nws = \"{ws}\"\n{more}\
                  [listen.core]\nudp = \"{inner}\"\ntrust = [\"{REGISTRAR}\"]\n\
                  [media]\nrtpengine = \"{}\"\ndelete_delay = \"1s\"\n\
                  [group.registrars]\nmembers = [\"sip:{registrar_core}\"]\n\
@@ -109,7 +114,7 @@ impl Stage {
     }
 
     /// A device of the test's own, not registered.
-    async fn device(&self, user: &str, kind: Kind, edge: usize) -> Device {
+    pub(crate) async fn device(&self, user: &str, kind: Kind, edge: usize) -> Device {
         let edge = &self.edges[edge];
         let server = if kind == Kind::Ws { edge.ws } else { edge.sip };
         let account = agent::Account {
@@ -123,12 +128,12 @@ impl Stage {
     }
 
     /// Waits until the registrar holds so many bindings.
-    async fn holds(&self, wanted: u64) {
+    pub(crate) async fn holds(&self, wanted: u64) {
         becomes(self.admin, "bindings", wanted).await;
     }
 
     /// With the ends of the logs, if it failed.
-    fn tells<T>(&self, result: anyhow::Result<T>) -> T {
+    pub(crate) fn tells<T>(&self, result: anyhow::Result<T>) -> T {
         result.unwrap_or_else(|error| {
             let logs: String = self
                 .edges
@@ -143,7 +148,7 @@ impl Stage {
 }
 
 /// Waits until a figure of a node's status is this.
-async fn becomes(admin: SocketAddr, name: &str, wanted: u64) {
+pub(crate) async fn becomes(admin: SocketAddr, name: &str, wanted: u64) {
     let figure = || async {
         let (_, body) = http::get(admin, "/status").await.unwrap();
         let status: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -154,7 +159,7 @@ async fn becomes(admin: SocketAddr, name: &str, wanted: u64) {
 }
 
 /// Registers, with two REGISTERs.
-async fn registers(device: &mut Device) {
+pub(crate) async fn registers(device: &mut Device) {
     let registered = device.registers().await.unwrap();
     assert_eq!(
         (registered.status, registered.requests),

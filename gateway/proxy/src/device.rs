@@ -83,6 +83,17 @@ pub fn expires(response: &Edited, device: Device, site: &Site) -> Option<(u64, u
         .max()
 }
 
+/// The Contact of `device` in the answer to a REGISTER.
+pub fn contact(response: &Edited, device: Device, site: &Site) -> Option<Vec<u8>> {
+    let aor = site.address_of_record(&Uri::parse(response.to()?.uri)?);
+    let contacts = response.values(Header::Contact).filter_map(NameAddr::parse);
+    let mut mine = contacts.filter(|contact| {
+        let instance = contact.param(b"+sip.instance").flatten();
+        Device::from(hash(site.device_key, &aor, instance, contact.uri)) == device
+    });
+    mine.next().map(|contact| contact.uri.to_vec())
+}
+
 /// [`whole`] of the device of each Contact, and its `expires`.
 fn contacts<'m>(
     message: &'m Edited,

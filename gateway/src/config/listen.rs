@@ -8,6 +8,7 @@ use sip::Transport;
 use super::address::split_host_port;
 use super::certificate::Certificate;
 use super::check::Checks;
+use super::keepalive::Keepalive;
 use super::reader::{Item, Reader};
 use super::schema::{Setting, section};
 use super::value::{text, unknown_word, words};
@@ -45,6 +46,8 @@ section! {
         pub mtu: u16 = 1500, within(576, 65_535);
         /// What a request or response that is too long for `mtu` may lose, in this order, until it fits. Empty shortens nothing.
         pub shorten: Vec<Saving> = Saving::ALL.to_vec();
+        /// What devices that registered over UDP are sent from time to time, so that their NATs go on letting calls in.
+        pub keepalive: Keepalive = Keepalive::default();
         /// Serve the demo softphone on the WebSocket ports.
         pub page: bool = false;
     }
@@ -242,6 +245,7 @@ impl Listen {
         self.check_trust(&at, checks);
         self.check_core(&at, checks);
         self.check_path(&at, checks);
+        self.keepalive.check(&at, self, checks);
     }
 
     fn check_tls(&self, at: &str, checks: &mut Checks<'_>) {

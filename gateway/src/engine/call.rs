@@ -4,7 +4,7 @@
 use proxy::response::Onward;
 use proxy::site::Side;
 use proxy::token::Pass;
-use proxy::{Flow, Flows, Forward, Room};
+use proxy::{Flow, Forward, Room};
 use sip::{Edited, Message, Method};
 
 use super::Engine;
@@ -148,7 +148,7 @@ impl Engine {
             (Method::Invite, 200..=299) => {
                 // A call that a limited peer begins has a transaction, so this is none.
                 let make = || {
-                    let flow = self.index.flow(onward.listener, onward.source)?;
+                    let flow = self.index.back(onward.listener, onward.source)?;
                     let member = self.member_of(&flow, None);
                     Some(self.calls.counts().place(None, member))
                 };

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ const DEVICES: usize = 2_000_000;
 const SHARDS: usize = 64;
 /// A device that lost its connection may come back within this time without registering again: SIP.js does not.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(60);
+/// So long a registrar may go on asking for a flow that is dead: as long as registrations are.
+const DEAD_FOR: Duration = Duration::from_secs(3600);
 
 /// What is known of a device.
 #[derive(Clone, Copy)]
@@ -45,6 +48,10 @@ pub(crate) struct DeviceIndex {
     behind: DashMap<(ListenerId, FlowAddress), Device>,
     /// Connections that closed, and which device was behind.
     gone: Mutex<VecDeque<(Instant, Flow, Device)>>,
+    /// Datagrams' flows whose device answers no more, and when that was seen. A flow has no end of its own there.
+    dead: DashMap<(ListenerId, FlowAddress), Instant>,
+    /// Whether there may be any: asked for every message.
+    any_dead: AtomicBool,
     /// Told whenever a device appears at a new flow.
     pub(crate) appeared: Notify,
 }
@@ -61,6 +68,8 @@ impl DeviceIndex {
             newest: DashMap::with_shard_amount(SHARDS),
             behind: DashMap::with_shard_amount(SHARDS),
             gone: Mutex::default(),
+            dead: DashMap::new(),
+            any_dead: AtomicBool::new(false),
             appeared: Notify::new(),
         }
     }
@@ -68,6 +77,9 @@ impl DeviceIndex {
     /// A device registered by this flow: its whole name ([`proxy::device::whole`]).
     pub(crate) fn learn(&self, whole: u64, flow: Flow, expires: Duration) {
         let device = Device::from(whole);
+        if self.any_dead.load(Ordering::Relaxed) {
+            self.dead.remove(&(flow.listener, flow.address()));
+        }
         if self.newest.len() >= DEVICES && !self.newest.contains_key(&device) {
             return;
         }
@@ -111,6 +123,16 @@ impl DeviceIndex {
         }
     }
 
+    /// A device does not answer any more at this flow of datagrams: what is for the flow fails until it registers again.
+    pub(crate) fn died(&self, device: Device, flow: &Flow) {
+        self.forget(device);
+        if self.dead.len() < DEVICES {
+            self.dead
+                .insert((flow.listener, flow.address()), Instant::now());
+            self.any_dead.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// A connection closed: what registered by it is not there any more, for now.
     pub(crate) fn closed(&self, flow: &Flow) {
         if !self.by_address.is_empty() {
@@ -132,6 +154,11 @@ impl DeviceIndex {
     pub(crate) fn sweep(&self, now: Instant) -> Vec<Flow> {
         self.newest.retain(|_, known| known.until > now);
         self.connections.retain(|_, flow| self.lives(flow));
+        if self.any_dead.load(Ordering::Relaxed) {
+            self.dead.retain(|_, since| *since + DEAD_FOR > now);
+            self.any_dead
+                .store(!self.dead.is_empty(), Ordering::Relaxed);
+        }
         self.behind
             .retain(|_, device| self.newest.contains_key(device));
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
@@ -163,8 +190,9 @@ impl DeviceIndex {
     }
 }
 
-impl Flows for DeviceIndex {
-    fn flow(&self, listener: ListenerId, address: FlowAddress) -> Option<Flow> {
+impl DeviceIndex {
+    /// The flow that a request came by, for its answer: whoever asks is there.
+    pub(crate) fn back(&self, listener: ListenerId, address: FlowAddress) -> Option<Flow> {
         match address {
             FlowAddress::Connection(bits) => self
                 .transports
@@ -181,6 +209,14 @@ impl Flows for DeviceIndex {
                 })
             }
         }
+    }
+}
+
+impl Flows for DeviceIndex {
+    fn flow(&self, listener: ListenerId, address: FlowAddress) -> Option<Flow> {
+        let is_dead =
+            self.any_dead.load(Ordering::Relaxed) && self.dead.contains_key(&(listener, address));
+        self.back(listener, address).filter(|_| !is_dead)
     }
 
     fn newest(&self, device: Device) -> Option<Flow> {

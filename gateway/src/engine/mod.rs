@@ -8,12 +8,13 @@
 //! - [`failover`]: the next member of a group, where one is silent;
 //! - [`call`]: what is told to the table of calls;
 //! - [`session`]: offers and answers on their way through RTPEngine;
-//! - [`index`]: where devices are now.
+//! - [`index`]: where devices are now; [`keepalive`]: whether they are still there.
 
 mod call;
 mod drive;
 mod failover;
 mod index;
+mod keepalive;
 mod register;
 mod request;
 mod response;
@@ -43,6 +44,7 @@ use crate::calls::Calls;
 use crate::cluster::{self, Cluster, NodeState};
 use crate::dns::Resolver;
 use crate::guard::{Complaint, Guard};
+use crate::keepalive::Keepalive;
 use crate::media::Sessions;
 use crate::registrar::Registrar;
 use crate::telemetry::Counters;
@@ -81,6 +83,8 @@ pub struct Parts {
     pub limits: Limits,
     /// The times of RFC 3261 §17.
     pub timers: Timers,
+    /// How devices are pinged, in the order of the listeners.
+    pub keepalive: Vec<Option<crate::keepalive::Rules>>,
     /// How long an in-dialog request waits for a device that is not there (SIGNALLING §5).
     pub device_wait: Duration,
     /// Who is admitted.
@@ -109,6 +113,7 @@ pub struct Engine {
     started: Instant,
     transports: Arc<OnceLock<Transports>>,
     index: DeviceIndex,
+    keepalive: Keepalive,
     table: Table,
     waiting: Waiting,
     calls: Calls,
@@ -160,6 +165,7 @@ impl Engine {
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             index,
+            keepalive: Keepalive::new(parts.keepalive),
             transports,
             site,
             upstream,
@@ -205,7 +211,8 @@ impl Engine {
             self.timers.run(|armed| self.fire(armed)),
             sweeping,
             watching,
-            self.cluster.run(self.upstream.resolver())
+            self.cluster.run(self.upstream.resolver()),
+            self.keep_alive()
         );
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proxy::cluster;
 use proxy::mtu::{self, Shortened};
 use proxy::response::{Onward, pass_on};
-use proxy::{Device, Flow, Flows, Reason, device};
+use proxy::{Device, Flow, Reason, device};
 use sip::transaction::NonInviteClientInput;
 use sip::{Edited, Header, Message, Method};
 
@@ -22,7 +22,9 @@ impl Engine {
             return Outcome::Done;
         }
         if response.method() == Method::Options
-            && (self.cluster.take(flow, response) || self.upstream.take(response))
+            && (self.cluster.take(flow, response)
+                || self.upstream.take(response)
+                || self.of_our_ping(response))
         {
             return Outcome::Done;
         }
@@ -166,7 +168,7 @@ impl Engine {
     }
 
     fn send_back(&self, onward: &Onward) {
-        match self.index.flow(onward.listener, onward.source) {
+        match self.index.back(onward.listener, onward.source) {
             Some(flow) => drop(self.send(&flow, self.bytes_back(&onward.response, &flow))),
             None => self.counters.count(&Reason::StrayResponse),
         }
@@ -201,7 +203,7 @@ impl Engine {
         else {
             return;
         };
-        if let Some(flow) = self.index.flow(onward.listener, onward.source) {
+        if let Some(flow) = self.index.back(onward.listener, onward.source) {
             self.learn(&[Device(device)], response, &flow);
         }
     }
@@ -211,7 +213,8 @@ impl Engine {
         for device in devices {
             match device::expires(response, *device, &self.site()) {
                 Some((seconds @ 1.., whole)) => {
-                    self.index.learn(whole, *flow, Duration::from_secs(seconds))
+                    self.index.learn(whole, *flow, Duration::from_secs(seconds));
+                    self.begin_pings(*device, flow, response);
                 }
                 _ => self.index.forget(*device),
             }

@@ -245,8 +245,7 @@ impl Engine {
     }
 
     fn index_flow(&self, onward: &Onward) -> Option<Flow> {
-        use proxy::Flows;
-        self.index.flow(onward.listener, onward.source)
+        self.index.back(onward.listener, onward.source)
     }
 
     /// A branch that was offered and never sent.

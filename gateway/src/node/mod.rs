@@ -142,6 +142,7 @@ impl Node {
         };
         let parts = Parts {
             site: site.site,
+            keepalive: site::keepalive(config),
             groups: (site::probes(config), site.sources),
             resolver,
             nodes: site::nodes(config),

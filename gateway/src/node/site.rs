@@ -16,8 +16,8 @@ use super::StartError;
 use crate::cluster;
 use crate::config::{self, Config, Credential, Listen, RouteFrom, RouteTo};
 use crate::dns::{self, Resolver};
-use crate::registrar;
 use crate::upstream::{self, Source};
+use crate::{keepalive, registrar};
 
 /// A site, and who may speak to each of its listeners.
 pub(crate) struct Described {
@@ -317,6 +317,29 @@ pub(crate) fn nodes(config: &Config) -> (Vec<cluster::Named>, cluster::Rules) {
         fall: probe.fall.into(),
     };
     (told.chain(by_name).collect(), rules)
+}
+
+/// How devices are pinged, in the order that numbers the listeners.
+pub(super) fn keepalive(config: &Config) -> Vec<Option<keepalive::Rules>> {
+    let rules = |section: &Listen, transport: Transport| {
+        let wanted = &section.keepalive;
+        let ping = match wanted.udp {
+            config::Ping::Crlf => keepalive::Ping::Crlf,
+            config::Ping::Options => keepalive::Ping::Options,
+            config::Ping::Off => return None,
+        };
+        let has_devices = transport == Transport::Udp && !section.is_core();
+        has_devices.then_some(keepalive::Rules {
+            ping,
+            interval: wanted.interval,
+            fall: wanted.fall,
+            rate: wanted.rate,
+        })
+    };
+    let sections = config.listen.values();
+    sections
+        .flat_map(|section| sockets(section).map(move |(transport, _)| rules(section, transport)))
+        .collect()
 }
 
 /// How the groups are probed, in the order of the site's.

@@ -19,6 +19,8 @@ pub struct Counters {
     reasons: Mutex<BTreeMap<&'static str, u64>>,
     shortened: [AtomicU64; Saving::ALL.len()],
     too_long: AtomicU64,
+    pings: AtomicU64,
+    dead_flows: AtomicU64,
 }
 
 impl Counters {
@@ -49,6 +51,26 @@ impl Counters {
     pub fn shortened_messages(&self) -> Vec<(&'static str, u64)> {
         let read = |(saving, count): (&Saving, &AtomicU64)| (saving.label(), count.load(Relaxed));
         Saving::ALL.iter().zip(&self.shortened).map(read).collect()
+    }
+
+    /// A device was sent a keepalive.
+    pub(crate) fn pinged(&self) {
+        self.pings.fetch_add(1, Relaxed);
+    }
+
+    /// A device on UDP does not answer any more.
+    pub(crate) fn flow_died(&self) {
+        self.dead_flows.fetch_add(1, Relaxed);
+    }
+
+    /// Keepalives sent to devices.
+    pub fn pings(&self) -> u64 {
+        self.pings.load(Relaxed)
+    }
+
+    /// Devices on UDP that did not answer any more.
+    pub fn dead_flows(&self) -> u64 {
+        self.dead_flows.load(Relaxed)
     }
 
     /// How many did not fit all the same.

@@ -30,6 +30,8 @@ struct Figures {
     dropped: Vec<(&'static str, u64)>,
     kernel_dropped: u64,
     keepalives: u64,
+    pings: u64,
+    dead_flows: u64,
     handshakes: u64,
     handshake_failures: u64,
     members: Vec<MemberState>,
@@ -70,6 +72,8 @@ impl Figures {
                 .collect(),
             kernel_dropped: transports.stats().kernel_dropped,
             keepalives: counters.keepalives(),
+            pings: engine.counters.pings(),
+            dead_flows: engine.counters.dead_flows(),
             handshakes: counters.handshakes(),
             handshake_failures: counters.handshake_failures(),
             members: engine.members(),
@@ -112,6 +116,18 @@ impl Collector for Figures {
             "keepalives",
             "CRLF, pongs and STUN Binding requests",
             self.keepalives,
+        )?;
+        counter(
+            &mut encoder,
+            "pings",
+            "Keepalives sent to devices on UDP",
+            self.pings,
+        )?;
+        counter(
+            &mut encoder,
+            "dead_flows",
+            "Devices on UDP that answered no OPTIONS any more",
+            self.dead_flows,
         )?;
         counter(
             &mut encoder,

@@ -145,6 +145,14 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[domain.\"a.example\"]\nusers = [{ name = \"alice\", password = \"correct horse\" }]\naliases = [▶\"a.example\"]\n", "error: `a.example` already means the users of `a.example`", "one domain"),
     ("[domain.\"a.example\"]\nusers = [{ name = \"alice\", password = \"correct horse\" }]\n▶media = \"srtp\"\n", "error: unknown key `domain.a.example.media`", "aliases"),
     ("[domain.\"A.example\"]\nusers = [{ name = \"alice\", password = \"correct horse\" }]\n[domain.▶\"a.example\"]\nusers = [{ name = \"alice\", password = \"correct horse\" }]\n", "error: `a.example` already means the users of `A.example`", "one domain"),
+    // Keepalive.
+    ("[listen.a]\nudp = \"127.0.0.1:5060\"\nkeepalive = { udp = ▶\"option\" }\n", "error: `listen.a.keepalive.udp` cannot be `option`", "did you mean \"options\"?"),
+    ("[listen.a]\nudp = \"127.0.0.1:5060\"\nkeepalive = { interval = ▶\"500ms\" }\n", "error: `listen.a.keepalive.interval` is too small", "at least \"1s\"; the default is \"25s\""),
+    ("[listen.a]\nudp = \"127.0.0.1:5060\"\nkeepalive = { interval = ▶\"1m\" }\n", "warning: many NATs have forgotten a phone after 30 s", "\"25s\""),
+    ("[listen.a]\nudp = \"127.0.0.1:5060\"\nkeepalive = { ▶fall = 2 }\n", "error: `listen.a.keepalive.fall` has no effect", "udp = \"options\""),
+    ("[listen.a]\nudp = \"127.0.0.1:5060\"\nkeepalive = { rate = ▶1 }\n", "error: `listen.a.keepalive.rate` is too small", "at least 10"),
+    ("[listen.a]\ntcp = \"127.0.0.1:5060\"\n▶keepalive = { udp = \"options\" }\n", "error: `listen.a.keepalive` has no effect without `udp`", "limits.ping_interval"),
+    ("[listen.a]\nudp = \"127.0.0.1:5060\"\ntrust = \"10.0.0.0/8\"\n▶keepalive = { udp = \"options\" }\n", "error: no device speaks to `listen.a`", "`probe` of their group"),
     // Roles.
     ("[node]\nroles = [▶\"registar\"]\n", "error: `node.roles[0]` cannot be `registar`", "did you mean \"registrar\"?"),
     ("[node]\nroles = \"edge\"\n[domain.▶\"a.example\"]\nusers = [{ name = \"alice\", password = \"correct horse\" }]\n", "error: `domain.a.example` has users here, but this node is no registrar", "leave it to the registrars"),
