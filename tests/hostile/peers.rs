@@ -420,13 +420,13 @@ async fn hears_audio(from: &UdpSocket, to: SocketAddr, at: &UdpSocket) {
 }
 
 #[tokio::test]
-async fn a_call_that_a_second_carrier_answers_has_audio() {
+async fn a_call_that_a_second_carrier_takes_has_audio_and_one_that_it_refuses_leaves_nothing() {
     // RTPEngine knows the call by the first one: towards the second nothing is offered again.
     let engine = RtpEngine::start().await.unwrap();
     let [first, second] = [socket(CARRIER).await, socket("127.0.0.66").await];
     let [one, two] = [&first, &second].map(|socket| socket.local_addr().unwrap());
     let more = format!(
-        "[media]\nrtpengine = \"{}\"\n\
+        "[media]\nrtpengine = \"{}\"\ndelete_delay = \"0s\"\n\
          [group.carriers]\nmembers = [{{ uri = \"sip:{one}\", priority = 1 }}, {{ uri = \"sip:{two}\", priority = 2 }}]\n\
          listener = \"public\"\n\
          [[route]]\nfrom = \"peer:pbx\"\nprefix = \"+\"\nto = \"group:carriers\"\n",
@@ -438,17 +438,27 @@ async fn a_call_that_a_second_carrier_answers_has_audio() {
         socket(PBX).await,
         socket("127.0.0.66").await,
     );
-    let invite = request("INVITE", 1, pbx.local_addr().unwrap(), "UDP", "");
-    let invite = with_sdp(&invite, audio_of_pbx.local_addr().unwrap());
-    stage.send(&pbx, &invite).await;
-    let (unable, from) = hears(&first, "INVITE sip:").await;
-    let no = answer(
-        &unable,
-        "503 Not Now",
-        "To: <sip:+4930@here.test>;tag=no\r\n",
-    );
-    first.send_to(no.as_bytes(), from).await.unwrap();
-    let (offered, from) = hears(&second, "INVITE sip:").await;
+    // The first is asked, and then the second; what that one hears.
+    let offered = async |number: usize| {
+        let invite = request("INVITE", number, pbx.local_addr().unwrap(), "UDP", "");
+        let invite = with_sdp(&invite, audio_of_pbx.local_addr().unwrap());
+        stage.send(&pbx, &invite).await;
+        let call = format!("Call-ID: call-{number}\r\n");
+        let (unable, from) = hears(&first, &call).await;
+        let to = "To: <sip:+4930@here.test>;tag=no\r\n";
+        let no = answer(&unable, "503 Not Now", to);
+        first.send_to(no.as_bytes(), from).await.unwrap();
+        let (offered, from) = hears(&second, &call).await;
+        (offered, from, to)
+    };
+    let (busy, from, to) = offered(1).await;
+    assert_eq!(engine.calls().await.unwrap().len(), 1);
+    let busy = answer(&busy, "486 Busy Here", to);
+    second.send_to(busy.as_bytes(), from).await.unwrap();
+    assert!(stage.final_answer(&pbx, 1).await.starts_with("SIP/2.0 486"));
+    engine.empty_within(SOON).await.unwrap();
+
+    let (offered, from, _) = offered(2).await;
     let ok = answer(
         &offered,
         "200 OK",
