@@ -13,6 +13,7 @@ mod namespace;
 mod party;
 mod peers;
 mod privacy;
+mod queues;
 mod siege;
 mod sizes;
 mod streams;

@@ -209,10 +209,12 @@ impl Engine {
         Outcome::wait(async move {
             match question {
                 Question::Address(asked) => {
-                    let found = match me.lookups.try_acquire() {
-                        Ok(_turn) => me.upstream.resolver().locate(&asked).await.ok(),
-                        Err(_) => None,
+                    let Ok(turn) = me.lookups.try_acquire() else {
+                        me.reply(&flow, &request, transaction, &Reason::Overloaded);
+                        return;
                     };
+                    let found = me.upstream.resolver().locate(&asked).await.ok();
+                    drop(turn);
                     let targets = found.map(|found| found.targets).unwrap_or_default();
                     let hops = targets.iter().map(|at| (at.transport, at.address));
                     facts.addresses.push((asked, hops.collect()));

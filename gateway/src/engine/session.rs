@@ -237,11 +237,7 @@ impl Engine {
                 "RTPEngine did not take an offer or answer"
             );
         }
-        match error {
-            // RFC 3261 §21.4.26: the SDP is at fault, and the caller can offer another one.
-            rtpengine_client::Error::Rejected { .. } => Reason::NotAcceptable,
-            _ => Reason::NoMedia,
-        }
+        reason_of(error)
     }
 
     fn index_flow(&self, onward: &Onward) -> Option<Flow> {
@@ -355,6 +351,17 @@ impl Engine {
     }
 }
 
+/// How the sender of an offer is told that RTPEngine did not take it.
+fn reason_of(error: &rtpengine_client::Error) -> Reason {
+    match error {
+        // RFC 3261 §21.4.26: the SDP is at fault, and the caller can offer another one.
+        rtpengine_client::Error::Rejected { .. } => Reason::NotAcceptable,
+        // As many of our questions wait as may: it is we who are busy.
+        rtpengine_client::Error::Busy { .. } => Reason::Overloaded,
+        _ => Reason::NoMedia,
+    }
+}
+
 /// What has come to its end, for requests that begin, change or end a session.
 fn ending_of(
     request: &Message,
@@ -419,4 +426,21 @@ fn remove_body(message: &mut Edited) {
     message.set_body(Bytes::new());
     message.remove(Header::ContentType);
     message.remove(Header::ContentDisposition);
+}
+
+#[cfg(test)]
+mod tests {
+    use rtpengine_client::Error;
+
+    use super::*;
+
+    #[test]
+    fn a_full_queue_towards_rtpengine_is_said_with_503_and_no_other_trouble_is() {
+        for (error, want) in [
+            (Error::Busy { limit: 1 }, Reason::Overloaded),
+            (Error::Refused, Reason::NoMedia),
+        ] {
+            assert_eq!(reason_of(&error), want, "{error}");
+        }
+    }
 }

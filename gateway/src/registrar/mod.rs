@@ -323,8 +323,11 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 impl From<StoreError> for Refusal {
-    fn from(_: StoreError) -> Self {
-        // The writer has said what is wrong in the log; a device learns that it did not work.
-        Refusal::Store
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Behind => Refusal::Behind,
+            // The writer has said what is wrong in the log; a device learns that it did not work.
+            _ => Refusal::Store,
+        }
     }
 }

@@ -83,6 +83,9 @@ pub enum Refusal {
     /// The bindings could not be kept.
     #[error("the bindings could not be stored")]
     Store,
+    /// As many changes wait for the disk as may.
+    #[error("too many bindings wait to be stored")]
+    Behind,
 }
 
 impl Refusal {
@@ -103,6 +106,7 @@ impl Refusal {
             Self::FirstHop => 439,
             // RFC 3261 §10.3 step 7 says that it fails, not how; and for the store, its last paragraph.
             Self::OutOfOrder | Self::Store => 500,
+            Self::Behind => 503,
         }
     }
 
@@ -116,6 +120,7 @@ impl Refusal {
             Self::OutOfOrder => "CSeq Out Of Order",
             Self::Store => "Location Store Failed",
             Self::Malformed
+            | Self::Behind
             | Self::TooBrief { .. }
             | Self::FirstHop
             | Self::Extension(_)
@@ -128,6 +133,8 @@ impl Refusal {
         match self {
             Self::TooBrief { min } => Some((Header::MinExpires, min.to_string().into_bytes())),
             Self::Extension(names) => Some((Header::Unsupported, names.clone())),
+            // RFC 3261 §21.5.4: without it a phone may shun us for good.
+            Self::Behind => Some((Header::RetryAfter, b"5".to_vec())),
             _ => None,
         }
     }

@@ -412,3 +412,21 @@ proptest! {
         let _ = registrar().authenticate(&request, Kind::Www, PEER, NOW);
     }
 }
+
+#[test]
+fn only_a_store_that_is_behind_is_said_with_503_and_when_to_come_back() {
+    use crate::registrar::register::Refusal;
+    for (error, status, wait) in [
+        (StoreError::Behind, 503, Some("5")),
+        (StoreError::Full, 500, None),
+        (StoreError::Closed, 500, None),
+    ] {
+        let refusal = Refusal::from(error.clone());
+        let header = refusal.header();
+        let said = header.as_ref().map(|(name, value)| {
+            assert_eq!(*name, Header::RetryAfter, "{error}");
+            std::str::from_utf8(value).unwrap()
+        });
+        assert_eq!((refusal.status(), said), (status, wait), "{error}");
+    }
+}
