@@ -18,6 +18,11 @@ use crate::device::{DOMAIN, PASSWORD};
 const SOON: Duration = Duration::from_secs(10);
 /// Where edges, the registrar and the core are: trust goes by address.
 pub(crate) const EDGES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
+/// Where the edges speak to the registrar, each by an address of its own.
+const INSIDE: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, 4)),
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, 5)),
+];
 const REGISTRAR: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const CORE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
 
@@ -72,15 +77,17 @@ impl Stage {
             .collect();
         let registrar = format!(
             "{}[admin]\nlisten = \"{admin}\"\n\
-             [listen.core]\nudp = \"{registrar_core}\"\ntrust = [\"{CORE}\"]\nedges = [\"{EDGES}\"]\n\
+             [listen.core]\nudp = \"{registrar_core}\"\ntrust = [\"{CORE}\"]\nedges = [\"{}\", \"{}\"]\n\
              [group.core]\nmembers = [\"sip:{core}\"]\nprobe = {{ interval = \"10m\", fall = 100 }}\n\
              [[route]]\nfrom = \"edges\"\nprefix = \"9\"\nto = \"group:core\"\n{users}",
-            node(100, "registrar")
+            node(100, "registrar"),
+            INSIDE[0],
+            INSIDE[1]
         );
         let registrar = Gateway::start(&registrar).await.unwrap();
         let mut all = Vec::new();
-        for id in 1..=edges {
-            let (sip, ws, inner, admin) = (at(EDGES), at(EDGES), at(EDGES), at(EDGES));
+        for (id, inside) in (1..=edges).zip(INSIDE) {
+            let (sip, ws, inner, admin) = (at(EDGES), at(EDGES), at(inside), at(EDGES));
             let config = format!(
                 "{}[admin]\nlisten = \"{admin}\"\n\
                  [listen.public]\nudp = \"{sip}\"\ntcp = \"{sip}\"\nws = \"{ws}\"\n{more}\
