@@ -270,6 +270,8 @@ pub struct Site {
     pub device_key: (u64, u64),
     /// Where we receive; a `ListenerId` is an index here.
     pub listeners: Vec<Listener>,
+    /// Addresses of this machine, where a listener is bound to all of them.
+    pub own: Vec<IpAddr>,
     /// Other names of our domains: from the alias to the domain, both in lower case.
     pub aliases: HashMap<String, String>,
     /// Domains that our own registrar serves (lower case); empty in the edge role.
@@ -345,9 +347,12 @@ impl Site {
     /// True for where a request of a device may leave for the core: not for ourselves, who would take it for the core's.
     pub fn takes_from_devices(&self, transport: Transport, address: SocketAddr) -> bool {
         let is_ours = || {
-            self.listeners
-                .iter()
-                .any(|listener| listener.bind == address)
+            self.listeners.iter().any(|listener| {
+                let everywhere = listener.bind.ip().is_unspecified()
+                    && listener.bind.port() == address.port()
+                    && self.own.contains(&address.ip());
+                listener.bind == address || everywhere
+            })
         };
         let speaks_sip = !transport.is_stream() || self.speaks_sip(address.port());
         self.is_core(address) && speaks_sip && !is_ours()

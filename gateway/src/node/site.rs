@@ -79,6 +79,7 @@ pub(crate) fn of(config: &Config, media: bool) -> Described {
     let site = Site {
         node: config.node.id,
         device_key: (0, 0),
+        own: own(&listeners),
         listeners,
         aliases: config
             .domain
@@ -109,6 +110,25 @@ pub(crate) fn of(config: &Config, media: bool) -> Described {
         core,
         sources,
     }
+}
+
+/// The addresses of this machine, if a listener is bound to all of them. One that comes later (of a cluster, moved here) is
+/// named by the configuration.
+fn own(listeners: &[Listener]) -> Vec<IpAddr> {
+    if !listeners.iter().any(|one| one.bind.ip().is_unspecified()) {
+        return Vec::new();
+    }
+    let interfaces = nix::ifaddrs::getifaddrs()
+        .inspect_err(|error| tracing::warn!(%error, "the addresses of this machine are not known"));
+    let addresses = interfaces
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one.address);
+    let ip = |address: nix::sys::socket::SockaddrStorage| {
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    };
+    addresses.filter_map(ip).collect()
 }
 
 /// The sockets of a section, in the order that numbers them.

@@ -230,6 +230,40 @@ fn nobody_can_look_for_an_instance_id_that_has_anothers_name() {
 }
 
 #[test]
+fn a_device_does_not_make_the_edge_speak_to_itself() {
+    let takes = |bind: &str, to: &str| {
+        let mut edge = Edge::relay();
+        edge.site.listeners[usize::from(CORE)].bind = bind.parse().expect("an address");
+        edge.site.own = vec!["10.0.0.10".parse().expect("an address")];
+        let to = to.parse().expect("an address");
+        edge.site.takes_from_devices(sip::Transport::Udp, to)
+    };
+    for (why, bind, to, want) in [
+        (
+            "where the core side is bound",
+            "10.0.0.10:5070",
+            "10.0.0.10:5070",
+            false,
+        ),
+        (
+            "it is bound to all, and this is one",
+            "0.0.0.0:5070",
+            "10.0.0.10:5070",
+            false,
+        ),
+        (
+            "another port of this machine",
+            "0.0.0.0:5070",
+            "10.0.0.10:5080",
+            true,
+        ),
+        ("another machine", "0.0.0.0:5070", "10.0.0.21:5070", true),
+    ] {
+        assert_eq!(takes(bind, to), want, "{why}");
+    }
+}
+
+#[test]
 fn a_device_says_nothing_that_only_the_core_may_say() {
     let edge = Edge::relay();
     let headers = [
