@@ -92,7 +92,7 @@ pub enum Pass {
 
 impl Media {
     /// A pass without RTPEngine.
-    pub fn none(pass: Pass) -> Self {
+    pub const fn none(pass: Pass) -> Self {
         Self {
             node: u8::MAX,
             generation: 0,

@@ -1,7 +1,7 @@
 //! The calls that pass this node, as far as somebody has to count them: soft state, whose loss loses no call (SIGNALLING §6).
 //!
 //! A call is made by the 2xx to its INVITE, corrected by what is said inside it, and gone at the final answer to a BYE, or
-//! when nobody has refreshed it for as long as it said (RFC 4028), or for [`Settings::age`]. Until the 2xx its [`Place`] is held
+//! when nobody has refreshed it for as long as it said (RFC 4028), or for [`Settings::age`], or when RTPEngine has it no more. Until the 2xx its [`Place`] is held
 //! by the INVITE's transaction. Pure but for its counters: the time is an argument.
 
 mod counts;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use proxy::Room;
-use proxy::token::Pass;
+use proxy::token::{Media, Pass};
 use sip::{Edited, Header};
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
@@ -30,6 +30,10 @@ const CALLS: usize = 200_000;
 const OVER: Duration = Duration::from_secs(32);
 /// Of a Call-ID, what is shown.
 const SHOWN: usize = 128;
+/// Of a Call-ID, what is kept; RTPEngine is not asked about longer ones.
+const KEPT: usize = 512;
+/// How long a call says nothing until RTPEngine is asked whether it still has it.
+const DOUBT: Duration = Duration::from_secs(300);
 
 /// What the table is told by the configuration.
 #[derive(Clone, Debug, Default)]
@@ -45,8 +49,8 @@ pub struct Settings {
 /// One dialog: what names it, whichever side speaks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dialog<'a> {
-    /// The way that its INVITE took past us: a call may pass twice.
-    pub(crate) pass: Pass,
+    /// Where its media is, and the way that its INVITE took past us: a call may pass twice.
+    pub(crate) media: Media,
     pub(crate) call_id: &'a [u8],
     /// The tags of the two sides, in either order.
     pub(crate) tags: (&'a [u8], &'a [u8]),
@@ -54,9 +58,9 @@ pub(crate) struct Dialog<'a> {
 
 impl<'a> Dialog<'a> {
     /// The dialog that a response belongs to; `None` for one without a To tag.
-    pub(crate) fn of(response: &'a Edited, pass: Pass) -> Option<Self> {
+    pub(crate) fn of(response: &'a Edited, media: Media) -> Option<Self> {
         Some(Self {
-            pass,
+            media,
             call_id: response.call_id(),
             tags: (response.from_tag()?, response.to_tag()?),
         })
@@ -71,6 +75,19 @@ struct Call {
     over: bool,
     since: Duration,
     until: Duration,
+    /// Where its media is.
+    media: Media,
+    /// When it was last known to be up.
+    heard: Duration,
+}
+
+/// A call of which nothing was heard for a while.
+pub(crate) struct Doubtful {
+    key: u64,
+    /// Its Call-ID.
+    pub(crate) call_id: Box<[u8]>,
+    /// Where its media is, or was.
+    pub(crate) media: Media,
 }
 
 /// What is shown of a call.
@@ -136,7 +153,7 @@ impl Calls {
         };
         let mut hasher = SipHasher13::new_with_keys(self.keys.0, self.keys.1);
         hasher.write(dialog.call_id);
-        hasher.write_u8(match dialog.pass {
+        hasher.write_u8(match dialog.media.pass {
             Pass::Up => 0,
             Pass::Down => 1,
             Pass::Local => 2,
@@ -164,6 +181,7 @@ impl Calls {
                 let call = known.get_mut();
                 if !call.over {
                     call.until = until;
+                    call.heard = now;
                     call.places.extend(place);
                 }
             }
@@ -172,13 +190,15 @@ impl Calls {
                 let Some(place) = place.or_else(make) else {
                     return;
                 };
-                let shown = &dialog.call_id[..dialog.call_id.len().min(SHOWN)];
+                let kept = &dialog.call_id[..dialog.call_id.len().min(KEPT)];
                 free.insert(Call {
-                    call_id: shown.into(),
+                    call_id: kept.into(),
                     places: SmallVec::from_buf([place]),
                     over: false,
                     since: now,
                     until,
+                    media: dialog.media,
+                    heard: now,
                 });
             }
         }
@@ -190,6 +210,7 @@ impl Calls {
             && !call.over
         {
             call.until = now + self.lasts(response);
+            call.heard = now;
         }
     }
 
@@ -224,6 +245,33 @@ impl Calls {
         self.calls.retain(|_, call| call.until > now);
     }
 
+    /// Calls with media of which nothing was heard for a while, `most` of them; they count as heard of now.
+    pub(crate) fn doubtful(&self, most: usize, now: Duration) -> Vec<Doubtful> {
+        let is_one = |call: &Call| {
+            !call.over
+                && call.media.is_some()
+                && call.call_id.len() < KEPT
+                && now.saturating_sub(call.heard) >= DOUBT
+        };
+        let calls = self.calls.iter_mut().filter(|call| is_one(call));
+        let asked = calls.take(most).map(|mut call| {
+            call.heard = now;
+            Doubtful {
+                key: *call.key(),
+                call_id: call.call_id.clone(),
+                media: call.media,
+            }
+        });
+        asked.collect()
+    }
+
+    /// RTPEngine does not know this call.
+    pub(crate) fn is_gone(&self, call: &Doubtful, now: Duration) {
+        if let Some(mut known) = self.calls.get_mut(&call.key) {
+            known.end(now);
+        }
+    }
+
     /// How many calls are up.
     pub(crate) fn len(&self) -> usize {
         self.calls.iter().filter(|call| !call.over).count()
@@ -234,7 +282,8 @@ impl Calls {
         let shown = |call: &Call| {
             let place = call.places.first();
             CallState {
-                call_id: String::from_utf8_lossy(&call.call_id).into_owned(),
+                call_id: String::from_utf8_lossy(&call.call_id[..call.call_id.len().min(SHOWN)])
+                    .into_owned(),
                 peer: place
                     .and_then(Place::peer)
                     .and_then(|peer| self.counts.name(peer).map(str::to_owned)),

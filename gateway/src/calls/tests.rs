@@ -7,6 +7,8 @@ use sip::{Edited, Limits, Message};
 
 use super::*;
 
+const UP: Media = Media::none(Pass::Up);
+
 const AGE: Duration = Duration::from_secs(3600);
 const LIMIT: u32 = 3;
 
@@ -101,7 +103,7 @@ impl Model {
 
 fn dialog<'a>(call_id: &'a str, tags: (&'a str, &'a str)) -> Dialog<'a> {
     Dialog {
-        pass: Pass::Up,
+        media: UP,
         call_id: call_id.as_bytes(),
         tags: (tags.0.as_bytes(), tags.1.as_bytes()),
     }
@@ -141,7 +143,7 @@ fn play(calls: &Calls, events: &[Event]) -> Result<(), TestCaseError> {
                 let place = has_place.then(|| places.get_mut(&call).unwrap().remove(0));
                 let charge = has_place.then(|| model.pending.get_mut(&call).unwrap().remove(0));
                 let response = answer(call, callee, "");
-                let dialog = Dialog::of(&response, Pass::Up).unwrap();
+                let dialog = Dialog::of(&response, UP).unwrap();
                 let make = || Some(calls.counts().place(Some(1), Some((0, 2))));
                 calls.answered(&dialog, &response, place, make, at);
                 if model.over.contains_key(&(call, callee)) {
@@ -227,7 +229,7 @@ fn a_call_lasts_as_long_as_it_says() {
     ] {
         let calls = calls();
         let response = answer(1, 1, header);
-        let dialog = Dialog::of(&response, Pass::Up).unwrap();
+        let dialog = Dialog::of(&response, UP).unwrap();
         let place = || Some(calls.counts().place(Some(0), None));
         calls.answered(&dialog, &response, None, place, Duration::ZERO);
         calls.sweep(Duration::from_secs(lasts - 1));
@@ -252,12 +254,12 @@ fn a_call_that_passes_twice_is_two() {
     let calls = calls();
     let response = answer(1, 1, "");
     for pass in [Pass::Up, Pass::Down] {
-        let dialog = Dialog::of(&response, pass).unwrap();
+        let dialog = Dialog::of(&response, Media::none(pass)).unwrap();
         let place = || Some(calls.counts().place(None, None));
         calls.answered(&dialog, &response, None, place, Duration::ZERO);
     }
     assert_eq!(calls.len(), 2);
-    calls.ended(&Dialog::of(&response, Pass::Up).unwrap(), Duration::ZERO);
+    calls.ended(&Dialog::of(&response, UP).unwrap(), Duration::ZERO);
     assert_eq!(calls.len(), 1);
 }
 
@@ -265,7 +267,7 @@ fn a_call_that_passes_twice_is_two() {
 fn a_bye_without_an_answer_ends_a_call_after_a_while() {
     let calls = calls();
     let response = answer(1, 1, "");
-    let dialog = Dialog::of(&response, Pass::Up).unwrap();
+    let dialog = Dialog::of(&response, UP).unwrap();
     let place = || Some(calls.counts().place(Some(1), None));
     calls.answered(&dialog, &response, None, place, Duration::ZERO);
     calls.ending(&dialog, Duration::ZERO);
@@ -300,4 +302,40 @@ fn calls_a_second_are_what_they_are_and_a_refused_one_takes_no_place() {
     assert_eq!((state.calls, state.too_fast, state.too_many), (10, 30, 0));
     drop((first, second));
     assert_eq!(calls.counts().peers()[0].calls, 0);
+}
+
+#[test]
+fn rtpengine_is_asked_about_a_call_that_has_said_nothing_for_long() {
+    let calls = calls();
+    let anchored = Media {
+        node: 1,
+        generation: 2,
+        pass: Pass::Up,
+    };
+    let place = || Some(calls.counts().place(Some(1), None));
+    let at = |seconds| Duration::from_secs(seconds);
+    for (call, media) in [(1, anchored), (2, UP), (3, anchored)] {
+        let response = answer(call, 1, "");
+        let dialog = Dialog::of(&response, media).unwrap();
+        calls.answered(&dialog, &response, None, place, at(0));
+    }
+    let refreshed = answer(3, 1, "");
+    let dialog = Dialog::of(&refreshed, anchored).unwrap();
+    calls.refreshed(&dialog, &refreshed, at(200));
+    assert!(calls.doubtful(10, at(299)).is_empty());
+    let asked = calls.doubtful(10, at(300));
+    let names: Vec<&[u8]> = asked.iter().map(|call| &*call.call_id).collect();
+    assert_eq!(
+        names,
+        [b"c1"],
+        "not one without media, nor one that was heard of"
+    );
+    assert!(calls.doubtful(10, at(301)).is_empty(), "not again at once");
+    calls.is_gone(&asked[0], at(301));
+    assert_eq!((calls.len(), calls.counts().peers()[1].calls), (2, 2));
+    assert_eq!(
+        calls.doubtful(10, at(1000)).len(),
+        1,
+        "nor one that is over"
+    );
 }

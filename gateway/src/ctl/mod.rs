@@ -32,6 +32,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show calls that are up: since when, the peer that began each, and the member that has it.
+    Calls {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Give a member nothing new; its dialogs and what is pending go on.
     ///
     /// Until `undrain` or the node's next start; `drain = true` in the configuration is for longer. All servers of the name, if
@@ -60,6 +66,12 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
             let text = http::get(options.admin, "/status")?;
             let status: Value = serde_json::from_str(&text).context("the answer is no JSON")?;
             Ok(table::members(&status))
+        }
+        Command::Calls { json: true } => Ok(http::get(options.admin, "/calls")?),
+        Command::Calls { json: false } => {
+            let text = http::get(options.admin, "/calls")?;
+            let calls: Value = serde_json::from_str(&text).context("the answer is no JSON")?;
+            Ok(table::calls(&calls))
         }
         Command::Drain(member) => order(options.admin, "/drain", member),
         Command::Undrain(member) => order(options.admin, "/undrain", member),

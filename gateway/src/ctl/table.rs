@@ -14,30 +14,61 @@ const COLUMNS: [(&str, &str); 8] = [
     ("PASSED OVER", "passed_over"),
 ];
 
+/// What is shown of a call.
+const OF_CALL: [(&str, &str); 5] = [
+    ("SECONDS", "seconds"),
+    ("PEER", "peer"),
+    ("GROUP", "group"),
+    ("MEMBER", "member"),
+    ("CALL-ID", "call_id"),
+];
+
 /// The members of all groups, a line each.
 pub(super) fn members(status: &Value) -> String {
+    match list(&status["members"]) {
+        [] => "no groups\n".to_owned(),
+        known => table(&COLUMNS, known),
+    }
+}
+
+/// The calls that are up, a line each.
+pub(super) fn calls(answer: &Value) -> String {
+    let listed = list(&answer["calls"]);
+    let up = answer["up"].as_u64().unwrap_or_default();
+    match listed {
+        [] => "no calls\n".to_owned(),
+        _ if up > listed.len() as u64 => {
+            let table = table(&OF_CALL, listed);
+            format!("{table}{} of {up} calls\n", listed.len())
+        }
+        _ => table(&OF_CALL, listed),
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn table<const N: usize>(columns: &[(&str, &str); N], lines: &[Value]) -> String {
     let cell = |value: &Value| match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        // A Call-ID is a stranger's: nothing of it may move the cursor.
+        Value::String(text) => text.escape_debug().to_string(),
         other => other.to_string(),
     };
-    let mut rows = vec![COLUMNS.map(|(heading, _)| heading.to_owned())];
-    let known = status["members"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut rows = vec![columns.map(|(heading, _)| heading.to_owned())];
     rows.extend(
-        known
+        lines
             .iter()
-            .map(|member| COLUMNS.map(|(_, key)| cell(&member[key]))),
+            .map(|line| columns.map(|(_, key)| cell(&line[key]))),
     );
-    if known.is_empty() {
-        return "no groups\n".to_owned();
-    }
-    let mut widths = [0; COLUMNS.len()];
+    let mut widths = [0; N];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let line = |row: &[String; COLUMNS.len()]| {
+    let line = |row: &[String; N]| {
         let cells = row.iter().zip(widths);
         let padded: Vec<String> = cells
             .map(|(cell, width)| format!("{cell:width$}"))
@@ -68,5 +99,21 @@ mod tests {
              core   b:5060          -              unresolved  serves    0      0       0\n"
         );
         assert_eq!(members(&json!({ "members": [] })), "no groups\n");
+    }
+
+    #[test]
+    fn each_call_has_a_line_and_no_call_id_moves_the_cursor() {
+        let answer = json!({ "up": 3, "calls": [
+            { "call_id": "a@b", "peer": "pbx", "group": "core", "member": "10.0.0.1:5060", "seconds": 61 },
+            { "call_id": "x\u{1b}[2J", "peer": null, "group": null, "member": null, "seconds": 5 },
+        ]});
+        assert_eq!(
+            calls(&answer),
+            "SECONDS  PEER  GROUP  MEMBER         CALL-ID\n\
+             61       pbx   core   10.0.0.1:5060  a@b\n\
+             5        -     -      -              x\\u{1b}[2J\n\
+             2 of 3 calls\n"
+        );
+        assert_eq!(calls(&json!({ "up": 0, "calls": [] })), "no calls\n");
     }
 }

@@ -3,7 +3,7 @@
 
 use proxy::response::Onward;
 use proxy::site::Side;
-use proxy::token::Pass;
+use proxy::token::{Media, Pass};
 use proxy::{Flow, Forward, Room};
 use sip::{Edited, Message, Method};
 
@@ -12,6 +12,9 @@ use super::transaction::{State, Transaction};
 use crate::calls::{CallState, Dialog, PeerState, Place};
 
 const PASSES: [Pass; 4] = [Pass::Up, Pass::Down, Pass::Local, Pass::Through];
+
+/// Calls that RTPEngine is asked about in a row.
+const ASKED: usize = 256;
 
 impl Engine {
     /// A peer begins a call: may it? (`Question::Place`)
@@ -76,7 +79,7 @@ impl Engine {
         let Some(branch) = state.branches.get(index).filter(|_| self.calls.is_on()) else {
             return;
         };
-        let Some(dialog) = Dialog::of(response, branch.media.pass) else {
+        let Some(dialog) = Dialog::of(response, branch.media) else {
             return;
         };
         let now = self.started.elapsed();
@@ -115,7 +118,7 @@ impl Engine {
         };
         for pass in PASSES {
             let dialog = Dialog {
-                pass,
+                media: Media::none(pass),
                 call_id: request.call_id(),
                 tags: (from, to),
             };
@@ -128,8 +131,8 @@ impl Engine {
         if !self.calls.is_on() || forward.request.method() != Method::Bye {
             return;
         }
-        let pass = forward.media.map_or(forward.pass, |media| media.pass);
-        if let Some(dialog) = Dialog::of(&forward.request, pass) {
+        let media = forward.media.unwrap_or(Media::none(forward.pass));
+        if let Some(dialog) = Dialog::of(&forward.request, media) {
             self.calls.ending(&dialog, self.started.elapsed());
         }
     }
@@ -140,7 +143,7 @@ impl Engine {
         if !self.calls.is_on() || response.status() < 200 {
             return;
         }
-        let Some(dialog) = Dialog::of(response, onward.via.media.pass) else {
+        let Some(dialog) = Dialog::of(response, onward.via.media) else {
             return;
         };
         let now = self.started.elapsed();
@@ -157,6 +160,20 @@ impl Engine {
             (Method::Update, 200..=299) => self.calls.refreshed(&dialog, response, now),
             (Method::Bye, status) if !is_challenge(status) => self.calls.ended(&dialog, now),
             _ => {}
+        }
+    }
+
+    /// Asks RTPEngine about calls of which nothing was heard for long, and forgets what it does not know: their media has ended,
+    /// and whoever should have said so is gone.
+    pub(super) async fn doubt_calls(&self) {
+        let Some(sessions) = self.media.as_ref().filter(|_| self.calls.is_on()) else {
+            return;
+        };
+        for call in self.calls.doubtful(ASKED, self.started.elapsed()) {
+            // Where it cannot be asked, nothing is known of the call.
+            if sessions.has(call.media, &call.call_id).await == Some(false) {
+                self.calls.is_gone(&call, self.started.elapsed());
+            }
         }
     }
 

@@ -201,6 +201,7 @@ impl Engine {
             loop {
                 every.tick().await;
                 self.calls.sweep(self.started.elapsed());
+                self.doubt_calls().await;
                 for flow in self.index.sweep(Instant::now()) {
                     self.forget_bindings(&flow);
                 }

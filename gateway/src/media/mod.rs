@@ -12,7 +12,7 @@ use proxy::media::intent::{Intent, address_of};
 use proxy::media::lines::reject_surplus;
 use proxy::media::{Tags, Towards, answer_flags, ng_call_id, offer_flags};
 use proxy::token::{Media, Pass};
-use rtpengine_client::command::{Answer, Delete, Offer};
+use rtpengine_client::command::{Answer, Delete, Offer, Query};
 use rtpengine_client::words::Flag;
 use rtpengine_client::{Error, Generation, Node, NodeId, Pool};
 use sdp::Session;
@@ -21,6 +21,8 @@ use crate::guard::Complaint;
 
 /// An answer goes where its offer went, so there is no other node to try.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// Calls are asked about one after the other.
+const QUERY_WITHIN: Duration = Duration::from_secs(2);
 /// Nobody waits for a delete.
 const DELETE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -171,6 +173,21 @@ impl Sessions {
             .sdp
             .map(|sdp| Bytes::from(sdp.0.to_vec()))
             .unwrap_or_default())
+    }
+
+    /// Whether RTPEngine still has the session of a call; `None` where that cannot be known.
+    pub async fn has(&self, media: Media, call_id: &[u8]) -> Option<bool> {
+        let generation = Generation::from_u8(media.generation);
+        let node = self.pool.alive(NodeId(u16::from(media.node)), generation)?;
+        let query = Query::new(ng_call_id(call_id, media.pass));
+        match node.request(&query, QUERY_WITHIN).await {
+            Ok(_) => Some(true),
+            Err(Error::Rejected {
+                reason: rtpengine_client::Reason::UnknownCall,
+                ..
+            }) => Some(false),
+            Err(_) => None,
+        }
     }
 
     /// Ends a branch that failed; nobody waits. A later offer of the same call takes it back, unless it ends `at_once`.
