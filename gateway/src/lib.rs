@@ -1,6 +1,7 @@
 //! A WebRTC-first SIP edge gateway with RTPEngine control.
 
 pub mod admin;
+pub mod call_out;
 pub mod calls;
 pub mod cluster;
 pub mod config;

@@ -5,6 +5,7 @@
 
 mod audio;
 mod bindings;
+mod call_outs;
 mod crash;
 mod device;
 mod draining;

@@ -22,6 +22,12 @@ users = [{ name = "alice", password = "very secret" }, { name = "bob", password 
 from = "devices"
 method = ["MESSAGE"]
 to = "reject 405"
+[call_out.desk]
+url = "http://127.0.0.1:1/"
+[[route]]
+from = "devices"
+user = "900"
+to = "call-out:desk"
 [[route]]
 from = "devices"
 prefix = "9"
@@ -54,13 +60,14 @@ async fn said(folder: &Path, message: &str, from: &str, more: &[&str]) -> (bool,
 async fn what_is_taken_for_granted_changes_what_would_be_done() {
     let folder = Process::folder("explain").unwrap();
     let to_bob = INVITE.replace("911@", "bob@");
-    let cases: [(&str, &str, &[&str], &[&str]); 9] = [
+    let to_900 = INVITE.replace("911@", "900@");
+    let cases: [(&str, &str, &[&str], &[&str]); 12] = [
         (
             "a rule, and the one before it",
             INVITE,
             &[],
             &[
-                "[[route]] 2, line 18, matches: to \"group:registrars\"",
+                "[[route]] 3, line 24, matches: to \"group:registrars\"",
                 "1 (line 14): method = [\"MESSAGE\"], not INVITE",
                 "another member may have to be asked",
                 "alice@example.com is taken as authenticated",
@@ -126,6 +133,34 @@ async fn what_is_taken_for_granted_changes_what_would_be_done() {
             &[
                 "it goes on to udp:10.3.3.3:5060",
                 "+ Route: <sip:10.3.3.3;lr>",
+            ],
+        ),
+        (
+            "a call-out is not asked",
+            &to_900,
+            &[],
+            &[
+                "[call_out.desk] would be told {\"method\":\"INVITE\"",
+                "taken as failed",
+                "it is answered 503",
+            ],
+        ),
+        (
+            "what it answers",
+            &to_900,
+            &[
+                "--call-out-answer",
+                r#"{"to": "group:registrars", "user": "901"}"#,
+            ],
+            &["+ INVITE sip:901@example.com SIP/2.0"],
+        ),
+        (
+            "what it must not answer",
+            &to_900,
+            &["--call-out-answer", r#"{"to": "sip:192.0.2.1"}"#],
+            &[
+                "its answer is wrong: `to` is \"sip:192.0.2.1\"",
+                "it is answered 503",
             ],
         ),
     ];

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use sip::{Edited, Transport};
 
+use crate::call_out::Choice;
 use crate::cluster::Nodes;
 use crate::flow::Flow;
 use crate::site::Site;
@@ -76,6 +77,8 @@ pub struct Facts {
     pub place: Option<Room>,
     /// Where the hosts are that were asked about, who is tried first in front; an empty list for one that has no address.
     pub addresses: Vec<(NextHop, Vec<(Transport, SocketAddr)>)>,
+    /// What the call-out answered, if it was asked; `None` in it where no good answer came in time.
+    pub call_out: Option<Option<Choice>>,
     /// Which node has the device of the dialog, if it was asked.
     pub holder: Option<Holder>,
 }
@@ -157,6 +160,8 @@ pub enum Question {
         /// Its index in the site.
         peer: usize,
     },
+    /// What does this call-out say, by its index in the site?
+    CallOut(usize),
     /// Where is this host (RFC 3263)?
     Address(NextHop),
     /// Which other node has this device at a living flow?

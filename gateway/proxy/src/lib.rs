@@ -6,6 +6,7 @@
 
 mod branch;
 mod breadth;
+pub mod call_out;
 pub mod cluster;
 pub mod decision;
 pub mod device;

@@ -4,6 +4,7 @@
 use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 
 use crate::branch;
+use crate::call_out;
 use crate::cluster;
 use crate::decision::{Context, Decision, Device, Facts, Forward, Hop, Question, Room, Sender};
 use crate::edge;
@@ -292,7 +293,7 @@ fn to_flow(routed: Routed, path: &PathToken, flow: &Flow, context: &Context<'_>)
 
 /// RFC 3261 §16.5 for a request that no dialog of ours carries.
 fn initial(
-    routed: Routed,
+    mut routed: Routed,
     request: &Message,
     flow: &Flow,
     context: &Context<'_>,
@@ -322,10 +323,20 @@ fn initial(
         }
         return by_route(routed, flow, context, facts);
     }
-    match context.site.route(flow, request.method().as_bytes(), &uri) {
-        Some(To::Reject(status)) => refuse(Reason::Configured(*status)),
-        Some(To::Group(group)) => to_group(routed, *group, flow, context),
-        Some(To::Lookup) | None => lookup(routed, &uri, flow, context, facts),
+    match call_out::route(&mut routed, &uri, flow, context, facts)? {
+        Some(To::Reject(status)) => refuse(Reason::Configured(status)),
+        Some(To::Group(group)) => to_group(routed, group, flow, context),
+        Some(To::CallOut(_)) => refuse(Reason::NotServed),
+        Some(To::Lookup) | None => {
+            if routed.request.uri() == request.uri() {
+                return lookup(routed, &uri, flow, context, facts);
+            }
+            let text = routed.request.uri().to_vec();
+            match Uri::parse(&text) {
+                Some(uri) => lookup(routed, &uri, flow, context, facts),
+                None => refuse(Reason::NotServed),
+            }
+        }
     }
 }
 
@@ -407,10 +418,10 @@ fn register(
     if serves {
         return Ok(Decision::Register(Box::new(routed.request)));
     }
-    match context.site.route(flow, b"REGISTER", uri) {
-        Some(To::Group(group)) => to_group(routed, *group, flow, context),
-        Some(To::Reject(status)) => refuse(Reason::Configured(*status)),
-        Some(To::Lookup) | None => refuse(Reason::NotServed),
+    match call_out::route(&mut routed, uri, flow, context, facts)? {
+        Some(To::Group(group)) => to_group(routed, group, flow, context),
+        Some(To::Reject(status)) => refuse(Reason::Configured(status)),
+        Some(To::Lookup | To::CallOut(_)) | None => refuse(Reason::NotServed),
     }
 }
 

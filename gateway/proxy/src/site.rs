@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use sip::{Transport, Uri};
 
+use crate::call_out::CallOut;
 use crate::cluster::Shared;
 use crate::flow::{Flow, ListenerId};
 pub use crate::group::{Algorithm, By, FailOver, Group, Member, Standing};
@@ -142,6 +143,8 @@ pub enum To {
     Group(usize),
     /// Refused with this status.
     Reject(u16),
+    /// Where this call-out says, by its index.
+    CallOut(usize),
 }
 
 /// One rule; the first that matches decides.
@@ -282,6 +285,8 @@ pub struct Site {
     pub peers: Peers,
     /// Networks of the core: a device's request leaves for nowhere else, whatever its Route or request-URI says.
     pub core: Vec<IpNet>,
+    /// Who is asked where rules say so.
+    pub call_outs: Vec<CallOut>,
     /// Rules for what is not inside a dialog, first match first.
     pub routes: Vec<Route>,
     /// What this node and the others of its cluster are called together.

@@ -55,6 +55,9 @@ pub(crate) fn check(
     for (name, peer) in &config.peer {
         peer.check(name, config, &mut checks);
     }
+    for (name, call_out) in &config.call_out {
+        call_out.check(name, config, &mut checks);
+    }
     for (index, route) in config.route.iter().enumerate() {
         route.check(index, config, &mut checks);
     }
@@ -167,7 +170,8 @@ fn unused_groups(config: &Config, checks: &mut Checks<'_>) {
             matches!(&route.to, RouteTo::Group(to) if to == name)
                 || matches!(&route.from, RouteFrom::Group(from) if from == name)
         });
-        if !used {
+        // An answer may choose any of them.
+        if !used && config.call_out.is_empty() {
             let found = checks.source.warning_at_key(
                 &format!("group.{name}"),
                 format!("no route uses the group `{name}`"),

@@ -7,6 +7,7 @@
 //! `deploy/causeway.toml`, lacks a key.
 mod address;
 mod admin;
+mod call_out;
 mod certificate;
 mod check;
 mod cluster;
@@ -46,6 +47,7 @@ use std::time::SystemTime;
 
 pub use address::HostPort;
 pub use admin::Admin;
+pub use call_out::{CallOut, HttpUrl};
 pub use certificate::{Certificate, CertificateError};
 pub use cluster::{Cluster, ClusterNode, NodeProbe};
 pub use diagnostic::{Diagnostic, Diagnostics, File, Severity};
@@ -98,6 +100,8 @@ section! {
         pub dns: Dns = Dns::default();
         /// Who is known by his address where devices come in.
         pub peer: BTreeMap<String, Peer> = BTreeMap::new();
+        /// Who is asked over HTTP where a request goes.
+        pub call_out: BTreeMap<String, CallOut> = BTreeMap::new();
         /// Where requests go, the first rule that matches.
         pub route: Vec<Route> = Vec::new();
         /// What a peer may cost.

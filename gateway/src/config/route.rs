@@ -22,7 +22,7 @@ section! {
         pub regex: Option<Pattern> = None;
         /// The host of the request-URI.
         pub domain: Option<String> = None;
-        /// Where it goes: `"lookup"` (the user's devices), `"group:NAME"` or `"reject 403"`.
+        /// Where it goes: `"lookup"` (the user's devices), `"group:NAME"`, `"reject 403"`, or `"call-out:NAME"`, who is asked.
         pub to: RouteTo = RouteTo::Lookup, required();
     }
 }
@@ -99,11 +99,13 @@ pub enum RouteTo {
     Group(String),
     /// Nowhere: answered with this status, 300 to 699.
     Reject(u16),
+    /// Where a call-out says.
+    CallOut(String),
 }
 
 impl Setting for RouteTo {
     fn kind() -> String {
-        "`\"lookup\"`, `\"group:NAME\"` or `\"reject STATUS\"`".to_owned()
+        "`\"lookup\"`, `\"group:NAME\"`, `\"reject STATUS\"` or `\"call-out:NAME\"`".to_owned()
     }
     fn example() -> String {
         "\"lookup\"".to_owned()
@@ -115,6 +117,9 @@ impl Setting for RouteTo {
         }
         if let Some(name) = written.strip_prefix("group:") {
             return Some(Self::Group(name.to_owned()));
+        }
+        if let Some(name) = written.strip_prefix("call-out:") {
+            return Some(Self::CallOut(name.to_owned()));
         }
         if let Some(status) = written.strip_prefix("reject") {
             return match status.trim().parse() {
@@ -129,9 +134,14 @@ impl Setting for RouteTo {
                 }
             };
         }
-        let help = match nearest(written, ["lookup", "group:NAME", "reject 403"]) {
+        let help = match nearest(
+            written,
+            ["lookup", "group:NAME", "reject 403", "call-out:NAME"],
+        ) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => "one of \"lookup\", \"group:NAME\", \"reject 403\"".to_owned(),
+            None => {
+                "one of \"lookup\", \"group:NAME\", \"reject 403\", \"call-out:NAME\"".to_owned()
+            }
         };
         reader.error(item, format!("nothing goes to `{written}`"), help);
         None
@@ -141,6 +151,24 @@ impl Setting for RouteTo {
             Self::Lookup => "\"lookup\"".to_owned(),
             Self::Group(name) => format!("\"group:{name}\""),
             Self::Reject(status) => format!("\"reject {status}\""),
+            Self::CallOut(name) => format!("\"call-out:{name}\""),
+        }
+    }
+}
+
+impl RouteTo {
+    /// What it names has to be there.
+    pub(crate) fn check(&self, at: &str, config: &Config, checks: &mut Checks<'_>) {
+        match self {
+            Self::Group(name) => known(at, "group", name, &config.group, checks),
+            Self::CallOut(name) => known(at, "call_out", name, &config.call_out, checks),
+            Self::Lookup if config.domain.is_empty() => {
+                let found = checks
+                    .source
+                    .error(at, "there is no domain whose users could be looked up");
+                checks.push(found.help("add [domain.\"example.com\"] with its users"));
+            }
+            Self::Lookup | Self::Reject(_) => {}
         }
     }
 }
@@ -254,19 +282,7 @@ impl Route {
                 known(&format!("{at}.from"), "group", name, &config.group, checks)
             }
         }
-        match &self.to {
-            RouteTo::Group(name) => {
-                known(&format!("{at}.to"), "group", name, &config.group, checks)
-            }
-            RouteTo::Lookup if config.domain.is_empty() => {
-                let found = checks.source.error(
-                    &format!("{at}.to"),
-                    "there is no domain whose users could be looked up",
-                );
-                checks.push(found.help("add [domain.\"example.com\"] with its users"));
-            }
-            RouteTo::Lookup | RouteTo::Reject(_) => {}
-        }
+        self.to.check(&format!("{at}.to"), config, checks);
         self.check_methods(&at, checks);
         self.check_users(&at, checks);
         let earlier = config.route[..index]

@@ -40,6 +40,7 @@ use sip::transaction::Timers;
 use sip::{Limits, Message};
 use tokio::sync::Semaphore;
 
+use crate::call_out::{CallOutState, CallOuts};
 use crate::calls::Calls;
 use crate::cluster::{self, Cluster, NodeState};
 use crate::dns::Resolver;
@@ -69,6 +70,8 @@ pub struct Parts {
     pub groups: (Vec<Rules>, Vec<Source>),
     /// Where names are asked for.
     pub resolver: Resolver,
+    /// Who is asked where requests go.
+    pub call_outs: CallOuts,
     /// The other nodes of the cluster, and how they are watched.
     pub nodes: (Vec<cluster::Named>, cluster::Rules),
     /// Drawn at start: tells this run of the node from another one that has its number.
@@ -103,6 +106,7 @@ pub struct Engine {
     site: Arc<ArcSwap<Site>>,
     upstream: Arc<Upstream>,
     cluster: Cluster,
+    call_outs: CallOuts,
     sealer: Sealer,
     registrar: Option<Arc<Registrar>>,
     media: Option<Arc<Sessions>>,
@@ -172,6 +176,7 @@ impl Engine {
             cluster,
             sealer: parts.sealer,
             registrar: parts.registrar,
+            call_outs: parts.call_outs,
             media: parts.media,
             limits: parts.limits,
             times: parts.timers,
@@ -242,6 +247,11 @@ impl Engine {
     /// of the servers behind that. Whom it concerned; nobody if there is none of that name.
     pub fn drain(&self, group: &str, member: &str, drain: bool) -> Vec<String> {
         self.upstream.drain(group, member, drain)
+    }
+
+    /// What is counted of each call-out.
+    pub fn call_outs(&self) -> Vec<CallOutState> {
+        self.call_outs.states()
     }
 
     /// The members of all groups, and whether they live.

@@ -153,6 +153,8 @@ impl Engine {
                     None => Bindings::NoUser,
                 },
             ),
+            // Also where the answer is remembered: a retransmission must not get another one.
+            Question::CallOut(_) => return None,
             Question::Place { .. } | Question::Address(_) | Question::Holder(_) => return None,
         })
     }
@@ -220,6 +222,11 @@ impl Engine {
                     facts.addresses.push((asked, hops.collect()));
                 }
                 Question::Holder(device) => facts.holder = Some(me.cluster.holder(device).await),
+                Question::CallOut(index) => {
+                    let site = me.site.load_full();
+                    let choice = me.call_outs.ask(index, &request, &flow, &site).await;
+                    facts.call_out = Some(choice);
+                }
                 Question::Sender
                 | Question::Bindings(_)
                 | Question::Contact(_)

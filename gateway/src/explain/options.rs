@@ -58,6 +58,9 @@ pub struct Options {
     /// The Path of the --binding in the same place, as the registrar keeps it.
     #[arg(long, value_name = "VALUE", requires = "binding")]
     pub path: Vec<String>,
+    /// What a call-out answers, where one would be asked: '{"to": "group:carriers", "user": "+4930123"}'. Without it, it fails.
+    #[arg(long, value_name = "JSON")]
+    pub call_out_answer: Option<String>,
     /// A REGISTER that --from had sent and that was answered 200: then the node knows which device is there.
     #[arg(long, value_name = "FILE")]
     pub registered: Option<PathBuf>,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use proxy::call_out::Choice;
 use proxy::{Binding, Bindings, Facts, Holder, NextHop, Question, Room, Sender, device};
 use sip::{NameAddr, Transport, Uri};
 
@@ -10,6 +11,7 @@ use super::node::Imagined;
 use super::options::{Credentials, Options};
 use super::report::Step;
 use super::words;
+use crate::call_out::{self, Query};
 use crate::engine;
 use crate::registrar::Kind;
 
@@ -60,6 +62,10 @@ impl<'a> Answers<'a> {
                 let found = self.addresses(asked).await;
                 facts.addresses.push((asked.clone(), found));
             }
+            Question::CallOut(index) => {
+                self.waited = true;
+                facts.call_out = Some(self.call_out(*index));
+            }
             Question::Holder(device) => {
                 self.waited = true;
                 let device = hex::encode(device.0);
@@ -92,6 +98,43 @@ impl<'a> Answers<'a> {
             .collect();
         self.step("address", format!("{host} is {}", each.join(", ")));
         found.iter().map(|at| (at.transport, at.address)).collect()
+    }
+
+    /// What `--call-out-answer` says, as if it had come.
+    fn call_out(&mut self, index: usize) -> Option<Choice> {
+        let site = &self.node.site;
+        let name = site.call_outs.get(index).map_or("?", |asked| &asked.name);
+        let (request, flow) = (&self.input.message, &self.input.flow);
+        let query = Query::of(request, flow, site, self.node.section(flow.listener));
+        let mut text = format!(
+            "[call_out.{name}] would be told {}",
+            words::text(&query.to_json())
+        );
+        let choice = match &self.options.call_out_answer {
+            None => {
+                text.push_str("; taken as failed (--call-out-answer says otherwise)");
+                None
+            }
+            Some(answer) => match call_out::choice(answer.as_bytes(), request.uri(), site) {
+                Ok(choice) => Some(choice),
+                Err(error) => {
+                    text = format!("{text}; its answer is wrong: {error}");
+                    None
+                }
+            },
+        };
+        if choice.is_none() {
+            let key = format!("call_out.{name}.on_failure");
+            let written = self.node.written(&key);
+            let then = if written.is_empty() {
+                "\"reject 503\""
+            } else {
+                &written
+            };
+            text = format!("{text}: to {then}");
+        }
+        self.step("call-out", text);
+        choice
     }
 
     fn bindings(&mut self, aor: &[u8]) -> Bindings {

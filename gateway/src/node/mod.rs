@@ -18,6 +18,7 @@ use proxy::token::Sealer;
 use rtpengine_client::{ClientConfig, NodeConfig, NodeId, Pool, PoolConfig};
 use tokio::task::JoinHandle;
 
+use crate::call_out::CallOuts;
 use crate::calls::Quota;
 use crate::config::{self, Config};
 use crate::engine::{Engine, Parts};
@@ -82,6 +83,9 @@ pub enum StartError {
     /// The secret of the TURN servers could not be read.
     #[error("turn.secret_file: {0}")]
     TurnSecret(std::io::Error),
+    /// The client of call-outs could not be made.
+    #[error("call-outs: {0}")]
+    CallOut(crate::call_out::StartError),
     /// The system gave no random bytes.
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
@@ -145,6 +149,7 @@ impl Node {
             keepalive: site::keepalive(config),
             groups: (site::probes(config), site.sources),
             resolver,
+            call_outs: call_outs(config)?,
             nodes: site::nodes(config),
             run: random_u64()?,
             sealer: Sealer::new(keys),
@@ -232,6 +237,14 @@ async fn sweep(registrar: Arc<Registrar>) {
         every.tick().await;
         registrar.sweep(crate::engine::now());
     }
+}
+
+fn call_outs(config: &Config) -> Result<CallOuts, StartError> {
+    let names = config
+        .listen
+        .iter()
+        .flat_map(|(name, section)| site::sockets(section).map(move |_| name.clone()));
+    CallOuts::new(site::asked(config), names.collect()).map_err(StartError::CallOut)
 }
 
 fn random_u64() -> Result<u64, StartError> {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use proxy::NextHop;
+use proxy::call_out::CallOut;
 use proxy::cluster::{Shared, SharedName};
 use proxy::flow::ListenerId;
 use proxy::group::{Algorithm, By, FailOver, Group};
@@ -13,6 +14,7 @@ use proxy::site::{Listener, Match, Route, Side, Site, To};
 use sip::Transport;
 
 use super::StartError;
+use crate::call_out;
 use crate::cluster;
 use crate::config::{self, Config, Credential, Listen, RouteFrom, RouteTo};
 use crate::dns::{self, Resolver};
@@ -97,6 +99,7 @@ pub(crate) fn of(config: &Config, media: bool) -> Described {
             .iter()
             .map(|route| self::route(route, &sections, &groups, config))
             .collect(),
+        call_outs: call_outs(config, &groups),
         peers,
         groups,
         shared: shared(&config.cluster),
@@ -281,11 +284,7 @@ fn route(
             when.group = group_of(name);
         }
     }
-    let to = match &route.to {
-        RouteTo::Lookup => To::Lookup,
-        RouteTo::Reject(status) => To::Reject(*status),
-        RouteTo::Group(name) => group_of(name).map_or(To::Lookup, To::Group),
-    };
+    let to = target(&route.to, groups, config);
     let when = Match {
         methods: route.method.clone(),
         domains: route.domain.iter().cloned().collect(),
@@ -295,6 +294,44 @@ fn route(
         ..when
     };
     Route { when, to }
+}
+
+/// `check` has seen to it that it is there.
+fn target(to: &RouteTo, groups: &[Group], config: &Config) -> To {
+    match to {
+        RouteTo::Lookup => To::Lookup,
+        RouteTo::Reject(status) => To::Reject(*status),
+        RouteTo::Group(name) => groups
+            .iter()
+            .position(|group| group.name == *name)
+            .map_or(To::Lookup, To::Group),
+        RouteTo::CallOut(name) => config
+            .call_out
+            .keys()
+            .position(|known| known == name)
+            .map_or(To::Lookup, To::CallOut),
+    }
+}
+
+/// Who is asked where requests go, in the order of their names.
+fn call_outs(config: &Config, groups: &[Group]) -> Vec<CallOut> {
+    let call_out = |(name, section): (&String, &config::CallOut)| CallOut {
+        name: name.clone(),
+        on_failure: target(&section.on_failure, groups, config),
+    };
+    config.call_out.iter().map(call_out).collect()
+}
+
+/// How each of them is asked.
+pub(super) fn asked(config: &Config) -> Vec<call_out::Settings> {
+    let settings = |(name, section): (&String, &config::CallOut)| call_out::Settings {
+        name: name.clone(),
+        url: section.url.0.clone(),
+        timeout: section.timeout,
+        cache: section.cache,
+        at_once: section.at_once.into(),
+    };
+    config.call_out.iter().map(settings).collect()
 }
 
 fn shared(cluster: &config::Cluster) -> Shared {

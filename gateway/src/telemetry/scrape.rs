@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
+use crate::call_out::CallOutState;
 use crate::calls::{CallState, PeerState};
 use crate::cluster::NodeState;
 use crate::engine::Engine;
@@ -38,6 +39,7 @@ struct Figures {
     nodes: Vec<NodeState>,
     calls: i64,
     peers: Vec<PeerState>,
+    call_outs: Vec<CallOutState>,
 }
 
 impl Figures {
@@ -80,6 +82,7 @@ impl Figures {
             nodes: engine.nodes(),
             calls: engine.calls() as i64,
             peers: engine.peers(),
+            call_outs: engine.call_outs(),
         }
     }
 }
@@ -200,7 +203,8 @@ impl Collector for Figures {
         }
         self.nodes(&mut encoder)?;
         self.members(&mut encoder)?;
-        self.peers(&mut encoder)
+        self.peers(&mut encoder)?;
+        self.call_outs(&mut encoder)
     }
 }
 
@@ -277,6 +281,31 @@ impl Figures {
             )?;
             for member in &self.members {
                 ConstCounter::new(count(member)).encode(family.encode_family(&labels(member))?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Figures {
+    fn call_outs(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let mut family = encoder.encode_descriptor(
+            "call_outs",
+            "Requests whose way a call-out was asked for",
+            None,
+            ConstCounter::new(0u64).metric_type(),
+        )?;
+        for state in &self.call_outs {
+            for (result, count) in [
+                ("answered", state.answered),
+                ("remembered", state.remembered),
+                ("failed", state.failed),
+            ] {
+                let labels = [
+                    ("call_out", state.name.clone()),
+                    ("result", result.to_owned()),
+                ];
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
             }
         }
         Ok(())

@@ -585,6 +585,7 @@ pub(crate) fn says(decision: &Decision) -> String {
                     transport.unwrap_or_default()
                 )
             }
+            Question::CallOut(index) => format!("ask call-out {index}"),
             Question::Holder(device) => format!("ask holder of {:02x?}", device.0),
         },
     }

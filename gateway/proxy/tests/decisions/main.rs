@@ -8,6 +8,7 @@
     reason = "a test may"
 )]
 
+mod call_outs;
 mod captured;
 mod cluster;
 mod dialogs;

@@ -37,6 +37,18 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[log]\nlevel = ▶\"verbose\"\n", "error: `log.level` cannot be `verbose`", "one of error, warn, info, debug, trace"),
     ("[log]\nlevel = ▶\"inof\"\n", "error: `log.level` cannot be `inof`", "did you mean \"info\"?"),
     ("[log]\nformat = ▶\"JSON\"\n", "error: `log.format` cannot be `JSON`", "did you mean \"json\"?"),
+    // Call-outs.
+    ("[[route]]\nfrom = \"devices\"\nto = \"call-out:a\"\n[call_out.a]\nurl = ▶\"127.0.0.1:8088\"\n", "error: `127.0.0.1:8088` is not a URL", "http://127.0.0.1:8088/route"),
+    ("[[route]]\nfrom = \"devices\"\nto = \"call-out:a\"\n[call_out.a]\nurl = ▶\"ftp://a.example\"\n", "error: `ftp` is not spoken here", "http://127.0.0.1:8088/route"),
+    ("[[route]]\nfrom = \"devices\"\nto = \"call-out:a\"\n[call_out.a]\nurl = ▶\"http://me:secret@a.example\"\n", "error: a user and password in a URL end up in logs", "by its address"),
+    ("[[route]]\nfrom = \"devices\"\nto = \"call-out:a\"\n[call_out.a]\n▶uri = \"http://a.example\"\nurl = \"http://a.example\"\n", "error: unknown key `call_out.a.uri`", "did you mean `url`?"),
+    ("[[route]]\nfrom = \"devices\"\nto = \"call-out:a\"\n[call_out.a]\nurl = \"http://a.example\"\ntimeout = ▶\"1m\"\n", "error: `call_out.a.timeout` is too large", "at most \"10s\"; the default is \"500ms\""),
+    ("[[route]]\nfrom = \"devices\"\nto = \"call-out:a\"\n[call_out.a]\nurl = \"http://a.example\"\nat_once = ▶0\n", "error: `call_out.a.at_once` is too small: 0", "at least 1"),
+    ("[[route]]\nfrom = \"devices\"\nto = \"call-out:a\"\n[call_out.a]\nurl = \"http://a.example\"\non_failure = ▶\"group:x\"\n", "error: there is no [group.x]", "add [group.x]"),
+    ("[[route]]\nfrom = \"devices\"\nto = \"call-out:a\"\n[call_out.a]\nurl = \"http://a.example\"\non_failure = ▶\"call-out:a\"\n", "error: one call-out after another", "\"reject 503\""),
+    ("[call_out.▶a]\nurl = \"http://a.example\"\n", "warning: no route asks the call-out `a`", "to = \"call-out:a\""),
+    ("[[route]]\nfrom = \"devices\"\nto = ▶\"call-out:b\"\n", "error: there is no [call_out.b]", "add [call_out.b]"),
+    ("[[route]]\nfrom = \"devices\"\nto = ▶\"callout:b\"\n", "error: nothing goes to `callout:b`", "call-out:NAME"),
     // TURN.
     ("[turn]\nurls = ▶\"turn.example.com\"\n", "error: `turn.example.com` is not a STUN or TURN URI", "turn:turn.example.com:3478"),
     ("[turn]\nurls = [\"stun:a.example\", ▶\"trun:a.example\"]\n", "error: `trun:a.example` is not a STUN or TURN URI", "did you mean `turn:`?"),

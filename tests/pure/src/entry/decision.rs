@@ -53,6 +53,7 @@ fn all_known() -> Facts {
                 (asked, vec![(Transport::Udp, at)])
             })
             .into(),
+        call_out: None,
         holder: None,
         place: Some(Room::Granted),
     }
