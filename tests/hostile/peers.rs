@@ -470,3 +470,47 @@ async fn a_call_that_a_second_carrier_takes_has_audio_and_one_that_it_refuses_le
     hears_audio(&audio_of_second, audio(&offered), &audio_of_pbx).await;
     hears_audio(&audio_of_pbx, audio(&answered), &audio_of_second).await;
 }
+
+#[tokio::test]
+async fn least_calls_goes_by_the_calls_that_ring_or_are_up() {
+    let busy = [socket("127.0.0.3").await, socket("127.0.0.3").await];
+    let members = busy
+        .each_ref()
+        .map(|socket| format!("\"sip:{}\"", socket.local_addr().unwrap()));
+    let more = format!(
+        "[group.least]\nmembers = [{}]\nalgorithm = \"least calls\"\n\
+         [[route]]\nfrom = \"peer:pbx\"\nmethod = \"INVITE\"\nprefix = \"+\"\nto = \"group:least\"\n",
+        members.join(", ")
+    );
+    let stage = Stage::set_with("", &more).await;
+    let pbx = socket(PBX).await;
+    let own = pbx.local_addr().unwrap();
+    let heard_by = async |number: usize| {
+        let text = request("INVITE", number, own, "UDP", "");
+        stage.send(&pbx, &text).await;
+        let call = format!("Call-ID: call-{number}\r\n");
+        tokio::select! {
+            heard = hears(&busy[0], &call) => (0, heard),
+            heard = hears(&busy[1], &call) => (1, heard),
+        }
+    };
+    // One call stays with the first that is asked: all others go to the other one, whatever their Call-IDs.
+    let (first, (invite, from)) = heard_by(0).await;
+    let to = "To: <sip:+4930@here.test>;tag=up\r\nContact: <sip:gw@127.0.0.3:9>\r\n";
+    let ok = answer(&invite, "200 OK", to);
+    busy[first].send_to(ok.as_bytes(), from).await.unwrap();
+    hears(&pbx, "SIP/2.0 200").await;
+    for number in 1..8 {
+        let (other, (invite, from)) = heard_by(number).await;
+        assert_ne!(other, first, "call {number}");
+        let no = answer(&invite, "486 Busy Here", &to.replace("tag=up", "tag=no"));
+        busy[other].send_to(no.as_bytes(), from).await.unwrap();
+        assert!(
+            stage
+                .final_answer(&pbx, number)
+                .await
+                .starts_with("SIP/2.0 486")
+        );
+        stage.pbx_has(1).await;
+    }
+}

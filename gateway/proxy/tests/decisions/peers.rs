@@ -330,6 +330,23 @@ fn rules_tell_peers_and_devices_apart() {
     }
 }
 
+#[test]
+fn where_one_listener_has_both_sides_the_core_is_no_peer() {
+    let mut edge = edge(peers());
+    edge.site.listeners[usize::from(UDP)].core = vec!["192.0.2.64/28".parse().unwrap()];
+    edge.site.routes = vec![from_peer(1, 604), from_peer(0, 603)];
+    for (why, from, want) in [
+        ("a peer", pbx(), "603 configured"),
+        (
+            "what listen.NAME.core names, though a peer has it too",
+            carrier(),
+            "403 not_served",
+        ),
+    ] {
+        assert_eq!(edge.says(&invite().build(), &from), want, "{why}");
+    }
+}
+
 /// What the next hop, or who asked, is told of a caller's identity.
 fn identity(message: &sip::Message) -> bool {
     message.header(Header::PAssertedIdentity).is_some()
