@@ -235,7 +235,9 @@ impl Calls {
             .and_then(|value| std::str::from_utf8(value).ok())
             .and_then(|value| value.split([';', ' ', '\t']).next()?.parse().ok());
         match seconds {
-            Some(seconds) => (Duration::from_secs(seconds) + OVER).min(self.age),
+            Some(seconds) => Duration::from_secs(seconds)
+                .saturating_add(OVER)
+                .min(self.age),
             None => self.age,
         }
     }

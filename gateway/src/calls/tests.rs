@@ -225,6 +225,11 @@ fn a_call_lasts_as_long_as_it_says() {
             "Session-Expires: 99999999\r\n",
             age,
         ),
+        (
+            "longer than a clock goes",
+            "Session-Expires: 18446744073709551615\r\n",
+            age,
+        ),
         ("nonsense", "Session-Expires: soon\r\n", age),
     ] {
         let calls = calls();
