@@ -24,6 +24,8 @@ const SHARDS: usize = 64;
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(60);
 /// So long a registrar may go on asking for a flow that is dead: as long as registrations are.
 const DEAD_FOR: Duration = Duration::from_secs(3600);
+/// Nobody is registered for longer, whatever an answer says: a clock does not go as far as a header does.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// What is known of a device.
 #[derive(Clone, Copy)]
@@ -86,7 +88,7 @@ impl DeviceIndex {
         let now = Instant::now();
         let mut known = Known {
             flow,
-            until: now + expires,
+            until: now + expires.min(LONGEST),
             whole,
             shared: false,
         };
@@ -285,6 +287,16 @@ mod tests {
         assert_eq!(index.len(), 1);
         index.sweep(Instant::now() + Duration::from_secs(61));
         assert_eq!((index.len(), index.device(&connection(1))), (0, None));
+    }
+
+    #[test]
+    fn a_device_may_be_said_to_be_registered_for_ever() {
+        let index = DeviceIndex::new(Arc::default(), &[]);
+        index.learn(WHOLE, connection(1), Duration::from_secs(u64::MAX));
+        index.sweep(Instant::now() + LONGEST / 2);
+        assert_eq!(index.len(), 1);
+        index.sweep(Instant::now() + LONGEST + Duration::from_secs(1));
+        assert_eq!(index.len(), 0);
     }
 
     #[test]
