@@ -225,7 +225,9 @@ fn leads_to_a_member(request: &Edited, context: &Context<'_>) -> Step<()> {
         uri.is_some_and(|uri| {
             let is_core = |ip| {
                 let address = SocketAddr::new(ip, uri.port.unwrap_or(5060));
-                site.is_core(address) && !cluster::is_only_a_node(address, context)
+                site.is_core(address)
+                    && !site.is_ours(address)
+                    && !cluster::is_only_a_node(address, context)
             };
             let of_core = |(group, member): (usize, &crate::site::Member)| {
                 let outside = |at| site.is_outside(&site.groups[group], at);

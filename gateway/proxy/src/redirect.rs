@@ -8,6 +8,7 @@
 use sip::{Edited, Header, Method, NameAddr, Transport, Uri};
 
 use crate::branch;
+use crate::cluster;
 use crate::decision::{Chosen, Context, Facts, Forward, Hop};
 use crate::group::Standing;
 use crate::next_hop;
@@ -115,7 +116,11 @@ fn towards(forward: &Forward, contact: &[u8], context: &Context<'_>) -> Option<F
         return None;
     };
     let speaks = matches!(transport, Transport::Udp | Transport::Tcp);
-    if !speaks || !context.site.takes_from_devices(transport, address) {
+    // A device behind the group may have written the Contact.
+    if !speaks
+        || !context.site.takes_from_devices(transport, address)
+        || cluster::is_only_a_node(address, context)
+    {
         return None;
     }
     let mut request = forward.request.clone();

@@ -351,16 +351,29 @@ impl Site {
 
     /// True for where a request of a device may leave for the core: not for ourselves, who would take it for the core's.
     pub fn takes_from_devices(&self, transport: Transport, address: SocketAddr) -> bool {
-        let is_ours = || {
-            self.listeners.iter().any(|listener| {
-                let everywhere = listener.bind.ip().is_unspecified()
-                    && listener.bind.port() == address.port()
-                    && self.own.contains(&address.ip());
-                listener.bind == address || everywhere
-            })
-        };
         let speaks_sip = !transport.is_stream() || self.speaks_sip(address.port());
-        self.is_core(address) && speaks_sip && !is_ours()
+        self.is_core(address) && speaks_sip && !self.is_ours(address)
+    }
+
+    /// True for where we receive, by whatever address of this machine, and for the address towards the core that the nodes share:
+    /// whichever of them has it now would take for the core's what a device sent there.
+    pub(crate) fn is_ours(&self, address: SocketAddr) -> bool {
+        let ip = address.ip();
+        let means_us = |listener: &Listener| {
+            let bind = listener.bind.ip();
+            let is_one_of_all =
+                || ip.is_loopback() || self.own.contains(&ip) || listener.host.parse() == Ok(ip);
+            listener.bind.port() == address.port()
+                && (bind == ip
+                    || bind.is_unspecified()
+                        && bind.is_ipv4() == ip.is_ipv4()
+                        && is_one_of_all())
+        };
+        let moves = || {
+            let shared = self.shared.core.as_ref();
+            shared.is_some_and(|shared| shared.host.parse() == Ok(ip)) && !self.is_member(address)
+        };
+        self.listeners.iter().any(means_us) || moves()
     }
 
     /// True for a port on which the core speaks SIP: a member's, one of ours towards it, or one that SIP servers usually have.

@@ -573,3 +573,65 @@ fn a_response_is_handed_to_the_living_node_that_made_its_branch() {
         "the core sees no difference"
     );
 }
+
+#[test]
+fn a_device_reaches_the_inner_side_of_no_node_by_whatever_address() {
+    let mut two = Two::new();
+    let wildcard = |site: &mut proxy::Site| {
+        for id in [CORE, CORE_TCP] {
+            site.listeners[usize::from(id)]
+                .bind
+                .set_ip([0, 0, 0, 0].into());
+        }
+        site.own = vec![[10, 0, 0, 10].into(), [10, 9, 9, 9].into()];
+        site.core.push("127.0.0.0/8".parse().unwrap());
+        let kamailio = member("10.0.0.100", "10.0.0.100:5080", Transport::Udp);
+        site.groups[0].members.push(kamailio);
+    };
+    wildcard(&mut two.holder.site);
+    let ours = two.holder.device_copy(false);
+    for (why, uri, want) in [
+        (
+            "the address that moves",
+            "sip:900@10.0.0.100",
+            "403 foreign_route",
+        ),
+        (
+            "on another port of theirs",
+            "sip:900@10.0.0.100:5070",
+            "403 foreign_route",
+        ),
+        (
+            "our own, although we are bound to all",
+            "sip:900@10.0.0.10;transport=tcp",
+            "403 foreign_route",
+        ),
+        (
+            "which nobody is told",
+            "sip:900@10.9.9.9",
+            "403 foreign_route",
+        ),
+        ("nobody's", "sip:900@127.0.0.1", "403 foreign_route"),
+        (
+            "a member that moves along",
+            "sip:900@10.0.0.100:5080",
+            "relay up udp 10.0.0.100:5080",
+        ),
+        (
+            "another program here",
+            "sip:900@10.9.9.9:5099",
+            "relay up udp 10.9.9.9:5099",
+        ),
+    ] {
+        let message = request("MESSAGE", uri).tagged("bob").route(&ours).build();
+        assert_eq!(two.holder.says(&message, &phone()), want, "{why}");
+    }
+    for hidden in ["<sip:10.0.0.100;lr>", "<sip:10.9.9.9;lr>"] {
+        let behind = invite().route("<sip:10.0.0.21;lr>").route(hidden).build();
+        assert_eq!(
+            two.holder.says(&behind, &phone()),
+            "403 foreign_route",
+            "nor behind a member: {hidden}"
+        );
+    }
+}

@@ -228,3 +228,25 @@ fn a_redirection_of_a_redirection_goes_no_round() {
     );
     assert!(!redirects.go_on_after(486));
 }
+
+#[test]
+fn a_redirection_leads_to_no_node() {
+    let mut edge = edge();
+    edge.nodes = Others(vec![(8, "10.0.0.11:5060".parse().unwrap(), true)]);
+    edge.site.shared.core = Some(proxy::cluster::SharedName {
+        host: "10.0.0.100".to_owned(),
+        port: None,
+    });
+    for contact in [
+        "<sip:0900@10.0.0.11>",
+        "<sip:0900@10.0.0.100>",
+        "<sip:0900@10.0.0.10>",
+    ] {
+        let response = moved(302, &[contact]);
+        assert_eq!(
+            followed(&edge, invite_to_pair(), &response),
+            [""; 0],
+            "it would take the call for the core's: {contact}"
+        );
+    }
+}
