@@ -14,6 +14,7 @@ use crate::forward;
 use crate::request::{Step, current_flow};
 use crate::site::{Listener, Side, Site, write_number};
 use crate::state::decide_state;
+use crate::status::Reason;
 use crate::token::{
     FlowAddress, Media, Pass, PathToken, Purpose, Sealer, Token, Towards, ViaToken,
 };
@@ -312,21 +313,31 @@ pub fn hand_back(response: &Message, flow: &Flow, context: &Context<'_>) -> Edit
     edited
 }
 
-/// The flow by which a response came to the node that handed it to us.
-pub fn came_by(response: &Message, flow: &Flow, context: &Context<'_>) -> Option<Flow> {
-    let text = context
-        .nodes
-        .is_node(flow.peer.ip())
-        .then(|| response.header(CAME_BY))??;
-    if !is_handed_over(text, flow, context) {
-        return None;
-    }
-    match context
-        .sealer
-        .open(Purpose::Path, text, None, context.now_unix)
-    {
-        Ok(Token::Path(path)) => context.flows.flow(ListenerId(path.listener), path.flow),
-        _ => None,
+/// The flow by which a response came to the node that handed it to us; `None` for one that nobody handed.
+///
+/// # Errors
+/// When that flow is a connection of the other node, which answers what that node sent and nothing of ours: a device has
+/// taken a Via off, and would be believed as the node is.
+pub fn came_by(
+    response: &Message,
+    flow: &Flow,
+    context: &Context<'_>,
+) -> Result<Option<Flow>, Reason> {
+    let text = response.header(CAME_BY).filter(|text| {
+        context.nodes.is_node(flow.peer.ip()) && is_handed_over(text, flow, context)
+    });
+    let opened = text.map(|text| {
+        context
+            .sealer
+            .open(Purpose::Path, text, None, context.now_unix)
+    });
+    match opened {
+        Some(Ok(Token::Path(path))) => context
+            .flows
+            .flow(ListenerId(path.listener), path.flow)
+            .map(Some)
+            .ok_or(Reason::StrayResponse),
+        _ => Ok(None),
     }
 }
 

@@ -28,14 +28,18 @@ impl Engine {
         {
             return Outcome::Done;
         }
-        let handed = cluster::came_by(response, flow, &self.view().context());
+        let stray = |reason| {
+            self.counters.count(&reason);
+            Outcome::Done
+        };
+        let handed = match cluster::came_by(response, flow, &self.view().context()) {
+            Ok(handed) => handed,
+            Err(reason) => return stray(reason),
+        };
         let flow = handed.as_ref().unwrap_or(flow);
         let onward = match pass_on(response, flow, &self.view().context()) {
             Ok(onward) => onward,
-            Err(reason) => {
-                self.counters.count(&reason);
-                return Outcome::Done;
-            }
+            Err(reason) => return stray(reason),
         };
         // Only what answers a request of ours: a member outside has an address that others can forge.
         if response.status() == 503 {

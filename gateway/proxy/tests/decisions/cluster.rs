@@ -5,7 +5,7 @@ use proxy::cluster::{SharedName, came_by, hand_back, node_of};
 use proxy::forward::path_of;
 use proxy::response::pass_on;
 use proxy::token::{Pass, Sealer};
-use proxy::{Device, Facts, Flow, Holder};
+use proxy::{Device, Facts, Flow, Holder, Reason};
 use sip::{Header, Message, Transport};
 
 use crate::kit::*;
@@ -552,17 +552,17 @@ fn a_response_is_handed_to_the_living_node_that_made_its_branch() {
     let context = holder.context();
     assert_eq!(
         came_by(&passed, &other_node(), &context),
-        Some(phone()),
+        Ok(Some(phone())),
         "as if it had come by the device's flow"
     );
     assert_eq!(
         came_by(&passed, &core(), &context),
-        None,
+        Ok(None),
         "from nobody but a node"
     );
     assert_eq!(
         came_by(&answer, &other_node(), &context),
-        None,
+        Ok(None),
         "unless it says so"
     );
     let back = pass_on(&passed, &phone(), &context).expect("passes");
@@ -571,6 +571,22 @@ fn a_response_is_handed_to_the_living_node_that_made_its_branch() {
         back.response.to_bytes(),
         direct.response.to_bytes(),
         "the core sees no difference"
+    );
+}
+
+#[test]
+fn a_device_that_answers_for_the_other_node_is_not_believed_as_a_node_is() {
+    let two = Two::new();
+    let invite = request("INVITE", "sip:bob@192.168.1.9").route(&two.holder.path(&browser()));
+    let sent = two.other.passes(&invite.build(), &core(), &nothing());
+    // The browser of the holder takes the holder's Via off, so that the other node's is on top.
+    let says = response_to(&sent, 200).with("P-Asserted-Identity", "<sip:ceo@example.test>");
+    let handed = parse(&hand_back(&says.build(), &browser(), &two.holder.context()).to_bytes());
+    let by = flow(CORE, Transport::Udp, "10.0.0.10:5060", None);
+    assert_eq!(
+        came_by(&handed, &by, &two.other.context()),
+        Err(Reason::StrayResponse),
+        "a connection answers what its own node sent"
     );
 }
 
