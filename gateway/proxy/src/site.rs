@@ -365,9 +365,7 @@ impl Site {
                 || ip.is_loopback() || self.own.contains(&ip) || listener.host.parse() == Ok(ip);
             listener.bind.port() == address.port()
                 && (bind == ip
-                    || bind.is_unspecified()
-                        && bind.is_ipv4() == ip.is_ipv4()
-                        && is_one_of_all())
+                    || bind.is_unspecified() && bind.is_ipv4() == ip.is_ipv4() && is_one_of_all())
         };
         let moves = || {
             let shared = self.shared.core.as_ref();

@@ -26,6 +26,9 @@ pub use counts::{PeerState, Quota};
 const SHARDS: usize = 64;
 /// Calls that are kept at most; some 500 bytes each.
 const CALLS: usize = 200_000;
+/// Of these, for the calls of peers alone: devices must not fill the table with calls that they never end, or no peer with a
+/// limit gets a place.
+const FOR_PEERS: usize = CALLS / 2;
 /// How long a call that is over is known, so that a late repetition of its 2xx does not count again: 64·T1.
 const OVER: Duration = Duration::from_secs(32);
 /// Of a Call-ID, what is shown.
@@ -108,6 +111,8 @@ pub(crate) struct Calls {
     on: bool,
     age: Duration,
     keys: (u64, u64),
+    /// How many calls are kept: of everybody, and of peers and everybody.
+    most: (usize, usize),
     counts: Arc<Counts>,
     calls: DashMap<u64, Call>,
 }
@@ -119,6 +124,7 @@ impl Calls {
             on: settings.on,
             age: settings.age,
             keys,
+            most: (CALLS - FOR_PEERS, CALLS),
             counts: Arc::new(Counts::new(settings.quotas)),
             calls: DashMap::with_shard_amount(SHARDS),
         }
@@ -139,7 +145,7 @@ impl Calls {
     /// # Errors
     /// Why it gets none.
     pub(crate) fn ask(&self, peer: usize, now: Duration) -> Result<Place, Room> {
-        if self.calls.len() >= CALLS {
+        if self.calls.len() >= self.most.1 {
             return Err(Room::Full);
         }
         self.counts.ask(peer, now)
@@ -175,21 +181,24 @@ impl Calls {
         now: Duration,
     ) {
         let until = now + self.lasts(response);
-        let is_full = self.calls.len() >= CALLS;
+        let known = self.calls.len();
         match self.calls.entry(self.key(dialog)) {
-            Entry::Occupied(mut known) => {
-                let call = known.get_mut();
+            Entry::Occupied(mut entry) => {
+                let call = entry.get_mut();
                 if !call.over {
                     call.until = until;
                     call.heard = now;
                     call.places.extend(place);
                 }
             }
-            Entry::Vacant(_) if is_full => {}
             Entry::Vacant(free) => {
                 let Some(place) = place.or_else(make) else {
                     return;
                 };
+                let of_peer = place.peer().is_some();
+                if known >= if of_peer { self.most.1 } else { self.most.0 } {
+                    return;
+                }
                 let kept = &dialog.call_id[..dialog.call_id.len().min(KEPT)];
                 free.insert(Call {
                     call_id: kept.into(),

@@ -344,3 +344,24 @@ fn rtpengine_is_asked_about_a_call_that_has_said_nothing_for_long() {
         "nor one that is over"
     );
 }
+
+#[test]
+fn calls_that_devices_never_end_leave_the_peers_their_room() {
+    let mut calls = calls();
+    calls.most = (4, 6);
+    let up = |calls: &Calls, call, peer| {
+        let response = answer(call, 1, "");
+        let dialog = Dialog::of(&response, UP).unwrap();
+        let place = Some(calls.counts().place(peer, None));
+        calls.answered(&dialog, &response, place, || None, Duration::ZERO);
+    };
+    (0..10).for_each(|call| up(&calls, call, None));
+    assert_eq!(calls.len(), 4);
+    let place = calls.ask(0, Duration::ZERO);
+    assert!(place.is_ok(), "a peer with a limit still calls");
+    drop(place);
+    (10..20).for_each(|call| up(&calls, call, Some(1)));
+    assert_eq!(calls.len(), 6);
+    assert_eq!(calls.counts().peers()[1].calls, 2);
+    assert!(matches!(calls.ask(0, Duration::ZERO), Err(Room::Full)));
+}
