@@ -16,6 +16,10 @@ use super::Target;
 
 /// What the targets of one priority share among them.
 pub const SHARES: u32 = 1 << 16;
+/// Records of a kind that are followed: a domain of somebody hostile may have thousands, each worth two questions more.
+const FOLLOWED: usize = 32;
+/// Servers of a name that are kept.
+const KEPT: usize = 64;
 /// What is not there is not there for this long, unless the answer says less.
 const NOTHING: Duration = Duration::from_secs(60);
 
@@ -183,6 +187,7 @@ fn by_preference(mut records: Vec<NAPTR>) -> Vec<(Transport, String)> {
             };
             Some((transport, naptr.replacement.to_utf8()))
         })
+        .take(FOLLOWED)
         .collect()
 }
 
@@ -201,6 +206,9 @@ fn services_of(records: &[SRV], transport: Transport) -> Vec<Service> {
         .collect();
     services.sort_by(|one, other| (&one.host, one.port).cmp(&(&other.host, other.port)));
     services.dedup_by(|one, other| (&one.host, one.port) == (&other.host, other.port));
+    // The same on every node.
+    services.sort_by_key(|service| (service.priority, std::cmp::Reverse(service.weight)));
+    services.truncate(FOLLOWED);
     services
 }
 
@@ -241,6 +249,7 @@ fn shared_out(found: Vec<(Service, Vec<IpAddr>)>) -> Vec<Target> {
         }));
     }
     targets.sort_by_key(|target| (target.priority, std::cmp::Reverse(target.share)));
+    targets.truncate(KEPT);
     targets
 }
 
@@ -354,6 +363,25 @@ mod tests {
                 .collect();
             assert_eq!(got, want, "{why}");
         }
+    }
+
+    #[test]
+    fn of_thousands_of_records_a_few_are_followed() {
+        let target = |n: u16| Name::from_str(&format!("h{n}.example.")).unwrap();
+        let records: Vec<SRV> = (0..2000)
+            .map(|n| SRV::new(2000 - n, 1, 5060, target(n)))
+            .collect();
+        let services = services_of(&records, Transport::Udp);
+        assert_eq!(services.len(), FOLLOWED);
+        assert_eq!(services[0].host, "h1999.example", "the best of them");
+        let records = (0..2000).map(|n| naptr(n, 1, "s", "SIP+D2U", "_sip._udp.a."));
+        assert_eq!(by_preference(records.collect()).len(), FOLLOWED);
+        let all = (0..4000_u16).map(|n| {
+            let [high, low] = n.to_be_bytes();
+            IpAddr::from([10, 0, high, low])
+        });
+        let one = services[0].clone();
+        assert_eq!(shared_out(vec![(one, all.collect())]).len(), KEPT);
     }
 
     #[test]
