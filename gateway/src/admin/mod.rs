@@ -39,6 +39,7 @@ pub fn serve(
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let loopback = address.ip().is_loopback();
     Ok(async move {
         loop {
             let Ok(slot) = slots.clone().acquire_owned().await else {
@@ -52,7 +53,11 @@ pub fn serve(
                 let _slot = slot;
                 let answer = |request: Request<hyper::body::Incoming>| {
                     let (engine, transports) = (engine.clone(), transports.clone());
-                    async move { Ok::<_, Infallible>(respond(request, &engine, &transports).await) }
+                    async move {
+                        Ok::<_, Infallible>(
+                            respond(request, (&engine, &transports), loopback).await,
+                        )
+                    }
                 };
                 let served = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -69,10 +74,14 @@ pub fn serve(
 
 async fn respond(
     request: Request<hyper::body::Incoming>,
-    engine: &Engine,
-    transports: &Transports,
+    (engine, transports): (&Engine, &Transports),
+    loopback: bool,
 ) -> Response<Full<Bytes>> {
-    if request.method() == Method::GET || request.method() == Method::HEAD {
+    let asks = request.method() == Method::GET || request.method() == Method::HEAD;
+    if let Err((status, why)) = order::is_called_so(request.headers(), asks, loopback) {
+        return whole(status, "text/plain", why + "\n");
+    }
+    if asks {
         return answer(request.uri().path(), engine, transports);
     }
     match order::carry_out(request, engine).await {

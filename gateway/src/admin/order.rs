@@ -1,9 +1,11 @@
 //! What a person tells a node to do: `POST`, with a JSON object as its body.
 
+use std::net::Ipv4Addr;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body;
-use hyper::header::{CONTENT_TYPE, HeaderMap, ORIGIN};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
 use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -86,9 +88,63 @@ fn is_meant(method: &Method, headers: &HeaderMap) -> Result<(), (StatusCode, Str
     }
 }
 
+/// A page may let its own name lead here (DNS rebinding), and then read and send what it likes: so orders, and all that comes by
+/// loopback, call us by an address or as `localhost`. On a private address who only asks may have a name for us: Prometheus.
+pub(super) fn is_called_so(
+    headers: &HeaderMap,
+    asks: bool,
+    loopback: bool,
+) -> Result<(), (StatusCode, String)> {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    // HTTP/1.0 has none, and no browser speaks it.
+    let Some(host) = host.filter(|_| loopback || !asks) else {
+        return Ok(());
+    };
+    let bare = match host.rsplit_once(':') {
+        // Of an IPv6 address in brackets.
+        Some((bare, port)) if !port.ends_with(']') => bare,
+        _ => host,
+    };
+    let is_address = bare.starts_with('[') || bare.parse::<Ipv4Addr>().is_ok();
+    if is_address || bare.eq_ignore_ascii_case("localhost") {
+        Ok(())
+    } else {
+        let why = "call this node by its address or as `localhost`";
+        Err((StatusCode::MISDIRECTED_REQUEST, why.to_owned()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_whose_name_leads_here_is_told_nothing() {
+        for (host, asks, loopback, want) in [
+            (Some("127.0.0.1:9090"), true, true, true),
+            (Some("localhost:9090"), true, true, true),
+            (Some("LOCALHOST"), false, true, true),
+            (Some("[::1]:9090"), false, true, true),
+            (Some("[::1]"), false, true, true),
+            (Some("127.0.0.1"), false, true, true),
+            (None, true, true, true),
+            (Some("rebound.example:9090"), true, true, false),
+            (Some("rebound.example"), false, true, false),
+            (Some("127.0.0.1.rebound.example:9090"), true, true, false),
+            (Some("localhost.rebound.example"), true, true, false),
+            (Some(""), true, true, false),
+            (Some("edge-1.internal:9090"), true, false, true),
+            (Some("edge-1.internal:9090"), false, false, false),
+            (Some("10.0.0.10:9090"), false, false, true),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(host) = host {
+                headers.insert(HOST, host.parse().unwrap());
+            }
+            let got = is_called_so(&headers, asks, loopback).is_ok();
+            assert_eq!(got, want, "{host:?}, asks {asks}, loopback {loopback}");
+        }
+    }
 
     #[test]
     fn an_order_is_meant_by_whoever_gives_it() {

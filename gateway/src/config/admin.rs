@@ -5,7 +5,7 @@ use super::check::Checks;
 use super::schema::section;
 
 section! {
-    /// Metrics and the admin API. They ask nobody who he is, so they bind to a private address only.
+    /// Metrics and the admin API. They ask nobody who he is, so they bind to a private address only. By loopback, and for orders, they answer to an address and to `localhost`, and to no other name: a page could let its own lead here.
     pub struct Admin {
         /// Address and port. Left out: there is none.
         pub listen: Option<SocketAddr> = None;
