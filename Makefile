@@ -1,12 +1,15 @@
 # Every target is one script in scripts/, so that each can be read, and run, by itself.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fuzz clean
+.PHONY: help run cluster test check bench fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## the demo: install what is missing, build, start, print the URL (HOST=ADDRESS serves the LAN)
 	@HOST='$(HOST)' scripts/run.sh
+
+cluster: ## the real case on one machine: two edges, two registrars, RTPEngine, a core; kill one and call on
+	@scripts/cluster.sh
 
 test: ## every test: unit, property, torture, end to end with real phones and browsers
 	@scripts/test.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, and nothing else; a second run finds nothing to do. `--for run` (the demo), `--for test` or `--for fuzz`.
+# Installs what is missing, and nothing else; a second run finds nothing to do. `--for run` (the demo), `--for cluster`, `--for test` or `--for fuzz`.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -8,19 +8,21 @@ purpose='test'
 case "${1-}" in
     '') ;;
     --for) purpose=${2-} ;;
-    *) fail "usage: scripts/install.sh [--for run|test|fuzz]" ;;
+    *) fail "usage: scripts/install.sh [--for run|cluster|test|fuzz]" ;;
 esac
 
 # PACKAGE:PROBE, where PROBE is a command, or a path when it begins with a slash.
 modules=/usr/lib/$(uname -m)-linux-gnu
 for_run=(rtpengine-daemon:rtpengine gcc:gcc make:make libc6-dev:/usr/include/stdio.h)
+for_cluster=(
+    kamailio:kamailio
+    "kamailio-extra-modules:$modules/kamailio/modules/dmq_usrloc.so"
+)
 for_test=(
     chromium:chromium
     baresip-core:baresip
     sip-tester:sipp
-    kamailio:kamailio
     dnsmasq-base:dnsmasq
-    "kamailio-extra-modules:$modules/kamailio/modules/dmq_usrloc.so"
     "kamailio-tls-modules:$modules/kamailio/modules/tls.so"
     "kamailio-websocket-modules:$modules/kamailio/modules/websocket.so"
     coturn:turnserver
@@ -32,9 +34,10 @@ for_test=(
 for_fuzz=(gcc:gcc g++:g++ libc6-dev:/usr/include/stdio.h)
 case $purpose in
     run) wanted=("${for_run[@]}") ;;
-    test) wanted=("${for_run[@]}" "${for_test[@]}") ;;
+    cluster) wanted=("${for_run[@]}" "${for_cluster[@]}") ;;
+    test) wanted=("${for_run[@]}" "${for_cluster[@]}" "${for_test[@]}") ;;
     fuzz) wanted=("${for_fuzz[@]}") ;;
-    *) fail "--for takes run, test or fuzz, not \"$purpose\"" ;;
+    *) fail "--for takes run, cluster, test or fuzz, not \"$purpose\"" ;;
 esac
 
 # Daemons live in sbin, which a user's PATH on Debian leaves out.

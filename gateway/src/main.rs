@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -40,6 +40,9 @@ enum Command {
     Run {
         /// The configuration (TOML); deploy/causeway.toml is one to start from.
         file: PathBuf,
+        /// What the page gets as `/demo.json`: accounts and whom to call. `causeway demo --cluster` runs its edges so.
+        #[arg(long, hide = true, value_name = "FILE")]
+        demo: Option<PathBuf>,
     },
     /// Say everything that is wrong with a configuration file, without starting.
     ///
@@ -75,7 +78,7 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
-        Command::Run { file } => run(&file),
+        Command::Run { file, demo } => run(&file, demo.as_deref()),
         Command::Check { file } => return check(&file),
         Command::Explain(options) => block_on(async move { explain::run(&options).await }),
         Command::Ctl(options) => ctl::run(&options).map(|said| print!("{said}")),
@@ -123,7 +126,8 @@ fn told(error: &anyhow::Error) -> String {
     text
 }
 
-fn run(file: &std::path::Path) -> anyhow::Result<()> {
+fn run(file: &Path, demo: Option<&Path>) -> anyhow::Result<()> {
+    let page = demo.map(demo::page).transpose()?;
     let env = |name: &str| std::env::var(name).ok();
     let loaded = match config::load(
         file,
@@ -148,7 +152,7 @@ fn run(file: &std::path::Path) -> anyhow::Result<()> {
     let roles: Vec<&str> = loaded.config.roles().into_iter().map(Role::word).collect();
     tracing::info!(?roles, "starting");
     block_on(async move {
-        let node = match Node::start(&loaded.config, None).await {
+        let node = match Node::start(&loaded.config, page).await {
             Ok(node) => node,
             Err(error) => {
                 // What stopped it is mostly a port or an address: then the line is worth more than the system's words.
@@ -177,7 +181,7 @@ fn announce(node: &Node) {
     println!("ready");
 }
 
-fn check(file: &std::path::Path) -> ExitCode {
+fn check(file: &Path) -> ExitCode {
     let report = config::check(file);
     print!("{}", report.render(std::io::stdout().is_terminal()));
     ExitCode::from(report.exit_code())

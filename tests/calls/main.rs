@@ -4,6 +4,7 @@
 //! all have ended, one check says that no gateway holds a transaction any more: 40 s once, not for each test.
 
 mod browsers;
+mod cluster;
 mod demo;
 mod desk;
 mod echo;
@@ -161,6 +162,12 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         "demo::a_click_in_the_demo_lets_one_hear_oneself",
         async |browser: &Browser| demo::a_click_in_the_demo_lets_one_hear_oneself(browser).await,
     );
+    let cluster = stage.alone(
+        "cluster::an_edge_and_a_registrar_are_killed_and_the_pages_go_on",
+        async |browser: &Browser| {
+            cluster::an_edge_and_a_registrar_are_killed_and_the_pages_go_on(browser).await
+        },
+    );
     let (runtime, browser) = (stage.runtime.clone(), stage.browser.clone());
     let relay = Trial::test(
         "relay::a_browser_that_may_only_relay_talks_through_a_turn_server",
@@ -169,5 +176,8 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             Ok(runtime.block_on(test).map_err(said)?)
         },
     );
-    v4.into_iter().chain(v6).chain([demo, relay]).collect()
+    v4.into_iter()
+        .chain(v6)
+        .chain([demo, cluster, relay])
+        .collect()
 }

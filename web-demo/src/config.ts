@@ -16,6 +16,8 @@ export interface Target {
 
 export interface Demo {
   ws: string | null;
+  /** Other ways in, for when that one fails. */
+  spare: string[];
   domain: string;
   accounts: Account[];
   targets: Target[];
@@ -33,6 +35,7 @@ export interface Login extends Account {
 
 export const NO_DEMO: Demo = {
   ws: null,
+  spare: [],
   domain: '',
   accounts: [],
   targets: [],
@@ -46,6 +49,7 @@ export function parseDemo(value: unknown): Demo {
   if (!isRecord(value)) return NO_DEMO;
   return {
     ws: text(value.ws) || null,
+    spare: Array.isArray(value.spare) ? value.spare.map(text).filter((url) => url !== '') : [],
     domain: text(value.domain),
     accounts: list(value.accounts).flatMap((row) => {
       const user = text(row.user);
@@ -86,6 +90,11 @@ export function iceWay(iceServers: RTCIceServer[], query: URLSearchParams): RTCC
 export function socketUrl(ws: string | null, page: URL): string {
   if (ws) return ws;
   return `${page.protocol === 'https:' ? 'wss:' : 'ws:'}//${page.host}/sip`;
+}
+
+/** The other ways in. Whoever typed an address of his own wants that one. */
+export function spareUrls(demo: Demo, ws: string, page: URL): string[] {
+  return ws === socketUrl(demo.ws, page) ? demo.spare : [];
 }
 
 /** What a person types to be called, as a target for JsSIP: blanks, brackets and dashes of a number go. */

@@ -1,6 +1,16 @@
 /** Wiring: the one place that knows every part. */
 import { type Call, foremost } from './call';
-import { type Demo, iceWay, type Login, loadDemo, NO_DEMO, nameIn, otherAccount, socketUrl } from './config';
+import {
+  type Demo,
+  iceWay,
+  type Login,
+  loadDemo,
+  NO_DEMO,
+  nameIn,
+  otherAccount,
+  socketUrl,
+  spareUrls,
+} from './config';
 import { expose } from './debug';
 import { Phone, type Snapshot } from './phone';
 import { instanceId, rememberAccount, takeAccount } from './seat';
@@ -85,7 +95,8 @@ async function signIn(login: Login): Promise<void> {
   rememberAccount(login.user);
   recent.of(login.user);
   showPeople(demo, login.user, call);
-  phone.signIn(login, await instanceId(login.user));
+  const spare = spareUrls(demo, login.ws, new URL(location.href));
+  phone.signIn(login, await instanceId(login.user), spare);
 }
 
 async function start(): Promise<void> {

@@ -54,13 +54,17 @@ export class Phone {
     return { line: this.line, calls: this.sessions.map((session) => session.call), notice: this.notice };
   }
 
-  signIn(login: Login, instance: string): void {
+  /** `spare` are other ways in, taken when the login's own fails. */
+  signIn(login: Login, instance: string, spare: string[] = []): void {
     this.signOut();
     this.everConnected = false;
     this.setLine({ state: 'connecting', login, trouble: null });
     try {
       this.agent = new UA({
-        sockets: [new WebSocketInterface(login.ws)],
+        sockets: [
+          { socket: new WebSocketInterface(login.ws), weight: 2 },
+          ...spare.map((url) => ({ socket: new WebSocketInterface(url), weight: 1 })),
+        ],
         uri: `sip:${encodeURIComponent(login.user)}@${login.domain}`,
         password: login.password,
         display_name: login.display || login.user,

@@ -9,6 +9,7 @@ import {
   otherAccount,
   parseDemo,
   socketUrl,
+  spareUrls,
 } from '../src/config';
 import { keyFrequencies } from '../src/tones';
 
@@ -30,7 +31,7 @@ test('demo.json is read, and names that are missing are the users', () => {
   expect(demo.desk).toEqual([{ user: 'desk1', label: 'desk1' }]);
 });
 
-test.each([null, 7, [], 'x', { accounts: 'no', targets: [1], desk: [{}], iceServers: {} }])(
+test.each([null, 7, [], 'x', { accounts: 'no', targets: [1], desk: [{}], iceServers: {}, spare: [7, ''] }])(
   'what is not as agreed is left out: %j',
   (value) => {
     expect(parseDemo(value)).toEqual(NO_DEMO);
@@ -47,6 +48,14 @@ test('the socket is /sip of the page unless the gateway says another', () => {
   expect(socketUrl(null, new URL('http://localhost:8080/?user=bob'))).toBe('ws://localhost:8080/sip');
   expect(socketUrl(null, new URL('https://pbx.example/'))).toBe('wss://pbx.example/sip');
   expect(socketUrl('ws://h:1/sip', new URL('https://pbx.example/'))).toBe('ws://h:1/sip');
+});
+
+test('the spare sockets are for whoever typed no address of his own', () => {
+  const page = new URL('http://localhost:8081/');
+  const spare = ['ws://localhost:8082/sip'];
+  const cluster = parseDemo({ spare });
+  expect(spareUrls(cluster, 'ws://localhost:8081/sip', page)).toEqual(spare);
+  expect(spareUrls(cluster, 'ws://elsewhere/sip', page)).toEqual([]);
 });
 
 test.each([

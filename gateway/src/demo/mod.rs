@@ -3,6 +3,8 @@
 
 mod accounts;
 mod agent;
+mod answer;
+mod cluster;
 mod rtp;
 mod rtpengine;
 
@@ -21,7 +23,8 @@ use crate::config::{self, Config, Domain, HostPort, Listen, RtpEngine, Secret, U
 use crate::node::{Node, Page};
 use crate::transport::tls;
 use accounts::Account;
-use agent::{Agent, Answer};
+use agent::Agent;
+use answer::Answer;
 
 /// How long after the end of RTPEngine it may turn out that everything was to end.
 const BOTH: Duration = Duration::from_millis(500);
@@ -29,11 +32,16 @@ const BOTH: Duration = Duration::from_millis(500);
 /// What can be chosen.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
+    /// Two edges, two Kamailio registrars that share their bindings, RTPEngine and a core that answers, each a process of its
+    /// own that may be killed. Needs Debian's kamailio and kamailio-extra-modules.
+    #[arg(long, conflicts_with = "host")]
+    cluster: bool,
     /// The address of this machine that others reach: serves them over HTTPS with a certificate made here. Left out, only
     /// this machine is served, over plain HTTP.
     #[arg(long, value_name = "ADDRESS")]
     host: Option<IpAddr>,
-    /// The port of the page. Left out: 8080 (8443 with --host), or a free one if that is taken.
+    /// The port of the page (of the first edge's, with --cluster). Left out: 8080 (8443 with --host), or a free one if that
+    /// is taken.
     #[arg(long, value_name = "PORT")]
     http_port: Option<u16>,
     /// The port for phones, UDP and TCP. Left out: 5060, or a free one if that is taken.
@@ -51,6 +59,9 @@ pub struct Options {
 pub async fn run(options: Options, stopped: impl Future<Output = ()>) -> anyhow::Result<()> {
     std::fs::create_dir_all(&options.data_dir)
         .with_context(|| format!("cannot make the directory {}", options.data_dir.display()))?;
+    if options.cluster {
+        return cluster::run(&options, stopped).await;
+    }
     let host = options.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     if host.is_unspecified() {
         bail!(
@@ -66,7 +77,7 @@ pub async fn run(options: Options, stopped: impl Future<Output = ()>) -> anyhow:
     eprintln!("starting RTPEngine in userspace …");
     let media = rtpengine::start(host, &options.data_dir).await?;
     let config = configuration(&options, host, sip_port, http_port, &accounts, media.ng)?;
-    let page = Page::with_demo(demo_json(host, &accounts));
+    let page = Page::with_demo(demo_json(&host.to_string(), &accounts));
     let node = Node::start(&config, Some(page))
         .await
         .context("the node could not start")?;
@@ -101,6 +112,17 @@ pub async fn run(options: Options, stopped: impl Future<Output = ()>) -> anyhow:
     drop(agents);
     node.stop().await;
     ended
+}
+
+/// The page with accounts and targets of a file.
+///
+/// # Errors
+/// The file cannot be read, or is no JSON.
+pub fn page(file: &Path) -> anyhow::Result<Page> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let json = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+    Ok(Page::with_demo(json))
 }
 
 /// The wanted port if it is free for UDP and TCP; if nobody asked for it by name, any free one instead.
@@ -190,12 +212,12 @@ fn certificate(host: IpAddr, data: &Path) -> anyhow::Result<config::Certificate>
 }
 
 /// What the page asks for at `/demo.json`.
-fn demo_json(host: IpAddr, accounts: &[Account]) -> serde_json::Value {
+fn demo_json(domain: &str, accounts: &[Account]) -> serde_json::Value {
     let with_password = |account: &Account| json!({ "user": account.user, "password": account.password, "display": account.display });
     let of = |kind: accounts::Kind| accounts.iter().filter(move |account| account.kind == kind);
     json!({
         "ws": null,
-        "domain": host.to_string(),
+        "domain": domain,
         "accounts": of(accounts::Kind::Browser).map(with_password).collect::<Vec<_>>(),
         "desk": of(accounts::Kind::Desk).map(|a| json!({ "user": a.user, "display": a.display })).collect::<Vec<_>>(),
         "targets": [

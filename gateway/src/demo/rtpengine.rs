@@ -31,18 +31,7 @@ pub(super) async fn start(host: IpAddr, data: &Path) -> anyhow::Result<RtpEngine
     let log =
         File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
     let spawned = Command::new("rtpengine")
-        .args([
-            "--config-file=none",
-            "--table=-1",
-            "--foreground",
-            "--log-stderr",
-            "--log-level=5",
-            "--num-threads=2",
-        ])
-        .arg(format!("--interface={host}"))
-        .arg(format!("--listen-ng={ng}"))
-        .arg(format!("--port-min={}", PORTS.0))
-        .arg(format!("--port-max={}", PORTS.1))
+        .args(arguments(host, ng))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -57,25 +46,17 @@ pub(super) async fn start(host: IpAddr, data: &Path) -> anyhow::Result<RtpEngine
         }
         Err(error) => return Err(error).context("rtpengine could not be started"),
     };
-    let client = Client::connect(ClientConfig::new(ng)).await?;
-    let answers = async {
-        while client
-            .request_within(&Ping, Duration::from_millis(250))
-            .await
-            .is_err()
-        {
-            if let Some(status) = child.try_wait()? {
-                bail!(
-                    "rtpengine ended at once ({status}); its log is {}",
-                    log_path.display()
-                );
-            }
-            // A refused datagram comes back at once: not in a hot loop.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    let answered = async {
+        tokio::select! {
+            answered = answers(ng) => answered,
+            status = child.wait() => bail!(
+                "rtpengine ended at once ({}); its log is {}",
+                status?,
+                log_path.display()
+            ),
         }
-        Ok(())
     };
-    let waited = tokio::time::timeout(START, answers).await;
+    let waited = tokio::time::timeout(START, answered).await;
     waited.with_context(|| {
         format!(
             "rtpengine does not answer; its log is {}",
@@ -86,6 +67,40 @@ pub(super) async fn start(host: IpAddr, data: &Path) -> anyhow::Result<RtpEngine
         ng,
         child: Mutex::new(Some(child)),
     })
+}
+
+/// Its command line: in userspace, with its log on standard error.
+pub(super) fn arguments(host: IpAddr, ng: SocketAddr) -> Vec<String> {
+    let fixed = [
+        "--config-file=none",
+        "--table=-1",
+        "--foreground",
+        "--log-stderr",
+        "--log-level=5",
+        "--num-threads=2",
+    ];
+    let mut arguments = fixed.map(str::to_owned).to_vec();
+    arguments.extend([
+        format!("--interface={host}"),
+        format!("--listen-ng={ng}"),
+        format!("--port-min={}", PORTS.0),
+        format!("--port-max={}", PORTS.1),
+    ]);
+    arguments
+}
+
+/// Waits until whoever takes commands there answers.
+pub(super) async fn answers(ng: SocketAddr) -> anyhow::Result<()> {
+    let client = Client::connect(ClientConfig::new(ng)).await?;
+    while client
+        .request_within(&Ping, Duration::from_millis(250))
+        .await
+        .is_err()
+    {
+        // A refused datagram comes back at once: not in a hot loop.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
 }
 
 impl RtpEngine {
@@ -100,6 +115,7 @@ impl RtpEngine {
     }
 }
 
-fn free_udp() -> anyhow::Result<SocketAddr> {
+/// Where nobody listens now.
+pub(super) fn free_udp() -> anyhow::Result<SocketAddr> {
     Ok(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
