@@ -1,6 +1,6 @@
 //! What contradicts what: checks over sections that each read well. Each section has its own in its file; here is what
 //! no single section can see.
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use sip::Transport;
@@ -77,6 +77,8 @@ pub(crate) fn check(
     aliases(config, &mut checks);
     unused_groups(config, &mut checks);
     groups_need_a_core_side(config, &mut checks);
+    members_are_heard(config, &mut checks);
+    devices_come_in(config, &mut checks);
     super::role::check(config, &mut checks);
     browsers_need_media(config, &mut checks);
     readers_of_this_file(config, &mut checks);
@@ -124,10 +126,27 @@ fn addresses(config: &Config, checks: &mut Checks<'_>) {
             let message = format!("`{address}` is already taken by `{first}`");
             let found = checks.source.error(&place, message);
             let next = SocketAddr::new(address.ip(), address.port().saturating_add(1));
-            let help = format!("another port, for example \"{next}\", or remove one of the two");
+            let help = match both_sides(config, first, &place) {
+                Some(devices) => format!(
+                    "devices and the core at one address: `core = [NETWORKS]` in [listen.{devices}], in place of the section with `trust`"
+                ),
+                None => format!("another port, for example \"{next}\", or remove one of the two"),
+            };
             checks.push(found.help(help));
         }
         taken.push((stream, address, place));
+    }
+}
+
+/// The devices' side, if one of two places is of such a side and the other one of a core side.
+fn both_sides<'p>(config: &Config, first: &'p str, second: &'p str) -> Option<&'p str> {
+    let side = |place: &'p str| {
+        let name = place.strip_prefix("listen.")?.rsplit_once('.')?.0;
+        Some((name, config.listen.get(name)?.is_core()))
+    };
+    match (side(first)?, side(second)?) {
+        ((devices, false), (_, true)) | ((_, true), (devices, false)) => Some(devices),
+        _ => None,
     }
 }
 
@@ -165,10 +184,17 @@ fn aliases<'c>(config: &'c Config, checks: &mut Checks<'_>) {
 
 fn unused_groups(config: &Config, checks: &mut Checks<'_>) {
     use super::route::{RouteFrom, RouteTo};
+    // A rule that could not be read has its own message.
+    let means = |index: usize, name: &str| {
+        let span = checks.source.value(&format!("route[{index}].to"));
+        span.and_then(|span| checks.source.file.text.get(span))
+            .is_some_and(|written| written.contains(name))
+    };
     for name in config.group.keys() {
-        let used = config.route.iter().any(|route| {
+        let used = config.route.iter().enumerate().any(|(index, route)| {
             matches!(&route.to, RouteTo::Group(to) if to == name)
                 || matches!(&route.from, RouteFrom::Group(from) if from == name)
+                || route.to == RouteTo::Lookup && means(index, name)
         });
         // An answer may choose any of them.
         if !used && config.call_out.is_empty() {
@@ -234,6 +260,75 @@ fn groups_need_a_core_side(config: &Config, checks: &mut Checks<'_>) {
     checks.push(found.help(format!(
         "add [listen.core] with `udp = \"ADDRESS:5060\"`, an address of this machine that they reach, and `trust = [\"{network}\"]`; or `core = [\"{network}\"]` to the side of the devices, if both use its address"
     )));
+}
+
+/// What comes to a core side from an address that it does not trust is dropped: a member's answers, too.
+fn members_are_heard(config: &Config, checks: &mut Checks<'_>) {
+    let trusts = |address: IpAddr| {
+        let nets = |listen: &super::Listen| [listen.trusted(), listen.core.clone()].concat();
+        let mut all = config.listen.values().flat_map(nets);
+        all.any(|net| net.contains(&address))
+    };
+    let sockets = || {
+        let of = |(name, listen): (&String, &super::Listen)| {
+            listen
+                .sockets()
+                .map(|(_, at)| (name.clone(), at))
+                .collect::<Vec<_>>()
+        };
+        config.listen.iter().flat_map(of)
+    };
+    // Without a side of the core, or with one that could not be read, there is another message.
+    let faces_core = |listen: &super::Listen| listen.faces_core();
+    let some_side = config.listen.values().any(faces_core);
+    for (name, group) in &config.group {
+        for (index, member) in group.members.iter().enumerate() {
+            let at = format!("group.{name}.members[{index}]");
+            let Ok(address) = member.uri.host.parse::<IpAddr>() else {
+                continue;
+            };
+            let whole = SocketAddr::new(address, member.uri.port.unwrap_or(5060));
+            if let Some((own, _)) = sockets().find(|(_, bound)| *bound == whole) {
+                let message = format!("`{whole}` is this node itself, [listen.{own}]");
+                let found = checks.source.error(&at, message);
+                checks.push(found.help(
+                    "the address of the other server; users of this node are `to = \"lookup\"`",
+                ));
+            } else if some_side
+                && group.listener.is_none()
+                && !address.is_unspecified()
+                && !trusts(address)
+            {
+                let message =
+                    format!("no listener trusts `{address}`: its answers would be dropped");
+                let found = checks.source.error(&at, message);
+                checks.push(found.help(format!(
+                    "add \"{address}/{}\" to `trust` of the core side (to `core` where one address serves both); `listener` where it is outside",
+                    if address.is_ipv4() { 32 } else { 128 }
+                )));
+            }
+        }
+    }
+}
+
+/// A listener with `trust` is no place for devices.
+fn devices_come_in(config: &Config, checks: &mut Checks<'_>) {
+    let listens = !config.listen.is_empty() && config.listen.values().all(super::Listen::is_core);
+    let rule = config
+        .route
+        .iter()
+        .position(|route| route.from == super::route::RouteFrom::Devices);
+    if let Some(index) = rule.filter(|_| listens) {
+        let at = format!("route[{index}].from");
+        if checks.source.value(&at).is_none() {
+            return;
+        }
+        let found = checks.source.warning(
+            &at,
+            "no listener faces devices: with `trust` or `edges` it is for servers alone",
+        );
+        checks.push(found.help("add [listen.public] without `trust`; or say `core` in place of `trust` where devices and servers share one address"));
+    }
 }
 
 fn browsers_need_media(config: &Config, checks: &mut Checks<'_>) {

@@ -71,6 +71,9 @@ impl Setting for RouteFrom {
             ],
         ) {
             Some(near) => format!("did you mean \"{near}\"?"),
+            None if is_name(written) => format!(
+                "a name says of what it is: \"listener:{written}\", \"group:{written}\" or \"peer:{written}\"; else \"devices\" or \"edges\""
+            ),
             None => {
                 "one of \"devices\", \"edges\", \"peer:NAME\", \"listener:NAME\", \"group:NAME\""
                     .to_owned()
@@ -139,6 +142,13 @@ impl Setting for RouteTo {
             ["lookup", "group:NAME", "reject 403", "call-out:NAME"],
         ) {
             Some(near) => format!("did you mean \"{near}\"?"),
+            None if matches!(written, "devices" | "users") => {
+                "\"lookup\" finds the devices of a domain's users; those of another registrar are found by their Path, which needs no rule"
+                    .to_owned()
+            }
+            None if is_name(written) => {
+                format!("\"group:{written}\" for a group; else \"lookup\", \"reject 403\" or \"call-out:NAME\"")
+            }
             None => {
                 "one of \"lookup\", \"group:NAME\", \"reject 403\", \"call-out:NAME\"".to_owned()
             }
@@ -171,6 +181,12 @@ impl RouteTo {
             Self::Lookup | Self::Reject(_) => {}
         }
     }
+}
+
+/// Could be the name of a table.
+fn is_name(written: &str) -> bool {
+    let of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    !written.is_empty() && written.bytes().all(of_name)
 }
 
 /// A regular expression, compiled.

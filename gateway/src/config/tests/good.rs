@@ -115,7 +115,7 @@ fn values_are_read_in_every_way_they_may_be_written() {
 [listen.a]
 udp = ["127.0.0.1:5060", "[::1]:5060"]
 advertise = "env:PUBLIC_NAME"
-trust = "10.0.0.5"
+trust = ["10.0.0.5", "2001:db8::/32"]
 [registrar]
 min_expires = "90s"
 max_expires = "45m"
