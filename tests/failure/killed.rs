@@ -232,10 +232,11 @@ async fn every_register_that_was_answered_survives() {
     // Those that were not answered are sent again. At once after the last answer:
     answers.reach(USERS).await;
     scene.gateway.kill();
-    let counts = sipp.succeeds(Duration::from_secs(30)).await.unwrap();
-    assert_eq!(counts.successful, USERS as u64);
     scene.gateway.restart().await.unwrap();
     assert_eq!(scene.figure("bindings").await, USERS as u64);
+    // An answer that SIPp's own socket dropped is asked for again.
+    let counts = sipp.succeeds(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(counts.successful, USERS as u64);
 
     // And they are where they said.
     let mut callee = Run {

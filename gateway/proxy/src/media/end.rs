@@ -38,8 +38,9 @@ pub enum End {
     Branch {
         /// `delete-delay` 0. Else the session is kept for a while: a later offer of the same call takes it back (measured), so
         /// 401, 407, 422, 3xx and failover need no exception; and a flood without credentials holds ports no longer than that.
-        /// But *any* later offer of the call takes it back, for good: where a registrar forks, the one who rang in vain is ended
-        /// at once, or the hold of the one who answered would keep its ports for ever (measured).
+        /// But *any* later offer of the call takes it back, for good: where a registrar forks, the one who rang in vain and was told
+        /// to stop is ended at once, or the hold of the one who answered would keep its ports for ever (measured). One who says no
+        /// is not: while nobody has answered, RTPEngine takes the whole call along, and with it those who still ring (measured).
         at_once: bool,
     },
     /// `delete` with from-tag of the caller, to-tag of the called and the flag `to-tag`, `delete-delay` 0, whoever hung up: after
@@ -58,7 +59,7 @@ pub fn end_of_session(ending: Ending) -> End {
             status: status @ (None | Some(300..)),
             lost,
         } => End::Branch {
-            at_once: lost || !is_tried_again(status),
+            at_once: lost || status == Some(487),
         },
         // With any delete the call, which goes on, would be gone (measured).
         Ending::Invite { .. } | Ending::Update { .. } => End::Nothing,
@@ -77,11 +78,6 @@ pub fn end_of_session(ending: Ending) -> End {
             },
         },
     }
-}
-
-/// Whether the same INVITE may come again after this. It does not when it was cancelled, or when the user or device said no.
-fn is_tried_again(status: Option<u16>) -> bool {
-    !matches!(status, None | Some(480 | 486 | 487 | 600..))
 }
 
 #[cfg(test)]
@@ -110,7 +106,11 @@ mod tests {
         for (why, ending, want) in [
             ("answered", invite(false, Some(200)), End::Nothing),
             ("ringing is no end", invite(false, Some(180)), End::Nothing),
-            ("busy", invite(false, Some(486)), at_once),
+            (
+                "busy, and another device still rings",
+                invite(false, Some(486)),
+                branch,
+            ),
             (
                 "challenged: the retry takes it back",
                 invite(false, Some(407)),
@@ -118,16 +118,16 @@ mod tests {
             ),
             ("redirected", invite(false, Some(302)), branch),
             ("the core is busy", invite(false, Some(503)), branch),
-            ("declined", invite(false, Some(603)), at_once),
+            ("declined", invite(false, Some(603)), branch),
             (
                 "a registrar's fork was answered elsewhere",
                 invite(false, Some(487)),
                 at_once,
             ),
             (
-                "cancelled, or nobody answered",
+                "nobody answered, and another device still rings",
                 invite(false, None),
-                at_once,
+                branch,
             ),
             (
                 "another device took the call: no retry comes",
