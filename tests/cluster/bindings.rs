@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
-use causeway_tests::agent::{Device, Kind};
-use causeway_tests::core::Offer;
+use anyhow::{Context, Result, ensure};
+use causeway_tests::agent::{Call, Device, Kind};
+use causeway_tests::core::{Call as CoreCall, Offer};
 
 use crate::rig::{Calls, Rig};
 
@@ -124,4 +124,62 @@ async fn what_the_core_says_in_a_call_waits_for_a_browser_that_comes_back() -> R
 
     rig.tells(async { tokio::try_join!(taken.takes("BYE", ""), core.hangs_up()) }.await)?;
     rig.nothing_stays().await
+}
+
+#[tokio::test]
+async fn who_reconnects_and_does_not_register_is_found_by_what_he_says_in_a_call() -> Result<()> {
+    let rig = Rig::start(Calls::ToTheCore).await?;
+    let browser = rig.device("alice", Kind::Wss).await?;
+    let mut calls = Vec::new();
+    for _ in 0..3 {
+        calls.push(rig.tells(is_up(&rig, &browser).await)?);
+    }
+    // SIP.js does not register again.
+    browser.cuts_the_connection();
+    rig.figure_is("connections", |open| open == 0).await?;
+    let before = rig.figure("transactions").await?;
+    let (mut taken, mut core) = calls.pop().context("a call")?;
+    let (mut other, mut of_other) = calls.pop().context("a call")?;
+    let began = Instant::now();
+    let back = async {
+        // The core has hung up before it is there.
+        rig.figure_is("transactions", |now| now > before).await?;
+        browser.reconnects().await?;
+        says_something(&mut other, &mut of_other).await?;
+        taken.takes("BYE", "").await
+    };
+    rig.tells(async { tokio::try_join!(back, core.hangs_up()) }.await)?;
+    println!(
+        "a BYE that waited was answered after {:?}, a new connection and an INFO in another call",
+        began.elapsed()
+    );
+    for (mut taken, mut core) in calls.into_iter().chain([(other, of_other)]) {
+        rig.tells(async { tokio::try_join!(taken.takes("BYE", ""), core.hangs_up()) }.await)?;
+    }
+    rig.nothing_stays().await
+}
+
+#[tokio::test]
+async fn a_phone_whose_nat_opens_another_port_is_found_by_what_it_says_in_a_call() -> Result<()> {
+    let rig = Rig::start(Calls::ToTheCore).await?;
+    let phone = rig.device("alice", Kind::Udp).await?;
+    let (mut taken, mut core) = rig.tells(is_up(&rig, &phone).await)?;
+    phone.reconnects().await?;
+    rig.tells(says_something(&mut taken, &mut core).await)?;
+    rig.tells(async { tokio::try_join!(taken.takes("BYE", ""), core.hangs_up()) }.await)?;
+    rig.nothing_stays().await
+}
+
+async fn is_up(rig: &Rig, device: &Device) -> Result<(Call, CoreCall)> {
+    let mut core = rig.core.calls("alice").await?;
+    let mut taken = device.called().await?;
+    let answer = device.answer();
+    tokio::try_join!(taken.accepts(&answer), core.is_answered())?;
+    Ok((taken, core))
+}
+
+async fn says_something(device: &mut Call, core: &mut CoreCall) -> Result<()> {
+    let (answer, _) = tokio::try_join!(device.says("INFO", "", ""), core.takes("INFO"))?;
+    ensure!(answer.status() == Some(200), "{}", answer.text);
+    Ok(())
 }

@@ -55,6 +55,7 @@ async fn inside() -> Result<()> {
     let mut site = Site::start().await?;
     site.handed_over().await?;
     site.found_at_the_other_one().await?;
+    site.found_by_what_it_says().await?;
     site.killed().await
 }
 
@@ -225,6 +226,22 @@ impl Site {
         println!(
             "edges: a browser that moved to the other edge: held and resumed by the core in {:?}",
             began.elapsed()
+        );
+        tokio::try_join!(up.phone.takes("BYE", ""), up.core.hangs_up())?;
+        Ok(())
+    }
+
+    /// It comes back to the other edge, does not register, and says something in its call.
+    async fn found_by_what_it_says(&self) -> Result<()> {
+        let mut device = self.device("silent", Kind::Ws, "10.7.0.10:8080").await?;
+        let mut up = self.core_calls(&device).await?;
+        device.cuts_the_connection();
+        device.goes_to("10.7.0.12:8080".parse()?);
+        device.reconnects().await?;
+        tokio::try_join!(up.phone.says("INFO", "", ""), up.core.takes("INFO"))?;
+        up.core_holds(&device).await?;
+        println!(
+            "edges: a browser that moved to the other edge and did not register: held and resumed by the core"
         );
         tokio::try_join!(up.phone.takes("BYE", ""), up.core.hangs_up())?;
         Ok(())

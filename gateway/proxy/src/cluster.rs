@@ -11,6 +11,7 @@ use sip::{Edited, Header, Message, NameAddr, Transport, Uri};
 use crate::decision::{Context, Decision, Device, Facts, Holder, Hop};
 use crate::flow::{Flow, ListenerId};
 use crate::forward;
+use crate::moved;
 use crate::request::{Step, current_flow};
 use crate::site::{Listener, Side, Site, write_number};
 use crate::state::decide_state;
@@ -214,6 +215,7 @@ pub(crate) fn hand_over(
     let mut forward = forward::prepare(request, hop, pass, source, context)?;
     forward.record_route = false;
     forward.media = Some(Media::none(pass));
+    forward.moved = moved::moved(token, source, context);
     Ok(decide_state(vec![forward], context))
 }
 

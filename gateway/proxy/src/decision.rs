@@ -41,6 +41,10 @@ pub trait Flows {
     ) -> Option<Flow>;
     /// The newest living flow of a device.
     fn newest(&self, device: Device) -> Option<Flow>;
+    /// The flow of a device that was newest, whether or not it is still there.
+    fn last(&self, device: Device) -> Option<Flow> {
+        self.newest(device)
+    }
     /// The living connection from this peer, of a device that registered by it where [`crate::path::PathStyle::Received`] is
     /// written.
     fn connection_from(&self, transport: Transport, peer: SocketAddr) -> Option<Flow>;
@@ -267,6 +271,8 @@ pub struct Forward {
     pub from_called: bool,
     /// The device that it goes to, where that is known.
     pub towards: Option<Device>,
+    /// The device that sent it, if this is news of where that is: its flow is to be noted ([`crate::moved`]).
+    pub moved: Option<Device>,
     /// From says no more who the caller is (RFC 3323): [`crate::privacy::reveal`] puts it back in the responses.
     pub anonymous: bool,
     /// The member that was chosen, if a route leads to a group.

@@ -39,6 +39,13 @@ fn hash(key: (u64, u64), address_of_record: &[u8], instance: Option<&[u8]>, cont
     hasher.finish()
 }
 
+impl Device {
+    /// False for what stands in a token where the device was not known.
+    pub(crate) fn is_known(self) -> bool {
+        self != Self::default()
+    }
+}
+
 impl From<u64> for Device {
     fn from(whole: u64) -> Self {
         let [a, b, c, d, ..] = whole.to_be_bytes();

@@ -66,6 +66,7 @@ pub(crate) fn prepare(
         media: None,
         from_called: false,
         towards: None,
+        moved: None,
         member: None,
         bound: None,
         source: *source,
@@ -322,18 +323,21 @@ pub fn leaving_by<'a>(hop: &Hop, context: &Context<'a>) -> Option<&'a Listener> 
 fn record_route(forward: &Forward, media: Media, context: &Context<'_>) -> Token {
     let source = towards(&forward.source, context);
     let called = !forward.from_called;
+    let holder = holder(forward);
     match forward.pass {
         Pass::Up => Token::RecordRouteCore(core_copy(source, media, false)),
         Pass::Down => Token::RecordRouteDevice(RecordRouteDevice {
             media,
             called,
             anonymous: forward.anonymous,
+            holder,
             towards: None,
         }),
         Pass::Local => Token::RecordRouteDevice(RecordRouteDevice {
             media,
             called,
             anonymous: forward.anonymous,
+            holder,
             towards: Some(source),
         }),
         // The same for both sides: the next Route says where it goes.
@@ -341,9 +345,17 @@ fn record_route(forward: &Forward, media: Media, context: &Context<'_>) -> Token
             media,
             called: false,
             anonymous: false,
+            holder: None,
             towards: None,
         }),
     }
+}
+
+/// The device that gets the copy. What leaves for a server may be read by many.
+fn holder(forward: &Forward) -> Option<[u8; 4]> {
+    let to_device = matches!(forward.hop, Hop::Flow(_));
+    let device = forward.towards.filter(|_| to_device)?;
+    device.is_known().then_some(device.0)
 }
 
 /// What a token says of a device's flow.

@@ -21,6 +21,7 @@ mod hiding;
 pub mod key;
 mod lookup;
 pub mod media;
+mod moved;
 pub mod mtu;
 mod next_hop;
 pub mod path;

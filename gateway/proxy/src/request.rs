@@ -13,6 +13,7 @@ use crate::flow::Flow;
 use crate::forward;
 use crate::group::Group;
 use crate::lookup::lookup;
+use crate::moved;
 use crate::next_hop;
 use crate::preprocess::{Dialog, Routed, preprocess};
 use crate::privacy;
@@ -194,6 +195,7 @@ fn inside(mut routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts)
     };
     // The other device's own node is in the way of this request only, and of no dialog.
     let between_nodes = routed.handed_over && pass == Pass::Local;
+    let moved = moved::moved(token, flow, context);
     let mut forward = forward::prepare(routed.request, hop, pass, flow, context)?;
     forward.record_route &= !between_nodes;
     forward.media = Some(media);
@@ -203,6 +205,7 @@ fn inside(mut routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts)
         forward.anonymous = true;
     }
     forward.towards = towards;
+    forward.moved = moved;
     Ok(decide_state(vec![forward], context))
 }
 
@@ -219,7 +222,7 @@ fn gone(
     if method == Method::Cancel {
         return refuse(Reason::NoTransaction);
     }
-    if device == Device::default() {
+    if !device.is_known() {
         return refuse(Reason::DeviceGone);
     }
     if facts.holder.is_none() && context.nodes.others() {

@@ -3,7 +3,7 @@
 use sip::{Edited, Header, Message, Method, NameAddr, Uri};
 
 use crate::branch::open_via;
-use crate::decision::Context;
+use crate::decision::{Context, Device};
 use crate::flow::{Flow, ListenerId};
 use crate::forward::{core_copy, towards};
 use crate::hiding;
@@ -62,6 +62,11 @@ pub fn pass_on(response: &Message, flow: &Flow, context: &Context<'_>) -> Result
         privacy::conceal_answerer(&mut edited);
     }
     let swapped = swap_record_route(&mut edited, &via, flow, context, direction).is_some();
+    if side == Side::Device && !makes_dialogs(edited.status()) {
+        // It makes no route set (RFC 3261 §12.1), and many phones send it back all the same: the copy that names this device is
+        // for nobody else, least of all for who called it.
+        edited.remove(Header::RecordRoute);
+    }
     hide(&mut edited, &via, context, direction, swapped);
     if direction == Pass::Down && side == Side::Device {
         lead_back(&mut edited, &via, flow, context);
@@ -148,6 +153,11 @@ fn direction(via: &ViaToken, flow: &Flow, context: &Context<'_>) -> Pass {
     }
 }
 
+/// RFC 3261 §12.1.
+fn makes_dialogs(status: u16) -> bool {
+    (101..=299).contains(&status)
+}
+
 /// RFC 3261 §16.7 step 8, RFC 5658 §6.2: in every 101 to 299, our own value is rewritten into the copy of the side
 /// that the response goes to, always to the same bytes.
 fn swap_record_route(
@@ -159,7 +169,7 @@ fn swap_record_route(
 ) -> Option<()> {
     // Between two servers both copies are the same.
     let is_one = direction == Pass::Through || response.method() == Method::Register;
-    if is_one || !(101..=299).contains(&response.status()) {
+    if is_one || !makes_dialogs(response.status()) {
         return None;
     }
     let call_id = response.call_id().to_vec();
@@ -167,14 +177,20 @@ fn swap_record_route(
         mut index,
         called,
         anonymous,
+        holder,
+        other,
     } = ours(response, via, context, direction)?;
-    let answering = towards(flow, context);
+    let mut answering = towards(flow, context);
+    if let (false, Some(device)) = (Device(answering.device).is_known(), holder) {
+        answering.device = device;
+    }
     let media = via.media;
     let token = match direction {
         Pass::Up => Token::RecordRouteDevice(RecordRouteDevice {
             media,
             called: media.pass == Pass::Down,
             anonymous,
+            holder: other,
             towards: None,
         }),
         Pass::Down => Token::RecordRouteCore(core_copy(answering, media, anonymous)),
@@ -182,6 +198,7 @@ fn swap_record_route(
             media,
             called: !called,
             anonymous,
+            holder: other,
             towards: Some(answering),
         }),
         Pass::Through => return None,
@@ -236,6 +253,10 @@ struct Ours {
     called: bool,
     /// The caller asked for privacy.
     anonymous: bool,
+    /// The device that answers.
+    holder: Option<[u8; 4]>,
+    /// The device that asked, which gets the other copy.
+    other: Option<[u8; 4]>,
 }
 
 /// The Record-Route value that this pass put there: its token
@@ -253,27 +274,32 @@ fn ours(response: &Edited, via: &ViaToken, context: &Context<'_>, direction: Pas
             let uri = NameAddr::parse(value).and_then(|route| Uri::parse(route.uri))?;
             let call_id = Some(response.call_id());
             let source = (via.listener, via.source);
-            let (media, called, anonymous, came_from) = match context
+            let (media, called, anonymous, holder, asked) = match context
                 .sealer
                 .open(purpose, uri.user?, call_id, context.now_unix)
                 .ok()?
             {
                 Token::RecordRouteCore(copy) => {
-                    let came_from = Some((copy.listener, copy.flow));
-                    (copy.media, false, copy.anonymous, came_from)
+                    let asked = Some((copy.listener, copy.flow, copy.device));
+                    (copy.media, false, copy.anonymous, None, asked)
                 }
                 Token::RecordRouteDevice(copy) => (
                     copy.media,
                     copy.called,
                     copy.anonymous,
-                    copy.towards.map(|to| (to.listener, to.flow)),
+                    copy.holder,
+                    copy.towards.map(|to| (to.listener, to.flow, to.device)),
                 ),
                 _ => return None,
             };
+            let came_from = asked.map(|(listener, flow, _)| (listener, flow));
+            let other = asked.map(|(_, _, device)| device);
             (media == via.media && came_from.is_none_or(|flow| flow == source)).then_some(Ours {
                 index,
                 called,
                 anonymous,
+                holder,
+                other: other.filter(|device| Device(*device).is_known()),
             })
         })
 }

@@ -154,6 +154,8 @@ pub struct RecordRouteDevice {
     pub called: bool,
     /// The caller asked for privacy, which the copy of the other side has to say too.
     pub anonymous: bool,
+    /// The device whose copy it is, where that is known: hash of AOR and instance.
+    pub holder: Option<[u8; 4]>,
     /// The other side, if that is a device too; `None` for the core, which the next Route names.
     pub towards: Option<Towards>,
 }

@@ -26,14 +26,17 @@ const COMES_BACK_WITHIN: Duration = Duration::from_secs(60);
 const DEAD_FOR: Duration = Duration::from_secs(3600);
 /// Nobody is registered for longer, whatever an answer says: a clock does not go as far as a header does.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+/// For how long a device is known that spoke in a dialog and never registered here: it came from another node. Within this
+/// time its registration has to be refreshed, and that comes by here too.
+const VISITS: Duration = Duration::from_secs(3600);
 
 /// What is known of a device.
 #[derive(Clone, Copy)]
 struct Known {
     flow: Flow,
     until: Instant,
-    /// Its whole name.
-    whole: u64,
+    /// Its whole name, if it registered here.
+    whole: Option<u64>,
     /// Another living device has the same short name, so nobody can say whose the newest flow is.
     shared: bool,
 }
@@ -47,6 +50,9 @@ pub(crate) struct DeviceIndex {
     /// Connections of their devices.
     connections: DashMap<(Transport, SocketAddr), Flow>,
     newest: DashMap<Device, Known>,
+    /// Who has left: its connection closed, or it answers no more. Known for as long as a registration lasts, at a connection
+    /// for as long as it may take to come back.
+    away: DashMap<Device, Known>,
     behind: DashMap<(ListenerId, FlowAddress), Device>,
     /// Connections that closed, and which device was behind.
     gone: Mutex<VecDeque<(Instant, Flow, Device)>>,
@@ -68,6 +74,7 @@ impl DeviceIndex {
             by_address: by_address.map(|listener| listener.id).collect(),
             connections: DashMap::new(),
             newest: DashMap::with_shard_amount(SHARDS),
+            away: DashMap::with_shard_amount(SHARDS),
             behind: DashMap::with_shard_amount(SHARDS),
             gone: Mutex::default(),
             dead: DashMap::new(),
@@ -79,17 +86,12 @@ impl DeviceIndex {
     /// A device registered by this flow: its whole name ([`proxy::device::whole`]).
     pub(crate) fn learn(&self, whole: u64, flow: Flow, expires: Duration) {
         let device = Device::from(whole);
-        if self.any_dead.load(Ordering::Relaxed) {
-            self.dead.remove(&(flow.listener, flow.address()));
-        }
-        if self.newest.len() >= DEVICES && !self.newest.contains_key(&device) {
-            return;
-        }
+        self.is_heard(&flow);
         let now = Instant::now();
         let mut known = Known {
             flow,
             until: now + expires.min(LONGEST),
-            whole,
+            whole: Some(whole),
             shared: false,
         };
         if let Some(mut other) = self
@@ -97,11 +99,50 @@ impl DeviceIndex {
             .get_mut(&device)
             .filter(|other| other.until > now)
         {
-            known.shared = other.shared || other.whole != whole;
+            known.shared = other.shared || other.whole.is_some_and(|other| other != whole);
             if known.shared {
                 (other.shared, other.until) = (true, other.until.max(known.until));
                 return;
             }
+        }
+        self.note(device, known);
+    }
+
+    /// A device spoke inside a dialog by this flow ([`proxy::decision::Forward::moved`]). That is no registration: who was
+    /// registered is known no longer than before.
+    pub(crate) fn moved(&self, device: Device, flow: Flow) {
+        self.is_heard(&flow);
+        let known = match self.known(device) {
+            Some(known) if known.shared => return,
+            Some(known) => Known { flow, ..known },
+            None => Known {
+                flow,
+                until: Instant::now() + VISITS,
+                whole: None,
+                shared: false,
+            },
+        };
+        self.note(device, known);
+    }
+
+    /// What is known of a device, present or away.
+    fn known(&self, device: Device) -> Option<Known> {
+        let of = |map: &DashMap<Device, Known>| map.get(&device).map(|known| *known);
+        let known = of(&self.newest).or_else(|| of(&self.away))?;
+        (known.until > Instant::now()).then_some(known)
+    }
+
+    /// A flow that was dead is not.
+    fn is_heard(&self, flow: &Flow) {
+        if self.any_dead.load(Ordering::Relaxed) {
+            self.dead.remove(&(flow.listener, flow.address()));
+        }
+    }
+
+    fn note(&self, device: Device, known: Known) {
+        let flow = known.flow;
+        if self.newest.len() >= DEVICES && !self.newest.contains_key(&device) {
+            return;
         }
         let before = self.newest.insert(device, known).map(|before| before.flow);
         if before.is_none_or(|old| old.address() != flow.address() || old.listener != flow.listener)
@@ -110,6 +151,7 @@ impl DeviceIndex {
                 self.behind
                     .remove_if(&(old.listener, old.address()), |_, known| *known == device);
             }
+            self.away.remove(&device);
             self.behind.insert((flow.listener, flow.address()), device);
             if flow.connection.is_some() && self.by_address.contains(&flow.listener) {
                 self.connections.insert((flow.transport, flow.peer), flow);
@@ -120,14 +162,28 @@ impl DeviceIndex {
 
     /// A device removed its registration.
     pub(crate) fn forget(&self, device: Device) {
+        self.away.remove(&device);
         if let Some((_, Known { flow, .. })) = self.newest.remove(&device) {
             self.behind.remove(&(flow.listener, flow.address()));
         }
     }
 
-    /// A device does not answer any more at this flow of datagrams: what is for the flow fails until it registers again.
+    /// A device is not at this flow any more. Its name and how long it is registered are kept, since it may come back and not
+    /// say them.
+    fn left(&self, device: Device, flow: &Flow) {
+        let here = |_: &Device, known: &Known| known.flow.address() == flow.address();
+        if let Some((_, known)) = self.newest.remove_if(&device, here)
+            && self.away.len() < DEVICES
+        {
+            self.away.insert(device, known);
+        }
+    }
+
+    /// A device does not answer any more at this flow of datagrams: what is for the flow fails until it registers again, or
+    /// speaks in a dialog.
     pub(crate) fn died(&self, device: Device, flow: &Flow) {
-        self.forget(device);
+        self.behind.remove(&(flow.listener, flow.address()));
+        self.left(device, flow);
         if self.dead.len() < DEVICES {
             self.dead
                 .insert((flow.listener, flow.address()), Instant::now());
@@ -144,8 +200,7 @@ impl DeviceIndex {
         let Some((_, device)) = self.behind.remove(&(flow.listener, flow.address())) else {
             return;
         };
-        self.newest
-            .remove_if(&device, |_, known| known.flow.address() == flow.address());
+        self.left(device, flow);
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         if gone.len() < DEVICES {
             gone.push_back((Instant::now(), *flow, device));
@@ -155,6 +210,7 @@ impl DeviceIndex {
     /// Removes what has expired; called now and then. The flows whose device did not come back in time.
     pub(crate) fn sweep(&self, now: Instant) -> Vec<Flow> {
         self.newest.retain(|_, known| known.until > now);
+        self.away.retain(|_, known| known.until > now);
         self.connections.retain(|_, flow| self.lives(flow));
         if self.any_dead.load(Ordering::Relaxed) {
             self.dead.retain(|_, since| *since + DEAD_FOR > now);
@@ -169,11 +225,13 @@ impl DeviceIndex {
             .front()
             .is_some_and(|(since, ..)| *since + COMES_BACK_WITHIN < now)
         {
-            lost.extend(
-                gone.pop_front()
-                    .filter(|(.., device)| !self.newest.contains_key(device))
-                    .map(|(_, flow, _)| flow),
-            );
+            let Some((_, flow, device)) = gone.pop_front() else {
+                break;
+            };
+            self.away.remove_if(&device, |_, known| known.flow == flow);
+            if !self.newest.contains_key(&device) {
+                lost.push(flow);
+            }
         }
         lost
     }
@@ -229,6 +287,11 @@ impl Flows for DeviceIndex {
             ..
         } = *self.newest.get(&device)?;
         (until > Instant::now() && self.lives(&flow) && !shared).then_some(flow)
+    }
+
+    fn last(&self, device: Device) -> Option<Flow> {
+        let known = self.known(device).filter(|known| !known.shared)?;
+        Some(known.flow)
     }
 
     fn connection_from(&self, transport: Transport, peer: SocketAddr) -> Option<Flow> {
@@ -297,6 +360,43 @@ mod tests {
         assert_eq!(index.len(), 1);
         index.sweep(Instant::now() + LONGEST + Duration::from_secs(1));
         assert_eq!(index.len(), 0);
+    }
+
+    #[test]
+    fn a_device_that_moved_is_who_it_was_and_no_longer_than_before() {
+        let index = DeviceIndex::new(Arc::default(), &[]);
+        let device = Device::from(WHOLE);
+        let known = |index: &DeviceIndex| {
+            let known = *index.newest.get(&device).unwrap();
+            (known.flow, known.whole, known.until)
+        };
+        let later = |seconds| Instant::now() + Duration::from_secs(seconds);
+        index.learn(WHOLE, connection(1), Duration::from_secs(300));
+        let (.., until) = known(&index);
+        index.closed(&connection(1));
+        index.moved(device, connection(2));
+        assert_eq!(known(&index), (connection(2), Some(WHOLE), until));
+        assert_eq!(index.device(&connection(2)), Some(device));
+        assert_eq!(index.sweep(later(61)), [], "it came back");
+        index.sweep(later(301));
+        assert_eq!(index.len(), 0, "its registration was not refreshed");
+
+        index.moved(device, connection(3));
+        let (flow, whole, until) = known(&index);
+        assert_eq!((flow, whole), (connection(3), None), "from another node");
+        assert!(until <= later(3600), "until it registers again");
+        index.learn(WHOLE, connection(3), Duration::from_secs(60));
+        let (_, whole, until) = known(&index);
+        assert_eq!(whole, Some(WHOLE), "now it has");
+        assert!(until <= later(60));
+
+        index.learn(WHOLE + 1, connection(4), Duration::from_secs(60));
+        index.moved(device, connection(5));
+        assert_eq!(
+            known(&index).0,
+            connection(3),
+            "of two devices with that name nobody knows which one"
+        );
     }
 
     #[test]

@@ -75,6 +75,7 @@ impl Engine {
                 }
                 Decision::Register(edited) => return self.register(flow, &request, *edited),
                 Decision::Relay(forward) => {
+                    self.note_move(std::slice::from_ref(&*forward), flow);
                     return match transaction {
                         None => self.relay(*forward),
                         // It had to wait and so has a transaction, which only an answer of its own branch ends.
@@ -82,6 +83,7 @@ impl Engine {
                     };
                 }
                 Decision::Start(forwards) => {
+                    self.note_move(&forwards, flow);
                     return self.start(flow, request, transaction, forwards, granted);
                 }
                 Decision::Await {
@@ -193,6 +195,14 @@ impl Engine {
                 *flow,
                 left,
             );
+        }
+    }
+
+    /// SIGNALLING §5: the sender of a request inside a dialog is at another flow than before. Noted before the request leaves,
+    /// so that its Record-Route says whose that flow is.
+    fn note_move(&self, forwards: &[Forward], flow: &Flow) {
+        if let Some(device) = forwards.iter().find_map(|forward| forward.moved) {
+            self.index.moved(device, *flow);
         }
     }
 

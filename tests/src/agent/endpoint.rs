@@ -108,14 +108,18 @@ impl Endpoint {
         self.state().out = None;
     }
 
-    /// A new connection for the same dialogs.
+    /// A new connection, or another socket, for the same dialogs.
     pub(super) async fn reconnects(
         self: &Arc<Self>,
         server: SocketAddr,
         trust: Option<&TlsConnector>,
     ) -> Result<()> {
         self.cut();
-        self.uses(wire::connection(self.kind, server, trust).await?);
+        let wire = match self.kind {
+            Kind::Udp => wire::datagrams(SocketAddr::new(self.own().ip(), 0)).await?,
+            kind => wire::connection(kind, server, trust).await?,
+        };
+        self.uses(wire);
         Ok(())
     }
 

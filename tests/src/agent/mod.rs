@@ -153,7 +153,7 @@ impl Device {
         self.server = server;
     }
 
-    /// A new connection; it does not register by itself.
+    /// A new connection, or the next port of its NAT; it does not register by itself.
     pub async fn reconnects(&self) -> Result<()> {
         self.endpoint
             .reconnects(self.server, self.trust.as_ref())

@@ -37,6 +37,7 @@ pub(super) fn write(token: &Token) -> (Payload, bool) {
             let called = if device.called { CALLED_BIT } else { 0 };
             let anonymous = if device.anonymous { ANONYMOUS_BIT } else { 0 };
             write_media(&mut to, device.media, called | anonymous);
+            to.extend_from_slice(device.holder.as_ref().map_or(&[][..], |holder| &holder[..]));
             device.towards.is_some_and(|other| {
                 to.extend_from_slice(&other.device);
                 write_flow(&mut to, other.listener, other.node, other.flow)
@@ -93,18 +94,21 @@ pub(super) fn read(purpose: Purpose, bytes: &[u8], family: bool) -> Option<Token
             let bits = bytes.get(1)?;
             let (called, anonymous) = (bits & CALLED_BIT != 0, bits & ANONYMOUS_BIT != 0);
             let (media, bytes) = read_media(bytes, CALLED_BIT | ANONYMOUS_BIT)?;
+            let (holder, bytes) = read_holder(bytes);
             let towards = match bytes {
                 [] if !family => None,
                 other => Some(read_device(other, family)?),
             };
             // Between servers there is neither device nor side.
-            if media.pass == Pass::Through && (called || anonymous || towards.is_some()) {
+            let says_more = called || anonymous || holder.is_some() || towards.is_some();
+            if media.pass == Pass::Through && says_more {
                 return None;
             }
             Token::RecordRouteDevice(RecordRouteDevice {
                 media,
                 called,
                 anonymous,
+                holder,
                 towards,
             })
         }
@@ -256,6 +260,15 @@ fn read_flow(bytes: &[u8], family: bool) -> Option<(u8, u16, FlowAddress)> {
         (false, _) => return None,
     };
     Some((listener, u16::from_be_bytes([high, low]), flow))
+}
+
+/// Every bit has its meaning already, so the length tells whether a holder stands in front: what else follows has 0, 13 or 25
+/// bytes ([`read_device`]).
+fn read_holder(bytes: &[u8]) -> (Option<[u8; 4]>, &[u8]) {
+    match bytes.split_first_chunk() {
+        Some((holder, rest)) if matches!(rest.len(), 0 | 13 | 25) => (Some(*holder), rest),
+        _ => (None, bytes),
+    }
 }
 
 fn read_device(bytes: &[u8], family: bool) -> Option<Towards> {

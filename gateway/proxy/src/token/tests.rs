@@ -42,10 +42,15 @@ fn core(flow: FlowAddress) -> Token {
 }
 
 fn device(flow: Option<FlowAddress>) -> Token {
+    device_of(None, flow)
+}
+
+fn device_of(holder: Option<[u8; 4]>, flow: Option<FlowAddress>) -> Token {
     Token::RecordRouteDevice(RecordRouteDevice {
         media: MEDIA,
         called: false,
         anonymous: false,
+        holder,
         towards: flow.map(|flow| Towards {
             listener: 2,
             node: 0x0107,
@@ -107,6 +112,16 @@ fn vectors() -> Vec<(&'static str, Token, &'static str)> {
             device(Some(connection)),
             "CkWY4y1J6UWIptKokOZBHFBdPLeY3kBB",
         ),
+        (
+            "rr-device, core beyond, holder known",
+            device_of(Some(*b"dev2"), None),
+            "CKByjdrBuJs3gPQQr_iR",
+        ),
+        (
+            "rr-device, device beyond, holder known",
+            device_of(Some(*b"dev2"), Some(v6)),
+            "CqFvMpLlhIJn4Da06AXW3VZoRfKgEyJn1lq2fPXFsC7KwvbTL1u1pg",
+        ),
         ("via", via(), "DNNNmB5bR8BfaR_4Tyq78LQyp45xmGItdBsoVw"),
         (
             "contact",
@@ -138,6 +153,16 @@ fn lengths_are_those_of_the_design() {
         ("rr-core", core(v4), 32),
         ("rr-device, core beyond", device(None), 15),
         ("rr-device, device beyond", device(Some(v4)), 32),
+        (
+            "rr-device, core beyond, holder known",
+            device_of(Some(*b"dev2"), None),
+            20,
+        ),
+        (
+            "rr-device, device beyond, holder known",
+            device_of(Some(*b"dev2"), Some(v4)),
+            38,
+        ),
         ("via", via(), 38),
         ("contact", contact(), 70),
     ] {
@@ -234,6 +259,10 @@ fn content_that_no_version_writes_is_refused_even_when_it_verifies() {
         ),
         (Purpose::RecordRouteDevice, b"\x03\x0b", false),
         (Purpose::RecordRouteDevice, b"\x03\x00", true),
+        (Purpose::RecordRouteDevice, b"\x03\x00dev2", true),
+        (Purpose::RecordRouteDevice, b"\x03\x00dev", false),
+        (Purpose::RecordRouteDevice, b"\x03\x00dev22", false),
+        (Purpose::RecordRouteDevice, b"\x03\x03dev2", false),
         (Purpose::Via, b"\x03\x08branched\x02\0\x01abcdef", false),
         (Purpose::Via, b"\x03\x00branched\x02\0\x01abcdefghij", false),
         (Purpose::Via, b"\x03\x00branched\x02\0\x01abcdefg", true),
@@ -350,13 +379,15 @@ fn any_token() -> impl Strategy<Value = Token> {
     let device = (
         any_media(),
         any::<(bool, bool)>(),
+        proptest::option::of(any::<[u8; 4]>()),
         proptest::option::of(any_towards()),
     )
-        .prop_map(|(media, (called, anonymous), towards)| {
+        .prop_map(|(media, (called, anonymous), holder, towards)| {
             Token::RecordRouteDevice(RecordRouteDevice {
                 media,
                 called,
                 anonymous,
+                holder,
                 towards,
             })
         });
@@ -370,6 +401,7 @@ fn any_token() -> impl Strategy<Value = Token> {
             media,
             called: false,
             anonymous: false,
+            holder: None,
             towards: None,
         })
     });

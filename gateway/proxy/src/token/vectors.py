@@ -33,7 +33,9 @@ for text in [
     seal(1, media + b"dev1" + v6, 1, CALL),
     seal(2, media, 0, CALL),
     seal(2, media + b"dev1" + connection, 1, CALL),
+    seal(2, media + b"dev2", 0, CALL),
+    seal(2, media + b"dev2" + b"dev1" + v6, 1, CALL),
     seal(3, offer + b"branched" + v4, 0, CALL),
-    seal(4, b"sip:alice@[2001:db8::9]:5060;transport=tcp"),
+    seal(4, b"\0sip:alice@[2001:db8::9]:5060;transport=tcp"),
 ]:
     print(text)

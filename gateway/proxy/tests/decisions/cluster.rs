@@ -341,6 +341,22 @@ fn a_device_s_copy_is_honoured_on_the_inner_side_only_when_a_node_handed_it_over
 }
 
 #[test]
+fn who_speaks_in_a_dialog_is_noted_by_the_node_that_it_speaks_to() {
+    let two = Two::new();
+    let copy = two
+        .holder
+        .copy_of(ALICE, WSS, Some((&browser(), BOB)), true);
+    let info = inside("INFO", &copy).build();
+    assert_eq!(
+        two.other.forwards(&info, &tab(), &nothing())[0].moved,
+        Some(ALICE)
+    );
+    let passed = handed(&two.other, &info, &tab());
+    let forwards = two.holder.forwards(&passed, &other_node(), &nothing());
+    assert_eq!(forwards[0].moved, None, "SIGNALLING §5: handed over");
+}
+
+#[test]
 fn a_flow_that_nobody_holds_is_answered_at_once_or_looked_for() {
     let two = Two::new();
     let path = |edge: &Edge| {

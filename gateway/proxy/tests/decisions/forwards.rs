@@ -196,8 +196,8 @@ fn a_record_route_holds_what_its_reader_needs() {
         panic!()
     };
     assert_eq!(
-        (down.called, down.towards, down.media.pass),
-        (true, None, Pass::Down)
+        (down.called, down.towards, down.holder, down.media.pass),
+        (true, None, Some(BOB.0), Pass::Down)
     );
     let one = bound(vec![registrar.binding("sip:x@y.invalid", &browser(), BOB)]);
     let Token::RecordRouteDevice(local) = open(
@@ -214,6 +214,7 @@ fn a_record_route_holds_what_its_reader_needs() {
         (local.called, other.flow, other.device, local.media.pass),
         (true, phone().address(), ALICE.0, Pass::Local)
     );
+    assert_eq!(local.holder, Some(BOB.0), "the binding says who");
 }
 
 #[test]

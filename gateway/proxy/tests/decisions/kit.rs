@@ -214,6 +214,7 @@ impl Nodes for Others {
 pub(crate) struct Around {
     pub(crate) connections: Vec<Flow>,
     pub(crate) newest: HashMap<Device, Flow>,
+    pub(crate) away: HashMap<Device, Flow>,
     pub(crate) behind: HashMap<Flow, Device>,
     pub(crate) udp: Vec<(ListenerId, SocketAddr)>,
 }
@@ -241,6 +242,11 @@ impl Flows for Around {
 
     fn newest(&self, device: Device) -> Option<Flow> {
         self.newest.get(&device).copied()
+    }
+
+    fn last(&self, device: Device) -> Option<Flow> {
+        let all = [&self.newest, &self.away].into_iter();
+        all.filter_map(|map| map.get(&device)).next().copied()
     }
 
     fn connection_from(&self, transport: Transport, peer: SocketAddr) -> Option<Flow> {
@@ -416,6 +422,7 @@ impl Edge {
             media,
             called: false,
             anonymous: false,
+            holder: None,
             towards: None,
         };
         let text = self
@@ -425,6 +432,17 @@ impl Edge {
     }
 
     fn device_copy_on(&self, listener: u8, called: bool, other: Option<(&Flow, Device)>) -> String {
+        self.copy_of(Device::default(), listener, other, called)
+    }
+
+    /// The copy that a device has which is known by name, or not.
+    pub(crate) fn copy_of(
+        &self,
+        holder: Device,
+        listener: u8,
+        other: Option<(&Flow, Device)>,
+        called: bool,
+    ) -> String {
         let pass = match (other, called) {
             (Some(_), _) => Pass::Local,
             (None, false) => Pass::Up,
@@ -440,6 +458,7 @@ impl Edge {
             media: Media::none(pass),
             called,
             anonymous: false,
+            holder: (holder != Device::default()).then_some(holder.0),
             towards,
         };
         let text = self
@@ -452,6 +471,12 @@ impl Edge {
     pub(crate) fn knows(mut self, device: Device, flow: Flow) -> Self {
         self.flows.newest.insert(device, flow);
         self.flows.behind.insert(flow, device);
+        self
+    }
+
+    /// A device that was here last, and is silent.
+    pub(crate) fn missed(mut self, device: Device, flow: Flow) -> Self {
+        self.flows.away.insert(device, flow);
         self
     }
 

@@ -21,6 +21,7 @@ mod hiding;
 mod hostile;
 mod kit;
 mod lookups;
+mod moved;
 mod mtu;
 mod paths;
 mod peers;

@@ -67,8 +67,8 @@ fn our_record_route_becomes_the_copy_of_the_other_side() {
         panic!()
     };
     assert_eq!(
-        (copy.called, copy.towards, copy.media.pass),
-        (false, None, Pass::Up)
+        (copy.called, copy.towards, copy.holder, copy.media.pass),
+        (false, None, Some(ALICE.0), Pass::Up)
     );
     assert!(
         value.ends_with("@203.0.113.10;lr>"),
@@ -76,7 +76,7 @@ fn our_record_route_becomes_the_copy_of_the_other_side() {
     );
     assert_eq!(
         token_of(value).len(),
-        15,
+        20,
         "SIGNALLING §1: it must fit the MTU"
     );
 }
@@ -91,20 +91,54 @@ fn between_two_devices_each_copy_holds_the_other() {
     let for_bob = values(&sent, Header::RecordRoute).remove(0);
     let response = passed(&edge, &response_to(&sent, 200).build(), &browser());
     let for_alice = values(&response, Header::RecordRoute).remove(0);
-    for (why, value, called, other) in [
-        ("bob's", for_bob, true, phone()),
-        ("alice's", for_alice, false, browser()),
+    for (why, value, called, holder, other) in [
+        ("bob's", for_bob, true, BOB, phone()),
+        ("alice's", for_alice, false, ALICE, browser()),
     ] {
         let Token::RecordRouteDevice(copy) = opened(&edge, Purpose::RecordRouteDevice, &value)
         else {
             panic!()
         };
         assert_eq!(
-            (copy.called, copy.towards.unwrap().flow),
-            (called, other.address()),
+            (copy.called, copy.holder, copy.towards.unwrap().flow),
+            (called, Some(holder.0), other.address()),
             "{why}"
         );
     }
+}
+
+#[test]
+fn only_101_to_299_are_rewritten_and_nothing_else_takes_a_copy_along() {
+    let edge = Edge::registrar()
+        .knows(BOB, browser())
+        .knows(ALICE, phone());
+    let one = bound(vec![edge.binding("sip:x@y.invalid", &browser(), BOB)]);
+    let local = edge.passes(&invite().build(), &phone(), &one);
+    let down = edge.passes(&to_browser(&edge).build(), &core(), &nothing());
+    for (sent, to) in [(local, "the caller"), (down, "the core")] {
+        assert_eq!(values(&sent, Header::RecordRoute).len(), 1);
+        for status in [100, 302, 401, 407, 480, 486, 503, 603] {
+            let response = passed(&edge, &response_to(&sent, status).build(), &browser());
+            assert!(
+                values(&response, Header::RecordRoute).is_empty(),
+                "RFC 3261 §12.1: no route set; {to} would know the copy that names bob: {status}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_device_that_only_its_binding_names_is_named_to_the_other_side() {
+    // The registrar has just been started again: bindings are kept, the index is empty.
+    let edge = Edge::registrar();
+    let one = bound(vec![edge.binding("sip:x@y.invalid", &browser(), BOB)]);
+    let sent = edge.passes(&invite().build(), &phone(), &one);
+    let response = passed(&edge, &response_to(&sent, 200).build(), &browser());
+    let value = values(&response, Header::RecordRoute).remove(0);
+    let Token::RecordRouteDevice(alice) = opened(&edge, Purpose::RecordRouteDevice, &value) else {
+        panic!()
+    };
+    assert_eq!((alice.holder, alice.towards.unwrap().device), (None, BOB.0));
 }
 
 #[test]
@@ -126,20 +160,6 @@ fn a_retransmission_gets_the_same_bytes() {
         sent.bytes(),
         "and so does a request"
     );
-}
-
-#[test]
-fn only_101_to_299_are_rewritten() {
-    let edge = Edge::relay();
-    let sent = edge.passes(&to_browser(&edge).build(), &core(), &nothing());
-    for status in [100, 302, 407, 486, 603] {
-        let response = passed(&edge, &response_to(&sent, status).build(), &browser());
-        assert_eq!(
-            values(&response, Header::RecordRoute),
-            values(&sent, Header::RecordRoute),
-            "RFC 5658 §6.2: {status}"
-        );
-    }
 }
 
 #[test]
