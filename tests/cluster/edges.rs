@@ -18,10 +18,9 @@ use causeway_tests::core::{Call as CoreCall, Core, Script};
 use causeway_tests::gateway::Gateway;
 use causeway_tests::kamailio::Kamailio;
 use causeway_tests::process::Process;
-use causeway_tests::{http, ports, wait};
+use causeway_tests::{http, namespace, ports, wait};
 
 use crate::device::{DOMAIN, PASSWORD};
-use crate::namespace;
 use crate::rig::{Calls, registrar};
 
 /// Phones of each kind.
@@ -45,7 +44,9 @@ machine 1; export MACHINE_1=$pid; machine 2; export MACHINE_2=$pid
 #[tokio::test]
 async fn an_edge_that_is_killed_ends_no_call() {
     let inner = "edges::inside";
-    namespace::play(inner, MACHINES, "edges: ", LIMIT).await;
+    namespace::play(inner, MACHINES, "edges: ", LIMIT)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -15,8 +15,6 @@ mod hidden;
 mod keepalive;
 mod members;
 mod names;
-#[path = "../hostile/namespace.rs"]
-mod namespace;
 mod own_registrar;
 mod registrars;
 mod rig;

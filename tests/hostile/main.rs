@@ -9,7 +9,6 @@
 mod crowd;
 mod flood;
 mod log;
-mod namespace;
 mod party;
 mod peers;
 mod privacy;

@@ -12,9 +12,7 @@ mod stage;
 
 use std::time::Duration;
 
-use causeway_tests::data;
-
-use crate::namespace;
+use causeway_tests::{data, namespace};
 use device::Device;
 use message::{call_id, with_route};
 use stage::Stage;
@@ -98,7 +96,9 @@ fn row(who: &str, came: usize, theirs: usize, ours: usize, spent: &str) {
 
 #[tokio::test]
 async fn every_captured_invite_reaches_a_phone_in_1300_bytes_and_means_the_same() {
-    namespace::play("sizes::inside", &addresses(), "sizes: ", LIMIT).await;
+    namespace::play("sizes::inside", &addresses(), "sizes: ", LIMIT)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

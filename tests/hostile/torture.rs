@@ -8,7 +8,7 @@ mod ground;
 
 use std::time::Duration;
 
-use crate::namespace;
+use causeway_tests::namespace;
 use expected::Expectations;
 use ground::{Ground, Way};
 
@@ -18,7 +18,9 @@ const LIMIT: Duration = Duration::from_secs(300);
 #[tokio::test]
 async fn every_torture_message_is_answered_dropped_or_forwarded_as_its_rfc_says() {
     let _turn = crate::siege::TURN.lock().await;
-    namespace::play("torture::inside", "", "torture: ", LIMIT).await;
+    namespace::play("torture::inside", "", "torture: ", LIMIT)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

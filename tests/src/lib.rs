@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod http;
 pub mod kamailio;
 pub mod nameserver;
+pub mod namespace;
 pub mod ports;
 pub mod prober;
 pub mod process;

@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use causeway_tests::baresip::{Account, Answer, Phone};
 use causeway_tests::process::Process;
-use causeway_tests::{data, wait};
+use causeway_tests::{data, namespace, wait};
 use tokio::net::UdpSocket;
 
 use super::message::{call_id, response, with_route};
 use super::stage::{self, EDGE, FREESWITCH, PHONE, SOON, Stage, public};
 use super::{LIMIT, addresses};
-use crate::namespace;
 
 /// A second namespace at the other end of a cable, where the phone is.
 struct House {
@@ -80,7 +79,9 @@ fn run(script: &str) -> String {
 #[tokio::test]
 async fn a_phone_rings_where_fragments_are_dropped() {
     let without_phone = addresses().replace(&stage::local(PHONE), "");
-    namespace::play("sizes::fragments::inside", &without_phone, "sizes: ", LIMIT).await;
+    namespace::play("sizes::fragments::inside", &without_phone, "sizes: ", LIMIT)
+        .await
+        .unwrap();
 }
 
 /// The case study's INVITE, for another call.
