@@ -11,9 +11,10 @@ use sip::{Edited, Header, Message, NameAddr, Transport, Uri};
 use crate::decision::{Context, Decision, Device, Facts, Holder, Hop};
 use crate::flow::{Flow, ListenerId};
 use crate::forward;
+use crate::listener::{Listener, Name, write_number};
 use crate::moved;
 use crate::request::{Step, current_flow};
-use crate::site::{Listener, Side, Site, write_number};
+use crate::site::{Side, Site};
 use crate::state::decide_state;
 use crate::status::Reason;
 use crate::token::{
@@ -142,11 +143,11 @@ impl Site {
 }
 
 /// The listener under the shared name.
-fn named(listener: &Listener, shared: &SharedName) -> Listener {
-    Listener {
-        host: shared.host.clone(),
+fn named<'a>(listener: &Listener, shared: &'a SharedName) -> Name<'a> {
+    Name {
+        host: &shared.host,
         port: shared.port.unwrap_or(listener.port),
-        ..listener.clone()
+        transport: listener.transport,
     }
 }
 

@@ -8,12 +8,13 @@ use crate::decision::{Context, Forward, Hop};
 use crate::device;
 use crate::flow::Flow;
 use crate::hiding;
+use crate::listener::{Listener, write_number};
 use crate::mtu::{self, Shortened};
 use crate::path::{self, PathStyle};
 use crate::privacy;
 use crate::reply;
 use crate::request::{Step, refuse};
-use crate::site::{Listener, Side, Site, write_number};
+use crate::site::{Side, Site};
 use crate::status::Reason;
 use crate::token::{
     Media, Pass, PathToken, RecordRouteCore, RecordRouteDevice, Token, Towards, ViaToken,
@@ -280,7 +281,7 @@ fn seal_copy(
     via.push_str("SIP/2.0/");
     via.push_str(transport.via_name());
     via.push(' ');
-    leaving.write_sent_by(&mut via);
+    leaving.name().write_sent_by(&mut via);
     via.push_str(";branch=");
     let branch = via.len();
     via.push_str(MAGIC_COOKIE);

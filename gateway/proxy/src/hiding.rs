@@ -146,7 +146,7 @@ fn folded_contact(
         uri: contact.uri.to_vec(),
         at,
     });
-    let uri = named.uri(|text| {
+    let uri = named.name().uri(|text| {
         context
             .sealer
             .seal_into(text, &token, None, context.now_unix)

@@ -3,7 +3,7 @@
 //! A listener faces one side, or both: a single-homed edge has one address for devices and for the core, and there the source
 //! says which it is.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use sip::Transport;
@@ -23,8 +23,8 @@ pub enum Side {
 }
 
 /// True for an address of one of these networks; an IPv4 address that IPv6 maps is itself.
-fn within(networks: &[IpNet], address: SocketAddr) -> bool {
-    let ip = address.ip().to_canonical();
+pub(crate) fn within(networks: &[IpNet], address: IpAddr) -> bool {
+    let ip = address.to_canonical();
     networks.iter().any(|net| net.contains(&ip))
 }
 
@@ -32,7 +32,7 @@ impl Listener {
     /// The side of whoever speaks to this listener from `peer`.
     pub fn side_of(&self, peer: SocketAddr) -> Side {
         // What comes from ourselves a device may have caused: it is no more trusted than he is.
-        if self.side == Side::Core || within(&self.core, peer) && peer != self.bind {
+        if self.side == Side::Core || within(&self.core, peer.ip()) && peer != self.bind {
             Side::Core
         } else {
             Side::Device
@@ -95,7 +95,7 @@ impl Site {
 
     /// True for a member of a group outside, unless its address is the core's.
     pub(crate) fn is_outside(&self, group: &Group, address: SocketAddr) -> bool {
-        group.outside && !within(&self.core, address)
+        group.outside && !within(&self.core, address.ip())
     }
 
     /// True for what leaves towards devices or a member outside; the core is inside.

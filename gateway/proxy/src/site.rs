@@ -12,257 +12,11 @@ use crate::call_out::CallOut;
 use crate::cluster::Shared;
 use crate::flow::{Flow, ListenerId};
 pub use crate::group::{Algorithm, By, FailOver, Group, Member, Standing};
-use crate::mtu::Mtu;
-use crate::path::PathStyle;
+pub use crate::listener::Listener;
 use crate::peer::{Peer, Peers};
+pub use crate::rule::{Asked, Condition, Match, Route, To, dialled};
 pub use crate::side::Side;
-
-/// A place where we receive, and how others name it.
-#[derive(Clone, Debug)]
-pub struct Listener {
-    /// Its number, which tokens carry.
-    pub id: ListenerId,
-    /// Towards whom it faces.
-    pub side: Side,
-    /// Networks of the core on a listener that faces devices: who speaks from there is no device ([`Site::side_of`]).
-    pub core: Vec<IpNet>,
-    /// What is spoken there.
-    pub transport: Transport,
-    /// Where it is bound.
-    pub bind: SocketAddr,
-    /// The host that Via, Path and Record-Route name: an address (IPv6 without brackets) or a name.
-    pub host: String,
-    /// The port that they name.
-    pub port: u16,
-    /// What its datagrams may be.
-    pub mtu: Mtu,
-    /// Networks of edges, where we are the registrar behind them: trusted, but what they send is of users.
-    pub edges: Vec<IpNet>,
-    /// What the Path of its devices says.
-    pub path: PathStyle,
-    /// Its devices do not see the core's addresses ([`crate::hiding`]).
-    pub hides: bool,
-}
-
-impl Listener {
-    /// `host:port` as a URI and a Via have it: IPv6 in brackets, the transport's default port left out.
-    pub fn sent_by(&self) -> String {
-        let mut text = String::with_capacity(self.host.len() + 8);
-        self.write_sent_by(&mut text);
-        text
-    }
-
-    /// The same, behind what is there.
-    pub(crate) fn write_sent_by(&self, to: &mut String) {
-        // Only an IPv6 address has a colon.
-        if self.host.contains(':') {
-            to.push('[');
-            to.push_str(&self.host);
-            to.push(']');
-        } else {
-            to.push_str(&self.host);
-        }
-        if self.port != self.transport.default_port() {
-            to.push(':');
-            write_number(to, self.port.into());
-        }
-    }
-
-    /// A URI of this listener for a Contact, without angle brackets; `write_user` writes its user part.
-    pub(crate) fn uri(&self, write_user: impl FnOnce(&mut String)) -> String {
-        let mut text = String::with_capacity(160);
-        text.push_str("sip:");
-        write_user(&mut text);
-        text.push('@');
-        self.write_sent_by(&mut text);
-        if self.transport != Transport::Udp {
-            text.push_str(";transport=");
-            text.push_str(self.transport.uri_param());
-        }
-        text
-    }
-
-    /// The Path or Record-Route value that names this listener, in angle brackets; `write_token` writes its user part, and
-    /// `more` are further URI parameters.
-    pub fn route(&self, write_token: impl FnOnce(&mut String), more: &str) -> String {
-        let mut text = String::with_capacity(128);
-        text.push_str("<sip:");
-        write_token(&mut text);
-        text.push('@');
-        self.write_sent_by(&mut text);
-        if self.transport != Transport::Udp {
-            text.push_str(";transport=");
-            text.push_str(self.transport.uri_param());
-        }
-        text.push_str(";lr");
-        text.push_str(more);
-        text.push('>');
-        text
-    }
-}
-
-/// Decimal digits, without the machinery of `format!`: this is on the way of every message.
-pub(crate) fn write_number(to: &mut String, number: u32) {
-    if number >= 10 {
-        write_number(to, number / 10);
-    }
-    to.push(char::from(b'0' + (number % 10) as u8));
-}
-
-/// Which requests a route is for.
-#[derive(Clone, Debug, Default)]
-pub struct Match {
-    /// From devices (`Some(Device)`; a peer is none), from the core, or either.
-    pub side: Option<Side>,
-    /// Only from users behind an edge of ours.
-    pub edges: bool,
-    /// Only from this peer.
-    pub peer: Option<usize>,
-    /// Only by these listeners; empty for all.
-    pub listeners: Vec<ListenerId>,
-    /// Only from the addresses of this group's members. Their ports do not count: a stream is opened from any.
-    pub group: Option<usize>,
-    /// Only these methods, if any are named.
-    pub methods: Vec<String>,
-    /// Only request-URIs of these domains, if any are named.
-    pub domains: Vec<String>,
-    /// Only this user of the request-URI.
-    pub user: Option<String>,
-    /// Only request-URI users that begin so.
-    pub prefix: Option<String>,
-    /// Only request-URI users that this matches.
-    pub regex: Option<regex::Regex>,
-}
-
-/// Where a route leads.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum To {
-    /// To the bindings that our registrar holds.
-    Lookup,
-    /// To the group of this index.
-    Group(usize),
-    /// Refused with this status.
-    Reject(u16),
-    /// Where this call-out says, by its index.
-    CallOut(usize),
-}
-
-/// One rule; the first that matches decides.
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// For which requests.
-    pub when: Match,
-    /// Where they go.
-    pub to: To,
-}
-
-/// A condition of a rule.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Condition {
-    /// [`Match::side`].
-    Side,
-    /// [`Match::peer`].
-    Peer,
-    /// [`Match::listeners`].
-    Listener,
-    /// [`Match::group`].
-    Group,
-    /// [`Match::methods`].
-    Method,
-    /// [`Match::domains`].
-    Domain,
-    /// [`Match::user`].
-    User,
-    /// [`Match::prefix`].
-    Prefix,
-    /// [`Match::regex`].
-    Regex,
-}
-
-impl Condition {
-    /// All of them, in the order in which they are looked at.
-    pub const ALL: [Self; 9] = [
-        Self::Side,
-        Self::Peer,
-        Self::Listener,
-        Self::Group,
-        Self::Method,
-        Self::Domain,
-        Self::User,
-        Self::Prefix,
-        Self::Regex,
-    ];
-}
-
-/// What rules ask of a request that is in no dialog.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
-    /// How it came.
-    pub flow: &'a Flow,
-    /// Its method.
-    pub method: &'a [u8],
-    /// Its request-URI.
-    pub uri: &'a Uri<'a>,
-}
-
-impl Match {
-    /// True if the request meets every condition.
-    pub fn takes(&self, asked: &Asked<'_>, site: &Site) -> bool {
-        Condition::ALL
-            .iter()
-            .all(|condition| self.meets(*condition, asked, site))
-    }
-
-    /// The conditions that a request does not meet, in their order; none for one that is taken.
-    pub fn misses(&self, asked: &Asked<'_>, site: &Site) -> Vec<Condition> {
-        let mut all = Condition::ALL.to_vec();
-        all.retain(|condition| !self.meets(*condition, asked, site));
-        all
-    }
-
-    /// True if the request meets this condition, or the rule has none of its kind.
-    fn meets(&self, condition: Condition, asked: &Asked<'_>, site: &Site) -> bool {
-        let Asked { flow, method, uri } = asked;
-        match condition {
-            Condition::Side => {
-                let fits = |wanted| {
-                    wanted == site.side_of(flow)
-                        && (wanted == Side::Core || site.peer_index(flow).is_none())
-                };
-                self.side.is_none_or(fits) && (!self.edges || site.is_edge(flow))
-            }
-            Condition::Peer => self
-                .peer
-                .is_none_or(|wanted| site.peer_index(flow) == Some(wanted)),
-            Condition::Listener => {
-                self.listeners.is_empty() || self.listeners.contains(&flow.listener)
-            }
-            Condition::Group => self
-                .group
-                .is_none_or(|group| site.is_from_group(group, flow)),
-            Condition::Method => {
-                self.methods.is_empty()
-                    || self.methods.iter().any(|name| name.as_bytes() == *method)
-            }
-            Condition::Domain => {
-                let is_it = |name: &String| name.as_bytes().eq_ignore_ascii_case(uri.host);
-                self.domains.is_empty() || self.domains.iter().any(is_it)
-            }
-            Condition::User => self
-                .user
-                .as_ref()
-                .is_none_or(|wanted| *wanted.as_bytes() == *dialled(uri)),
-            Condition::Prefix => self
-                .prefix
-                .as_ref()
-                .is_none_or(|prefix| dialled(uri).starts_with(prefix.as_bytes())),
-            Condition::Regex => self
-                .regex
-                .as_ref()
-                .is_none_or(|regex| regex.is_match(&String::from_utf8_lossy(&dialled(uri)))),
-        }
-    }
-}
+use crate::side::within;
 
 /// What this node is.
 #[derive(Clone, Debug, Default)]
@@ -306,14 +60,14 @@ impl Site {
     /// True for what comes from an edge in front of us: of users, who have to prove who they are.
     pub fn is_edge(&self, flow: &Flow) -> bool {
         self.listener(flow.listener)
-            .is_some_and(|listener| contains(&listener.edges, flow.peer.ip()))
+            .is_some_and(|listener| within(&listener.edges, flow.peer.ip()))
     }
 
     /// True for the address of an edge in front of us.
     pub fn is_edge_at(&self, address: IpAddr) -> bool {
         self.listeners
             .iter()
-            .any(|listener| contains(&listener.edges, address))
+            .any(|listener| within(&listener.edges, address))
     }
 
     /// True for an address of the core: a member's (not of a group outside), or of a network that a core listener trusts.
@@ -466,17 +220,8 @@ impl Site {
         key
     }
 
-    /// The rule for what is in no dialog: the first that matches.
-    pub fn route(&self, flow: &Flow, method: &[u8], uri: &Uri<'_>) -> Option<&To> {
-        let asked = Asked { flow, method, uri };
-        self.routes
-            .iter()
-            .find(|route| route.when.takes(&asked, self))
-            .map(|route| &route.to)
-    }
-
     /// True for what comes from the address of a member of this group.
-    fn is_from_group(&self, group: usize, flow: &Flow) -> bool {
+    pub(crate) fn is_from_group(&self, group: usize, flow: &Flow) -> bool {
         let members = self
             .groups
             .get(group)
@@ -512,25 +257,6 @@ impl Site {
             let member = (0..group.members.len()).filter(named).min_by_key(is_gone)?;
             Some((index, member))
         })
-    }
-}
-
-fn contains(networks: &[IpNet], address: IpAddr) -> bool {
-    !networks.is_empty()
-        && networks
-            .iter()
-            .any(|net| net.contains(&address.to_canonical()))
-}
-
-/// Whom a request-URI calls: its user, or the number of a `tel` URI (RFC 3966 §3).
-pub fn dialled<'u>(uri: &Uri<'u>) -> Cow<'u, [u8]> {
-    if uri.scheme.eq_ignore_ascii_case(b"tel") {
-        let number = uri.opaque.split(|byte| *byte == b';').next();
-        return Cow::Borrowed(number.unwrap_or_default());
-    }
-    match uri.user {
-        Some(user) => sip::uri::decode(user),
-        None => Cow::Borrowed(b""),
     }
 }
 

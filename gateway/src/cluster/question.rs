@@ -165,24 +165,13 @@ mod tests {
     }
 
     fn asked(keys: &Keys) -> Message {
-        let listener = Listener {
-            id: ListenerId(0),
-            side: Side::Core,
-            core: Vec::new(),
-            path: proxy::path::PathStyle::Token,
-            hides: false,
-            edges: Vec::new(),
-            transport: Transport::Udp,
-            bind: ([10, 0, 0, 1], 5060).into(),
-            host: "10.0.0.1".to_owned(),
-            port: 5060,
-            mtu: proxy::mtu::Mtu::default(),
-        };
+        let flow = flow();
+        let listener = Listener::new(ListenerId(0), Side::Core, flow.transport, flow.local);
         let question = Question {
             from: Speaker { node: 1, run: 1 },
             device: Device([1, 2, 3, 4]),
         };
-        let bytes = options(&flow(), &listener, "z9hG4bKnode-a", (question, keys), 7);
+        let bytes = options(&flow, &listener, "z9hG4bKnode-a", (question, keys), 7);
         Message::parse(bytes, &sip::Limits::default()).unwrap()
     }
 

@@ -71,18 +71,10 @@ mod tests {
     use super::*;
 
     fn listener() -> Listener {
+        let bind = ([192, 0, 2, 1], 5060).into();
         Listener {
-            id: ListenerId(0),
-            side: Side::Device,
-            core: Vec::new(),
-            transport: Transport::Udp,
-            bind: ([192, 0, 2, 1], 5060).into(),
             host: "sbc.example.com".to_owned(),
-            port: 5060,
-            mtu: proxy::mtu::Mtu::default(),
-            edges: Vec::new(),
-            path: proxy::path::PathStyle::default(),
-            hides: false,
+            ..Listener::new(ListenerId(0), Side::Device, Transport::Udp, bind)
         }
     }
 

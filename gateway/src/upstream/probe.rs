@@ -148,19 +148,12 @@ mod tests {
     use super::*;
 
     fn core() -> Listener {
-        Listener {
-            id: ListenerId(1),
-            side: Side::Core,
-            core: Vec::new(),
-            transport: Transport::Udp,
-            bind: ([10, 0, 0, 10], 5070).into(),
-            host: "10.0.0.10".to_owned(),
-            port: 5070,
-            mtu: proxy::mtu::Mtu::default(),
-            edges: Vec::new(),
-            path: proxy::path::PathStyle::default(),
-            hides: false,
-        }
+        Listener::new(
+            ListenerId(1),
+            Side::Core,
+            Transport::Udp,
+            ([10, 0, 0, 10], 5070).into(),
+        )
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use proxy::decision::{Alive, Device, Flows};
 use proxy::flow::ConnectionId;
 use proxy::key::Keys;
-use proxy::mtu::Mtu;
 use proxy::site::{Group, Listener, Match, Member, Route, Side, To};
 use proxy::token::{FlowAddress, Sealer};
 use proxy::{Context, Flow, ListenerId, Site};
@@ -129,20 +128,7 @@ impl Alive for Scene {
 }
 
 fn listener(id: u8, side: Side, transport: Transport, bind: &str) -> Listener {
-    let bind = address(bind);
-    Listener {
-        id: ListenerId(id),
-        side,
-        core: Vec::new(),
-        transport,
-        bind,
-        host: bind.ip().to_string(),
-        port: bind.port(),
-        mtu: Mtu::default(),
-        edges: Vec::new(),
-        path: proxy::path::PathStyle::default(),
-        hides: false,
-    }
+    Listener::new(ListenerId(id), side, transport, address(bind))
 }
 
 fn address(text: &str) -> SocketAddr {

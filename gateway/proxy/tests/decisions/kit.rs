@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use proxy::cluster::Nodes;
 use proxy::forward::{Sealed, seal};
 use proxy::key::Keys;
-use proxy::mtu::Mtu;
-use proxy::path::PathStyle;
 use proxy::site::{Group, Listener, Match, Member, Route, Side, Site, To};
 use proxy::token::{
     FlowAddress, Media, Pass, PathToken, RecordRouteCore, RecordRouteDevice, Sealer, Token, Towards,
@@ -40,19 +38,9 @@ fn address(text: &str) -> SocketAddr {
 }
 
 fn listener(id: u8, side: Side, transport: Transport, bind: &str, host: &str) -> Listener {
-    let bind = address(bind);
     Listener {
-        id: ListenerId(id),
-        side,
-        core: Vec::new(),
-        transport,
-        bind,
         host: host.to_owned(),
-        port: bind.port(),
-        mtu: Mtu::default(),
-        edges: Vec::new(),
-        path: PathStyle::default(),
-        hides: false,
+        ..Listener::new(ListenerId(id), side, transport, address(bind))
     }
 }
 
