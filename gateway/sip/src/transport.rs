@@ -16,6 +16,20 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+
+    /// Its name in lower case, as people write it: both kinds of WebSocket have one of their own.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
+
     /// Its name in a Via, such as `WSS`.
     pub fn via_name(self) -> &'static str {
         match self {
@@ -30,10 +44,8 @@ impl Transport {
     /// Its value as a URI's `transport` parameter. RFC 7118 §5.2.1 knows no `wss`: it is `ws` in a `sips` or secure context.
     pub fn uri_param(self) -> &'static str {
         match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-            Self::Ws | Self::Wss => "ws",
+            Self::Wss => "ws",
+            other => other.name(),
         }
     }
 
@@ -54,7 +66,7 @@ impl Transport {
 
     /// Reads a `transport` parameter or the transport of a Via, without regard to case. `wss` is taken too: OpenSIPS writes it.
     pub fn from_param(value: &[u8]) -> Option<Self> {
-        [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss]
+        Self::ALL
             .into_iter()
             .find(|transport| transport.via_name().as_bytes().eq_ignore_ascii_case(value))
     }

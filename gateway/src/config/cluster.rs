@@ -5,9 +5,10 @@ use std::time::Duration;
 use sip::Transport;
 
 use super::address::HostPort;
+use super::advertise::Advertise;
 use super::check::Checks;
-use super::group::MemberUri;
-use super::listen::{Advertise, Listen, key_of};
+use super::listen::Listen;
+use super::member::MemberUri;
 use super::schema::section;
 use super::{Config, Diagnostic};
 
@@ -129,7 +130,7 @@ impl Cluster {
             let word = if node.address.secure {
                 "sips:"
             } else {
-                key_of(transport)
+                transport.name()
             };
             let found = checks.source.error(
                 at,

@@ -1,17 +1,17 @@
 //! `[listen.NAME]`: the sockets of one side, what they are called outside, and who may use them.
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use proxy::mtu::Saving;
 use sip::Transport;
 
-use super::address::split_host_port;
+use super::advertise::Advertise;
 use super::certificate::Certificate;
 use super::check::Checks;
 use super::keepalive::Keepalive;
-use super::reader::{Item, Reader};
-use super::schema::{Setting, section};
-use super::value::{text, unknown_word, words};
+use super::origin::Origin;
+use super::schema::section;
+use super::value::words;
 
 section! {
     /// Sockets of one side. `trust` makes it a core side, whose peers may say who a caller is and where a request goes; without it the side faces devices, and nothing that they say is believed.
@@ -72,114 +72,6 @@ impl From<PathStyle> for proxy::path::PathStyle {
     }
 }
 
-/// Under which name a side is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advertise {
-    /// A DNS name or an address; IPv6 without brackets.
-    pub host: String,
-    /// The port outside, if it is not the one that is bound.
-    pub port: Option<u16>,
-}
-
-impl Setting for Advertise {
-    fn kind() -> String {
-        "a host, `host:port` or `env:VAR`".to_owned()
-    }
-    fn example() -> String {
-        "\"sbc.example.com\"".to_owned()
-    }
-    fn read(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        let written = text::<Self>(item, reader)?;
-        let from_env = match written.strip_prefix("env:") {
-            Some(variable) => {
-                let value = (reader.around.env)(variable).filter(|value| !value.is_empty());
-                if value.is_none() {
-                    let help =
-                        format!("start with {variable}=sbc.example.com, or write the name itself");
-                    reader.error(
-                        item,
-                        format!("the environment has no variable `{variable}`"),
-                        help,
-                    );
-                    return None;
-                }
-                value
-            }
-            None => None,
-        };
-        let host_port = from_env.as_deref().unwrap_or(written);
-        let plain_v6 = host_port.parse::<std::net::Ipv6Addr>().is_ok();
-        let split = if plain_v6 {
-            Ok((host_port, None))
-        } else {
-            split_host_port(host_port)
-        };
-        let (host, port) = match split {
-            Ok(parts) => parts,
-            Err(fault) => {
-                reader.error(item, fault.message, fault.help);
-                return None;
-            }
-        };
-        if host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_unspecified())
-        {
-            let help = "the name or address that devices use, for example \"sbc.example.com\"";
-            reader.error(item, format!("nobody can reach `{host}`"), help);
-            return None;
-        }
-        Some(Self {
-            host: host.to_owned(),
-            port,
-        })
-    }
-    fn show(&self) -> String {
-        match self.port {
-            Some(port) => format!("\"{}:{port}\"", self.host),
-            None => format!("\"{}\"", self.host),
-        }
-    }
-}
-
-/// An origin as a browser sends it (RFC 6454 §6.2): scheme, host, and port if it is not the scheme's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin(
-    /// In lower case, as it is compared.
-    pub String,
-);
-
-impl Setting for Origin {
-    fn kind() -> String {
-        "an origin".to_owned()
-    }
-    fn example() -> String {
-        "\"https://phone.example.com\"".to_owned()
-    }
-    fn read(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        let written = text::<Self>(item, reader)?;
-        let rest = written
-            .strip_prefix("https://")
-            .or_else(|| written.strip_prefix("http://"));
-        let host = rest
-            .unwrap_or(written)
-            .split('/')
-            .next()
-            .unwrap_or_default();
-        let right = rest.is_some_and(|rest| rest == host && split_host_port(rest).is_ok());
-        if !right {
-            let message =
-                format!("`{written}` is not an origin: browsers send scheme and host, no path");
-            reader.error(item, message, format!("\"https://{host}\""));
-            return None;
-        }
-        Some(Self(written.to_lowercase()))
-    }
-    fn show(&self) -> String {
-        format!("\"{}\"", self.0)
-    }
-}
-
 impl Listen {
     /// A core side: its peers are trusted by their address.
     pub fn is_core(&self) -> bool {
@@ -211,11 +103,19 @@ impl Listen {
                 places.push((
                     transport,
                     *address,
-                    format!("{at}.{}[{index}]", key_of(transport)),
+                    format!("{at}.{}[{index}]", transport.name()),
                 ));
             }
         }
         places
+    }
+
+    /// The first socket that is bound to every address of the machine, and the path of its value.
+    fn wildcard(&self, at: &str) -> Option<(SocketAddr, String)> {
+        let places = self.places(at).into_iter();
+        places
+            .map(|(_, address, place)| (address, place))
+            .find(|(address, _)| address.ip().is_unspecified())
     }
 
     fn lists(&self) -> [(Transport, &[SocketAddr]); 5] {
@@ -231,8 +131,8 @@ impl Listen {
     pub(crate) fn check(&self, name: &str, checks: &mut Checks<'_>) {
         let at = format!("listen.{name}");
         let wrote =
-            |transport: &Transport| checks.source.wrote(&format!("{at}.{}", key_of(*transport)));
-        let misread = TRANSPORTS.iter().any(wrote); // then the reader said what is wrong
+            |transport: &Transport| checks.source.wrote(&format!("{at}.{}", transport.name()));
+        let misread = Transport::ALL.iter().any(wrote); // then the reader said what is wrong
         if self.sockets().next().is_none() && !misread {
             let found = checks
                 .source
@@ -281,11 +181,7 @@ impl Listen {
         if self.advertise.is_some() || checks.source.wrote(&format!("{at}.advertise")) {
             return;
         }
-        let wildcard = self
-            .places(at)
-            .into_iter()
-            .find(|(_, address, _)| address.ip().is_unspecified());
-        if let Some((_, address, place)) = wildcard {
+        if let Some((address, place)) = self.wildcard(at) {
             let message = format!(
                 "`{address}` is every address of this machine, so `{at}` must say which one others use"
             );
@@ -338,9 +234,7 @@ impl Listen {
             }
         }
     }
-}
 
-impl Listen {
     fn check_path(&self, at: &str, checks: &mut Checks<'_>) {
         if self.path != PathStyle::Received {
             return;
@@ -392,11 +286,7 @@ impl Listen {
             checks.push(found.help("`trust` alone for a side of its own towards the core; `core` alone where devices use the same address"));
         }
         // A datagram to ourselves comes from the address that it was sent to, which may be one of these networks.
-        let wildcard = self
-            .places(at)
-            .into_iter()
-            .find(|(_, address, _)| address.ip().is_unspecified());
-        if let Some((_, address, place)) = wildcard {
+        if let Some((address, place)) = self.wildcard(at) {
             let message = format!(
                 "`{address}` is every address of this machine, and with `core` it has to be one"
             );
@@ -404,48 +294,5 @@ impl Listen {
             let one = SocketAddr::new([10, 33, 69, 151].into(), address.port());
             checks.push(found.help(format!("the address by which the core reaches this machine, for example \"{one}\"; `advertise` names the public one")));
         }
-    }
-}
-
-/// The key under which sockets of a transport stand. A URI's `transport=ws` means both WebSockets, a key only one.
-pub(crate) fn key_of(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Udp => "udp",
-        Transport::Tcp => "tcp",
-        Transport::Tls => "tls",
-        Transport::Ws => "ws",
-        Transport::Wss => "wss",
-    }
-}
-
-const TRANSPORTS: [Transport; 5] = [
-    Transport::Udp,
-    Transport::Tcp,
-    Transport::Tls,
-    Transport::Ws,
-    Transport::Wss,
-];
-
-impl Setting for Transport {
-    fn kind() -> String {
-        TRANSPORTS
-            .map(|transport| format!("`\"{}\"`", key_of(transport)))
-            .join(", ")
-    }
-    fn example() -> String {
-        "\"tcp\"".to_owned()
-    }
-    fn read(item: &Item<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        let written = text::<Self>(item, reader)?;
-        let found = TRANSPORTS
-            .into_iter()
-            .find(|transport| key_of(*transport) == written);
-        if found.is_none() {
-            unknown_word(written, &TRANSPORTS.map(key_of), item, reader);
-        }
-        found
-    }
-    fn show(&self) -> String {
-        format!("\"{}\"", key_of(*self))
     }
 }

@@ -4,7 +4,7 @@ use sip::Transport;
 
 use super::Config;
 use super::check::Checks;
-use super::listen::{Listen, key_of};
+use super::listen::Listen;
 use super::route::{RouteFrom, known};
 use super::schema::section;
 
@@ -133,7 +133,7 @@ impl Peer {
         }
         for (index, transport) in self.transport.iter().enumerate() {
             if !spoken.contains(transport) && !spoken.is_empty() {
-                let word = key_of(*transport);
+                let word = transport.name();
                 let place = format!("{at}.transport[{index}]");
                 let message = format!("no socket speaks `{word}` where this peer is expected");
                 let found = checks.source.error(&place, message);

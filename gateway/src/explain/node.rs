@@ -18,7 +18,6 @@ use tempfile::TempDir;
 
 use super::input;
 use super::options::Options;
-use super::words;
 use crate::config::{self, Config, Source, Surroundings};
 use crate::dns::Resolver;
 use crate::guard::{self, Guard};
@@ -157,7 +156,7 @@ impl Imagined {
 
     fn listener(&self, options: &Options) -> anyhow::Result<&Listener> {
         let from = options.from;
-        let name = words::transport(from.transport);
+        let name = from.transport.name();
         let speaks: Vec<&Listener> = self
             .site
             .listeners

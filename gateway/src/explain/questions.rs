@@ -94,7 +94,7 @@ impl<'a> Answers<'a> {
         };
         let each: Vec<String> = found
             .iter()
-            .map(|at| format!("{} {}", words::transport(at.transport), at.address))
+            .map(|at| format!("{} {}", at.transport.name(), at.address))
             .collect();
         self.step("address", format!("{host} is {}", each.join(", ")));
         found.iter().map(|at| (at.transport, at.address)).collect()

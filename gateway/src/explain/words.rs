@@ -6,7 +6,6 @@ use proxy::site::{Condition, Side};
 use proxy::state::Keeping;
 use proxy::token::{FlowAddress, Pass};
 use proxy::{Flow, Hop};
-use sip::Transport;
 
 use super::report::Lost;
 
@@ -85,20 +84,9 @@ pub(super) fn address(address: FlowAddress) -> String {
     }
 }
 
-/// A transport as `--from` has it: a URI says `ws` for both kinds of WebSocket.
-pub(super) fn transport(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Udp => "udp",
-        Transport::Tcp => "tcp",
-        Transport::Tls => "tls",
-        Transport::Ws => "ws",
-        Transport::Wss => "wss",
-    }
-}
-
 /// Where a message came from, or goes to.
 pub(super) fn flow(flow: &Flow) -> String {
-    let transport = self::transport(flow.transport);
+    let transport = flow.transport.name();
     match flow.connection {
         Some(connection) if flow.peer.port() == 0 => {
             format!("{transport} connection {:012x}", connection.bits())
@@ -111,7 +99,7 @@ pub(super) fn flow(flow: &Flow) -> String {
 pub(super) fn hop(hop: &Hop) -> String {
     match hop {
         Hop::Flow(to) => flow(to),
-        Hop::Server { transport, address } => format!("{}:{address}", self::transport(*transport)),
+        Hop::Server { transport, address } => format!("{}:{address}", transport.name()),
     }
 }
 

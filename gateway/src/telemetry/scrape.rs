@@ -12,7 +12,7 @@ use crate::calls::{CallState, PeerState};
 use crate::cluster::NodeState;
 use crate::engine::Engine;
 use crate::guard::Refusal;
-use crate::transport::{DropReason, TRANSPORTS, Transports};
+use crate::transport::{DropReason, Transports};
 use crate::upstream::MemberState;
 
 /// All figures of a node at one moment.
@@ -46,7 +46,7 @@ impl Figures {
     fn of(engine: &Engine, transports: &Transports) -> Self {
         let counters = transports.counters();
         let each = |read: &dyn Fn(sip::Transport) -> u64| {
-            TRANSPORTS
+            sip::Transport::ALL
                 .iter()
                 .map(|transport| (transport.via_name(), read(*transport)))
                 .collect()
@@ -64,7 +64,7 @@ impl Figures {
             reasons: engine.counters.reasons().into_iter().collect(),
             received: each(&|transport| counters.received(transport)),
             sent: each(&|transport| counters.sent(transport)),
-            connections: TRANSPORTS
+            connections: sip::Transport::ALL
                 .iter()
                 .map(|t| (t.via_name(), counters.open(*t) as i64))
                 .collect(),

@@ -57,15 +57,6 @@ impl DropReason {
     }
 }
 
-/// All transports, in the order of the counters.
-pub const TRANSPORTS: [Transport; 5] = [
-    Transport::Udp,
-    Transport::Tcp,
-    Transport::Tls,
-    Transport::Ws,
-    Transport::Wss,
-];
-
 fn place(transport: Transport) -> usize {
     match transport {
         Transport::Udp => 0,
@@ -88,7 +79,7 @@ struct OfTransport {
 /// The counters of a node's transports. All grow only; what is open is `opened` less `closed`.
 #[derive(Debug, Default)]
 pub struct Counters {
-    transports: [OfTransport; TRANSPORTS.len()],
+    transports: [OfTransport; Transport::ALL.len()],
     dropped: [AtomicU64; DropReason::ALL.len()],
     keepalives: AtomicU64,
     handshakes: AtomicU64,
@@ -202,7 +193,7 @@ mod tests {
         for (n, reason) in DropReason::ALL.into_iter().enumerate() {
             assert_eq!(counters.dropped(reason), n as u64 + 1, "{}", reason.label());
         }
-        for transport in TRANSPORTS {
+        for transport in Transport::ALL {
             counters.count_opened(transport);
             assert_eq!(counters.open(transport), 1);
             counters.count_closed(transport);

@@ -36,7 +36,7 @@ use bytes::Bytes;
 use proxy::flow::{Flow, ListenerId};
 use sip::{Limits, Transport};
 
-pub use counters::{Counters, DropReason, TRANSPORTS};
+pub use counters::{Counters, DropReason};
 pub use deadlines::Timeouts;
 pub use error::{CloseReason, ConnectError, SendError, StartError};
 pub use http::Http;

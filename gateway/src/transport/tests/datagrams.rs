@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use tokio::net::UdpSocket;
 
-use super::super::{DropReason, SendError, StartError, TRANSPORTS};
+use super::super::{DropReason, SendError, StartError};
 use super::*;
 
 async fn ask(socket: &UdpSocket, to: SocketAddr, datagram: &[u8]) -> (Vec<u8>, SocketAddr) {
@@ -172,7 +172,7 @@ async fn an_address_that_cannot_be_bound_is_named_with_the_reason() {
             tickets: Arc::default(),
         })
     };
-    for transport in TRANSPORTS
+    for transport in Transport::ALL
         .into_iter()
         .filter(|transport| !transport.is_secure())
     {
