@@ -57,7 +57,7 @@ enum Command {
     /// Prints how the decision is come to (which rule matches, which member is chosen), where the message goes, which of its lines
     /// change and how many bytes leave. The decision is the node's own; what only the network knows is taken for granted, and said.
     Explain(Box<explain::Options>),
-    /// Tell a node that runs what to do: show its groups, drain a member.
+    /// Ask a node that runs for its groups and calls; drain a member.
     Ctl(ctl::Options),
     /// Start a softphone page, two browser users, two desk phones' accounts, an echo and a tone: a call in one minute.
     ///

@@ -11,6 +11,8 @@ data_dir = "@FOLDER@/data"
 [listen.public]
 udp = "127.0.0.1:5060"
 tcp = "127.0.0.1:5060"
+[listen.second]
+udp = "127.0.0.1:5070"
 [listen.core]
 udp = "127.0.0.1:5080"
 trust = ["10.0.0.0/8"]
@@ -67,8 +69,8 @@ async fn what_is_taken_for_granted_changes_what_would_be_done() {
             INVITE,
             &[],
             &[
-                "[[route]] 3, line 24, matches: to \"group:registrars\"",
-                "1 (line 14): method = [\"MESSAGE\"], not INVITE",
+                "[[route]] 3, line 26, matches: to \"group:registrars\"",
+                "1 (line 16): method = [\"MESSAGE\"], not INVITE",
                 "another member may have to be asked",
                 "alice@example.com is taken as authenticated",
                 "100, at once, to tcp:203.0.113.7:12345",
@@ -205,7 +207,7 @@ async fn a_mistake_is_said_with_the_file_line_or_value() {
             INVITE,
             "udp:203.0.113.7:1",
             &[],
-            "core 127.0.0.1:5080, public 127.0.0.1:5060",
+            "public 127.0.0.1:5060, second 127.0.0.1:5070",
         ),
         (
             "no such listener",
@@ -272,4 +274,55 @@ async fn with_bytes_nothing_but_the_message_is_written() {
     );
     assert!(message.ends_with("\r\n\r\n"), "{message}");
     assert!(!folder.path().join("data").exists(), "nothing is made");
+}
+
+#[tokio::test]
+async fn the_listener_is_the_one_that_trusts_the_sender_and_that_is_said() {
+    let folder = Process::folder("explain").unwrap();
+    let (_, text) = said(folder.path(), INVITE, "udp:10.0.0.1:5060", &[]).await;
+    assert!(
+        text.contains("it came to [listen.core] 127.0.0.1:5080, by who its sender is"),
+        "{text}"
+    );
+    let stranger = ["--listener", "core"];
+    let (_, text) = said(folder.path(), INVITE, "udp:203.0.113.7:1", &stranger).await;
+    assert!(!text.contains("by who its sender is"), "{text}");
+    assert!(text.contains("(a stranger) to [listen.core]"), "{text}");
+}
+
+#[tokio::test]
+async fn a_message_in_place_of_the_configuration_is_seen() {
+    let folder = Process::folder("explain").unwrap();
+    let file = folder.path().join("message.sip");
+    std::fs::write(&file, INVITE).unwrap();
+    let output = explain(file.clone(), &file, FROM).output().await.unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("the configuration comes first"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[tokio::test]
+async fn what_rtpengine_would_be_told_is_said_in_its_own_words() {
+    let folder = Process::folder("explain").unwrap();
+    let sdp = "v=0\no=- 1 1 IN IP4 192.168.1.9\ns=-\nc=IN IP4 192.168.1.9\nt=0 0\nm=audio 4000 RTP/AVP 0\n";
+    let length = sdp.len() + sdp.lines().count();
+    let offer = INVITE.replace(
+        "Content-Length: 0\n\n",
+        &format!("Content-Type: application/sdp\nContent-Length: {length}\n\n{sdp}"),
+    );
+    let (_, text) = said(folder.path(), &offer, FROM, &[]).await;
+    assert!(!text.contains("RTPEngine is told"), "there is none: {text}");
+    let config = format!("{CONFIG}[media]\nrtpengine = \"127.0.0.1:2223\"\n");
+    let config = config.replace("@FOLDER@", folder.path().to_str().unwrap());
+    let file = folder.path().join("with-media.toml");
+    std::fs::write(&file, config).unwrap();
+    let message = folder.path().join("message.sip");
+    let output = explain(file, &message, FROM).output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for want in [
+        "RTPEngine is told `offer` of call-id c/u, from-tag a; transport-protocol RTP/AVP, ICE remove, DTLS off",
+        "SIP-source-address, received-from 203.0.113.7",
+    ] {
+        assert!(text.contains(want), "{want}: {text}");
+    }
 }

@@ -32,8 +32,11 @@ pub(super) fn post(admin: SocketAddr, path: &str, body: &str) -> anyhow::Result<
 }
 
 fn exchange(admin: SocketAddr, request: &str) -> anyhow::Result<String> {
-    let unreachable =
-        || format!("no node answers at {admin}: is it running, and is that its `admin.listen`?");
+    let unreachable = || {
+        format!(
+            "no node answers at {admin}: is it running, and is that its `[admin] listen`? (--admin names another)"
+        )
+    };
     let mut stream = TcpStream::connect_timeout(&admin, PATIENCE).with_context(unreachable)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;

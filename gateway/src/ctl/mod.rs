@@ -17,11 +17,17 @@ pub struct Options {
         long,
         global = true,
         value_name = "ADDRESS:PORT",
-        default_value = "127.0.0.1:9090"
+        default_value = "127.0.0.1:9090",
+        value_parser = address
     )]
     admin: SocketAddr,
     #[command(subcommand)]
     command: Command,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |_| "an address with its port, for example 127.0.0.1:9090".to_owned();
+    text.parse().map_err(wrong)
 }
 
 #[derive(Subcommand)]

@@ -54,6 +54,7 @@ use crate::upstream::{MemberState, Rules, Source, Upstream};
 
 pub(crate) use index::DeviceIndex;
 pub(crate) use request::{binding, bindings, sender};
+pub(crate) use session::towards;
 
 use table::Table;
 use timers::TimerQueue;

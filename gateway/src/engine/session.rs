@@ -402,7 +402,7 @@ fn ordered<'a>(from: Option<&'a [u8]>, to: Option<&'a [u8]>, tags: Tags) -> (&'a
 }
 
 /// What is known of the leg that an offer goes to.
-fn towards(forward: &Forward) -> Towards {
+pub(crate) fn towards(forward: &Forward) -> Towards {
     let transport = match &forward.hop {
         Hop::Flow(flow) => flow.transport,
         Hop::Server { transport, .. } => *transport,

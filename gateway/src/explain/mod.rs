@@ -7,10 +7,12 @@
 //! - [`options`]: the command line; [`input`]: the message;
 //! - [`node`]: the node as it would be;
 //! - [`request`], [`response`]: what becomes of each; [`questions`]: what the node would have to find out;
+//! - [`media`]: what RTPEngine would be told;
 //! - [`report`]: what is found, as data (`--json`); [`words`] and [`text`]: for people; [`diff`]: which lines change.
 
 mod diff;
 mod input;
+mod media;
 mod node;
 mod options;
 mod questions;

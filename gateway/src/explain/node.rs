@@ -113,6 +113,8 @@ impl Imagined {
             _store: store,
         };
         node.learn(options)?;
+        node.say_listener(options)?;
+        node.say_names(options);
         Ok(node)
     }
 
@@ -128,6 +130,39 @@ impl Imagined {
         }
         self.around.registered = Some((self.flow(options)?, devices));
         Ok(())
+    }
+
+    /// Where it was not said by which listener the message came.
+    fn say_listener(&mut self, options: &Options) -> anyhow::Result<()> {
+        let is_said = options.listener.is_some() || options.to.is_some();
+        let spoken = |listener: &&Listener| listener.transport == options.from.transport;
+        if is_said || self.site.listeners.iter().filter(spoken).count() < 2 {
+            return Ok(());
+        }
+        let listener = self.listener(options)?;
+        let (name, bind) = (self.section(listener.id), listener.bind);
+        self.assumed.push(format!(
+            "it came to [listen.{name}] {bind}, by who its sender is (--listener NAME or --to ADDRESS:PORT says otherwise)"
+        ));
+        Ok(())
+    }
+
+    /// Members whose names nobody looked up.
+    fn say_names(&mut self, options: &Options) {
+        let members = self.site.groups.iter().flat_map(|group| &group.members);
+        let mut names: Vec<&str> = members
+            .filter(|member| !member.is_vacant() && member.address.is_none())
+            .map(|member| &member.host[..])
+            .collect();
+        names.dedup();
+        if !names.is_empty() {
+            let why = match options.resolve {
+                true => "DNS has no address for",
+                false => "names are looked up only with --resolve, so this node does not reach",
+            };
+            let text = format!("{why} {}", names.join(", "));
+            self.assumed.push(text);
+        }
     }
 
     pub(super) fn context(&self) -> Context<'_> {
@@ -180,9 +215,25 @@ impl Imagined {
                 |listener: &&Listener| format!("{} {}", self.section(listener.id), listener.bind);
             listeners.iter().map(each).collect::<Vec<_>>().join(", ")
         };
+        // A source that a listener trusts comes to that one, any other to where devices come in.
+        let is = |trusted: Option<bool>| {
+            let of = |listener: &&&Listener| {
+                self.guard.is_trusted(listener.id, from.address.ip()) == trusted
+            };
+            meant.iter().filter(of).copied().collect::<Vec<_>>()
+        };
+        let likely = [is(Some(true)), is(None)];
+        let likely = likely.iter().find(|some| !some.is_empty());
         match (&meant[..], &speaks[..]) {
             ([one], _) => Ok(one),
             ([], []) => bail!("no listener speaks {name} to {}", from.address.ip()),
+            _ if let Some([one, rest @ ..]) = likely.map(Vec::as_slice)
+                && rest
+                    .iter()
+                    .all(|other| self.section(other.id) == self.section(one.id)) =>
+            {
+                Ok(one)
+            }
             ([], _) => bail!("no such listener for {name}; there are: {}", all(&speaks)),
             _ => bail!(
                 "several listeners speak {name}: say which with --listener NAME or --to ADDRESS; there are: {}",
@@ -302,6 +353,14 @@ impl Flows for Around {
 }
 
 fn load(file: &Path) -> anyhow::Result<(Config, Source)> {
+    let start = std::fs::read(file).unwrap_or_default();
+    let first = start.split(|byte| matches!(byte, b'\r' | b'\n')).next();
+    if first.is_some_and(|line| line.starts_with(b"SIP/2.0 ") || line.ends_with(b" SIP/2.0")) {
+        bail!(
+            "{} is a SIP message: the configuration comes first, then the message",
+            file.display()
+        );
+    }
     let env = |name: &str| std::env::var(name).ok();
     let around = Surroundings {
         env: &env,

@@ -11,7 +11,7 @@ use super::node::Imagined;
 use super::options::Options;
 use super::questions::Answers;
 use super::report::{Came, Leaving, Miss, Report, Rule, What};
-use super::{diff, words};
+use super::{diff, media, words};
 use crate::registrar::Kind;
 
 /// What is said of every message: what came, and whether it is let in at all.
@@ -120,7 +120,7 @@ fn tell_routes(report: &mut Report, node: &Imagined, traced: &Trace) {
         ),
         Said::Refused => report.step(
             "routes",
-            "its Routes are refused, or nobody gets to look at them",
+            "it is refused for its Routes, or before anybody looks at them",
         ),
         Said::Path(path) => report.step(
             "token",
@@ -158,7 +158,8 @@ fn tell_routes(report: &mut Report, node: &Imagined, traced: &Trace) {
         }
     }
     for value in &traced.left {
-        report.step("routes", format!("Route {} is left", words::text(value)));
+        let text = format!("Route {} is left", words::text(value));
+        report.step("routes", text);
     }
 }
 
@@ -285,6 +286,12 @@ impl Done<'_> {
     }
 
     fn reply(&self, report: &mut Report, reason: &Reason) {
+        if let Reason::ForeignToken = reason {
+            let text = "a Route, Via or Contact names this node and holds a token that its keys did not make, or not for this \
+                        message: another node's, one of before the key changed, or another gateway's. What registered so has \
+                        to register again";
+            report.step("token", text);
+        }
         report.status = Some(reason.status());
         report.reason = Some(reason.label());
         report.verdict = format!("it is answered {} {}", reason.status(), reason.phrase());
@@ -412,6 +419,9 @@ impl Done<'_> {
                 "privacy",
                 "the caller asked for privacy: From says no more who it is",
             );
+        }
+        if let Some(text) = media::of_request(node, forward) {
+            report.step("media", text);
         }
         let media = forward.media.unwrap_or_else(|| Media::none(forward.pass));
         let Some(sealed) = forward::seal(forward, media, &context) else {

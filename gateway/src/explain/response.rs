@@ -7,7 +7,7 @@ use super::input::Input;
 use super::node::Imagined;
 use super::report::{Report, What};
 use super::request::{begin, leaving};
-use super::words;
+use super::{media, words};
 
 pub(super) fn explain(node: &Imagined, input: &Input) -> Report {
     let mut report = begin(node, input);
@@ -73,6 +73,9 @@ pub(super) fn explain(node: &Imagined, input: &Input) -> Report {
             "index",
             "the node learns from it which device is behind that flow",
         );
+    }
+    if let Some(text) = media::of_response(node, &onward, flow, &back) {
+        report.step("media", text);
     }
     let (bytes, shortened) = mtu::fit(&onward.response, &back, &node.site);
     let hop = proxy::Hop::Flow(back);

@@ -40,10 +40,10 @@ pub(super) fn render(report: &Report, colour: bool) -> String {
         "{} bytes from {} ({}) to [listen.{}] {}\n",
         came.bytes,
         came.from,
-        if came.side == "core" {
-            "the core"
-        } else {
-            "a device"
+        match (came.side, report.reason) {
+            (_, Some("untrusted")) => "a stranger",
+            ("core", _) => "the core",
+            _ => "a device",
         },
         came.listener,
         came.to,

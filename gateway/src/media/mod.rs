@@ -255,7 +255,8 @@ impl Sessions {
 }
 
 impl Exchange<'_> {
-    fn address(&self) -> proxy::media::intent::Address {
+    /// Where media for its sender is sent first.
+    pub(crate) fn address(&self) -> proxy::media::intent::Address {
         if self.from_core {
             return proxy::media::intent::Address::AsSaid;
         }
