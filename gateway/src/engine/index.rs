@@ -400,6 +400,36 @@ mod tests {
     }
 
     #[test]
+    fn a_silent_phone_is_known_until_it_speaks_or_its_registration_ends() {
+        let index = DeviceIndex::new(Arc::default(), &[]);
+        let device = Device::from(WHOLE);
+        let port = |port| Flow {
+            transport: Transport::Udp,
+            peer: SocketAddr::from(([127, 0, 0, 1], port)),
+            connection: None,
+            ..connection(0)
+        };
+        let is_dead = |flow: &Flow| index.dead.contains_key(&(flow.listener, flow.address()));
+        index.learn(WHOLE, port(5060), Duration::from_secs(300));
+        index.died(device, &port(5060));
+        assert_eq!((index.len(), index.device(&port(5060))), (0, None));
+        assert_eq!(index.last(device), Some(port(5060)));
+        index.moved(device, port(5060));
+        assert_eq!((index.len(), is_dead(&port(5060))), (1, false));
+
+        index.died(device, &port(5060));
+        index.moved(device, port(5061));
+        assert_eq!(
+            (index.len(), is_dead(&port(5060))),
+            (1, true),
+            "its old port"
+        );
+        index.died(device, &port(5061));
+        index.sweep(Instant::now() + Duration::from_secs(301));
+        assert_eq!((index.last(device), index.away.len()), (None, 0));
+    }
+
+    #[test]
     fn two_devices_of_one_short_name_are_found_by_their_paths_and_not_by_each_others_flow() {
         let index = DeviceIndex::new(Arc::default(), &[]);
         let hour = Duration::from_secs(3600);
