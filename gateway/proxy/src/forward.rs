@@ -1,7 +1,7 @@
 //! Makes the copy that is passed on: RFC 3261 §16.6, with the tokens of SIGNALLING §1 and §2.
 
 use sip::digest::Credentials;
-use sip::{Edited, Header, Method, NameAddr, Transport, Uri};
+use sip::{Edited, Header, Method, NameAddr, Uri};
 
 use crate::branch::{self, MAGIC_COOKIE};
 use crate::decision::{Context, Forward, Hop};
@@ -10,15 +10,12 @@ use crate::flow::Flow;
 use crate::hiding;
 use crate::listener::{Listener, write_number};
 use crate::mtu::{self, Shortened};
-use crate::path::{self, PathStyle};
 use crate::privacy;
 use crate::reply;
 use crate::request::{Step, refuse};
 use crate::site::{Side, Site};
 use crate::status::Reason;
-use crate::token::{
-    Media, Pass, PathToken, RecordRouteCore, RecordRouteDevice, Token, Towards, ViaToken,
-};
+use crate::token::{Media, Pass, RecordRouteCore, RecordRouteDevice, Token, Towards, ViaToken};
 
 /// A request ready for the wire.
 #[derive(Clone, Debug)]
@@ -39,7 +36,7 @@ pub(crate) fn prepare(
     source: &Flow,
     context: &Context<'_>,
 ) -> Step<Forward> {
-    if leaving_by(&hop, context).is_none() {
+    if context.site.leaving_by(&hop).is_none() {
         return refuse(Reason::Unreachable);
     }
     // RFC 3261 §19.1.1: no headers in a request-URI. baresip sends them after an attended transfer.
@@ -118,59 +115,6 @@ fn records_route(request: &Edited) -> bool {
     )
 }
 
-/// Puts our Path on top (RFC 3327 §5.2): the device's flow in a token. `ob` says that RFC 5626's outbound is served:
-/// if and only if the Contact has reg-id and we are the first hop (§5.1). Supported gets `path`, for registrars that
-/// insist on it where phones do not say it; that leaves RFC 3327 §5.2 on purpose.
-pub(crate) fn add_path(request: &mut Edited, flow: &Flow, context: &Context<'_>) {
-    let has_reg_id = request.values(Header::Contact).any(|value| {
-        NameAddr::parse(value).is_some_and(|contact| contact.param(b"reg-id").is_some())
-    });
-    let outbound = has_reg_id && request.values(Header::Via).count() == 1;
-    let Some(path) = path_of(flow, outbound, context) else {
-        return;
-    };
-    request.prepend(Header::Path, path.as_bytes());
-    if !request
-        .values(Header::Supported)
-        .any(|tag| tag.eq_ignore_ascii_case(b"path"))
-    {
-        request.append(Header::Supported, b"path");
-    }
-}
-
-/// The Path value of a device's flow: always the same text, so that the bindings of a flow that is gone can be found.
-pub fn path_of(flow: &Flow, outbound: bool, context: &Context<'_>) -> Option<String> {
-    let listener = context.site.listener(flow.listener)?;
-    let token = Token::Path(PathToken {
-        listener: flow.listener.0,
-        node: context.site.node,
-        flow: flow.address(),
-    });
-    let named = core_side(listener, context);
-    let write_token = |text: &mut String| {
-        context
-            .sealer
-            .seal_into(text, &token, None, context.now_unix)
-    };
-    let outbound = if outbound { ";ob" } else { "" };
-    let more = match listener.path {
-        PathStyle::Token => outbound.to_owned(),
-        PathStyle::Received => path::received(flow) + outbound,
-    };
-    Some(context.site.path(named, flow, write_token, &more))
-}
-
-/// The listener that the core can reach us at: one that faces it, if there is any (a small site has none).
-fn core_side<'a>(device_side: &'a Listener, context: &Context<'a>) -> &'a Listener {
-    let core = context
-        .site
-        .listeners
-        .iter()
-        .filter(|listener| listener.faces_core());
-    core.min_by_key(|listener| listener.transport != Transport::Udp)
-        .unwrap_or(device_side)
-}
-
 /// What else only the core may say: RFC 5502 §4, RFC 6050 §4, RFC 7315 §6; and FreeSWITCH takes `X-AUTH-IP` from a proxy for the
 /// caller's address, whose access list may let him call without a password.
 const ASSERTED: [&[u8]; 6] = [
@@ -184,16 +128,14 @@ const ASSERTED: [&[u8]; 6] = [
 
 /// Identity is asserted by who is trusted (RFC 3325 §5): from a device these headers say nothing.
 pub(crate) fn distrust(request: &mut Edited) {
-    for header in [
-        Header::PAssertedIdentity,
-        Header::RemotePartyId,
-        Header::Diversion,
-        Header::HistoryInfo,
-    ] {
-        request.remove(header);
-    }
-    let is_asserted = |header: Header<'_>| matches!(header, Header::Other(name) if ASSERTED.iter().any(|one| one.eq_ignore_ascii_case(name)));
-    request.remove_lines_where(|header, _| is_asserted(header));
+    request.remove_lines_where(|header, _| match header {
+        Header::PAssertedIdentity
+        | Header::RemotePartyId
+        | Header::Diversion
+        | Header::HistoryInfo => true,
+        Header::Other(name) => ASSERTED.iter().any(|one| one.eq_ignore_ascii_case(name)),
+        _ => false,
+    });
 }
 
 /// RFC 3261 §22.3: credentials end where they were asked for. Whoever gets them next could only wonder, or keep them.
@@ -230,7 +172,7 @@ fn seal_copy(
 ) -> Option<Sealed> {
     // No edit ever changes the Call-ID (SIGNALLING §9), so the original's is the request's.
     let call_id = Some(forward.request.original().call_id());
-    let leaving = leaving_by(&forward.hop, context)?;
+    let leaving = context.site.leaving_by(&forward.hop)?;
     let hides = hides_core(forward, leaving, context);
     let mut routes = String::new();
     if hides {
@@ -313,11 +255,6 @@ fn hides_core(forward: &Forward, leaving: &Listener, context: &Context<'_>) -> b
     leaving.hides
         && leaving.side_of(to) == Side::Device
         && context.site.side_of(&forward.source) == Side::Core
-}
-
-/// The listener in whose name a request leaves.
-pub fn leaving_by<'a>(hop: &Hop, context: &Context<'a>) -> Option<&'a Listener> {
-    context.site.leaving_by(hop)
 }
 
 /// The copy of the side that the request goes to.

@@ -7,12 +7,13 @@
 use std::net::SocketAddr;
 
 use sip::uri::decode;
-use sip::{Transport, Uri};
+use sip::{Edited, Header, NameAddr, Transport, Uri};
 
 use crate::decision::Context;
 use crate::flow::Flow;
+use crate::listener::Listener;
 use crate::site::Side;
-use crate::token::PathToken;
+use crate::token::{PathToken, Token};
 
 /// What our Path says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,8 +25,61 @@ pub enum PathStyle {
     Received,
 }
 
+/// Puts our Path on top (RFC 3327 §5.2): the device's flow in a token. `ob` says that RFC 5626's outbound is served:
+/// if and only if the Contact has reg-id and we are the first hop (§5.1). Supported gets `path`, for registrars that
+/// insist on it where phones do not say it; that leaves RFC 3327 §5.2 on purpose.
+pub(crate) fn add(request: &mut Edited, flow: &Flow, context: &Context<'_>) {
+    let has_reg_id = request.values(Header::Contact).any(|value| {
+        NameAddr::parse(value).is_some_and(|contact| contact.param(b"reg-id").is_some())
+    });
+    let outbound = has_reg_id && request.values(Header::Via).count() == 1;
+    let Some(path) = of(flow, outbound, context) else {
+        return;
+    };
+    request.prepend(Header::Path, path.as_bytes());
+    if !request
+        .values(Header::Supported)
+        .any(|tag| tag.eq_ignore_ascii_case(b"path"))
+    {
+        request.append(Header::Supported, b"path");
+    }
+}
+
+/// The Path value of a device's flow: always the same text, so that the bindings of a flow that is gone can be found.
+pub fn of(flow: &Flow, outbound: bool, context: &Context<'_>) -> Option<String> {
+    let listener = context.site.listener(flow.listener)?;
+    let token = Token::Path(PathToken {
+        listener: flow.listener.0,
+        node: context.site.node,
+        flow: flow.address(),
+    });
+    let named = core_side(listener, context);
+    let write_token = |text: &mut String| {
+        context
+            .sealer
+            .seal_into(text, &token, None, context.now_unix)
+    };
+    let outbound = if outbound { ";ob" } else { "" };
+    let more = match listener.path {
+        PathStyle::Token => outbound.to_owned(),
+        PathStyle::Received => received(flow) + outbound,
+    };
+    Some(context.site.path(named, flow, write_token, &more))
+}
+
+/// The listener that the core can reach us at: one that faces it, if there is any (a small site has none).
+fn core_side<'a>(device_side: &'a Listener, context: &Context<'a>) -> &'a Listener {
+    let core = context
+        .site
+        .listeners
+        .iter()
+        .filter(|listener| listener.faces_core());
+    core.min_by_key(|listener| listener.transport != Transport::Udp)
+        .unwrap_or(device_side)
+}
+
 /// The parameter that names the peer of a flow, as OpenSIPS writes it: the transport left out for UDP, and `;` and `=` escaped.
-pub(crate) fn received(flow: &Flow) -> String {
+fn received(flow: &Flow) -> String {
     use std::fmt::Write as _;
     let peer = SocketAddr::new(flow.peer.ip().to_canonical(), flow.peer.port());
     let mut text = format!(";received=sip:{peer}");

@@ -15,6 +15,7 @@ use crate::group::Group;
 use crate::lookup::lookup;
 use crate::moved;
 use crate::next_hop;
+use crate::path;
 use crate::preprocess::{Dialog, Routed, preprocess};
 use crate::privacy;
 use crate::reply;
@@ -399,7 +400,7 @@ fn register(
         return refuse(Reason::Refused);
     }
     if context.site.side_of(flow) == Side::Device {
-        forward::add_path(&mut routed.request, flow, context);
+        path::add(&mut routed.request, flow, context);
     } else if context.site.is_edge(flow) && !edge::has_path(&routed.request, context.site) {
         // Its Contact would choose where we send.
         return refuse(Reason::Fault {

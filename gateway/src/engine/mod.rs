@@ -233,7 +233,7 @@ impl Engine {
         let context = view.context();
         for path in [false, true]
             .iter()
-            .filter_map(|ob| proxy::forward::path_of(flow, *ob, &context))
+            .filter_map(|ob| proxy::path::of(flow, *ob, &context))
         {
             registrar.remove_flow(path.as_bytes());
         }
@@ -355,7 +355,7 @@ impl Engine {
                 transports.connected(*transport, *address)
             }
             Hop::Server { address, .. } => {
-                let listener = proxy::forward::leaving_by(hop, &self.view().context())?.id;
+                let listener = self.site().leaving_by(hop)?.id;
                 transports.local_flow(listener, *address)
             }
         }
@@ -369,12 +369,9 @@ impl Engine {
         let Hop::Server { transport, address } = hop else {
             return None;
         };
-        let listener = proxy::forward::leaving_by(hop, &self.view().context())?.id;
-        self.transports
-            .get()?
-            .connect(listener, *transport, *address, None)
-            .await
-            .ok()
+        let listener = self.site().leaving_by(hop)?.id;
+        let transports = self.transports.get()?;
+        transports.reach(listener, *transport, *address).await.ok()
     }
 
     /// Whom the guard refused, and why.

@@ -182,6 +182,23 @@ impl Transports {
         })
     }
 
+    /// The flow to a server by way of a listener: a [connection](Self::connect), or [datagrams](Self::local_flow).
+    ///
+    /// # Errors
+    /// When there is none, and none can be opened.
+    pub async fn reach(
+        &self,
+        from: ListenerId,
+        transport: Transport,
+        peer: SocketAddr,
+    ) -> Result<Flow, ConnectError> {
+        if transport.is_stream() {
+            self.connect(from, transport, peer, None).await
+        } else {
+            self.local_flow(from, peer).ok_or(ConnectError::Unsupported)
+        }
+    }
+
     /// Ends a connection after what waits in its outbox is sent.
     pub fn close(&self, flow: &Flow) {
         let entry = flow

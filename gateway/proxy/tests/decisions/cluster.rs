@@ -2,7 +2,7 @@
 //! (SIGNALLING §1, §2, §3, §5).
 
 use proxy::cluster::{SharedName, came_by, hand_back, node_of};
-use proxy::forward::path_of;
+use proxy::path;
 use proxy::response::pass_on;
 use proxy::token::{Pass, Sealer};
 use proxy::{Device, Facts, Flow, Holder, Reason};
@@ -76,7 +76,7 @@ const TO_HOLDER: &str = "through udp 10.0.0.10:5060";
 #[test]
 fn path_names_the_node_for_a_connection_and_the_cluster_for_datagrams() {
     let names = |edge: &Edge, flow: &Flow| {
-        let path = path_of(flow, false, &edge.context()).expect("a listener of ours");
+        let path = path::of(flow, false, &edge.context()).expect("a listener of ours");
         path.split_once('@').expect("a token").1.to_owned()
     };
     let mut apart = edge(7, "10.0.0.10:5060", (8, "10.0.0.11:5060"));
