@@ -14,6 +14,7 @@ pub mod guard;
 pub mod keepalive;
 pub mod media;
 pub mod node;
+mod options;
 pub mod registrar;
 pub mod telemetry;
 pub mod transport;

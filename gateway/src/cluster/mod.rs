@@ -171,13 +171,8 @@ impl Cluster {
         let site = self.site.load_full();
         let (listener, transports) = (site.leaving_by(&hop)?, self.transports.get()?);
         let asking = async {
-            let flow = if peer.transport.is_stream() {
-                let connecting =
-                    transports.connect(listener.id, peer.transport, peer.address, None);
-                connecting.await.ok()?
-            } else {
-                transports.local_flow(listener.id, peer.address)?
-            };
+            let reaching = transports.reach(listener.id, peer.transport, peer.address);
+            let flow = reaching.await.ok()?;
             let question = Question {
                 from: self.me,
                 device,

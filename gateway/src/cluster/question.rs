@@ -1,41 +1,36 @@
-//! The OPTIONS between nodes (RFC 3261 §11), and which are under way.
+//! The OPTIONS between nodes (RFC 3261 §11): what they ask, and who may answer.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use dashmap::DashMap;
 use proxy::Flow;
 use proxy::exchange::{Answer, Question};
 use proxy::key::Keys;
 use proxy::site::Listener;
-use sip::build::{self, Request};
-use sip::{Header, Message, Method};
-use tokio::sync::oneshot;
+use sip::{Header, Message, build};
 
+use crate::options::{self, Asked};
 use crate::transport::Transports;
 
-/// What tells a question's branch from all others, before anything is looked up.
+/// Who asks, in From and Call-ID.
+const NAME: &str = "node";
+/// What tells a question's branch from all others.
 const BRANCH: &str = "z9hG4bKnode-";
 /// Where the question and the answer stand.
 const NODE: Header<'static> = Header::Other(b"X-Causeway-Node");
 /// A datagram may be lost; nodes are near each other.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// The questions that are under way, by branch.
-#[derive(Default)]
+/// The questions that are under way.
 pub(super) struct Questions {
-    pending: DashMap<String, oneshot::Sender<Answer>>,
+    asked: Asked<Answer>,
 }
 
-/// Who asked may stop waiting at any moment.
-struct Waiting<'q> {
-    questions: &'q Questions,
-    branch: String,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.questions.pending.remove(&self.branch);
+impl Default for Questions {
+    fn default() -> Self {
+        Self {
+            asked: Asked::new(BRANCH),
+        }
     }
 }
 
@@ -49,32 +44,17 @@ impl Questions {
         (question, keys): (Question, &Keys),
     ) -> Option<Answer> {
         let random = getrandom::u64().ok()?;
-        let branch = format!("{BRANCH}{random:016x}");
-        let request = options(flow, listener, &branch, (question, keys), random);
-        let (answered, mut answer) = oneshot::channel();
-        self.pending.insert(branch.clone(), answered);
-        let _waiting = Waiting {
-            questions: self,
-            branch,
-        };
-        let mut pause = AGAIN_AFTER;
-        loop {
-            transports.send(flow, request.clone()).ok()?;
-            if flow.transport.is_stream() {
-                return answer.await.ok();
-            }
-            match tokio::time::timeout(pause, &mut answer).await {
-                Ok(answer) => return answer.ok(),
-                Err(_) => pause *= 2,
-            }
-        }
+        let branch = self.asked.branch(random);
+        let request = request(flow, listener, &branch, (question, keys), random);
+        let asking = self
+            .asked
+            .ask(transports, flow, (random, request), AGAIN_AFTER);
+        asking.await.ok()
     }
 
     /// Takes the answer to a question; false if it is one to something else.
     pub(super) fn take(&self, response: &Message, keys: &Keys) -> bool {
-        let via = response.top_via();
-        let branch = via.as_ref().and_then(|via| via.branch).unwrap_or_default();
-        if !branch.starts_with(BRANCH.as_bytes()) {
+        if options::branch_after(response, BRANCH).is_none() {
             return false;
         }
         let now = crate::engine::now().as_secs();
@@ -82,10 +62,8 @@ impl Questions {
             .header(NODE)
             .and_then(|text| Answer::open(keys, text, response.call_id(), now));
         // What is not signed is nobody's answer, and does not end the waiting either.
-        if let (Some(answer), Ok(branch)) = (answer, std::str::from_utf8(branch))
-            && let Some((_, waiting)) = self.pending.remove(branch)
-        {
-            let _ = waiting.send(answer);
+        if let (Some(answer), Some(random)) = (answer, self.asked.number_of(response)) {
+            self.asked.answer(random, answer);
         }
         true
     }
@@ -112,35 +90,24 @@ pub(super) fn answer(request: &Message, flow: &Flow, answer: &Answer, keys: &Key
     .to_bytes()
 }
 
-fn options(
+fn request(
     flow: &Flow,
     listener: &Listener,
     branch: &str,
     (question, keys): (Question, &Keys),
     random: u64,
 ) -> Bytes {
-    let us = listener.sent_by();
-    let call_id = format!("node-{random:016x}");
-    let text = question.seal(keys, call_id.as_bytes(), crate::engine::now().as_secs());
     let mut uri = format!("sip:{}", flow.peer);
     if flow.transport.is_stream() {
         uri.push_str(";transport=");
         uri.push_str(flow.transport.uri_param());
     }
-    let via = format!(
-        "SIP/2.0/{} {us};rport;branch={branch}",
-        flow.transport.via_name()
-    );
-    Request::new(Method::Options, uri.as_bytes())
-        .header(Header::Via, via.as_bytes())
+    let of = (listener, flow.transport);
+    let request = options::request(of, uri.as_bytes(), branch, (NAME, random));
+    let call_id = options::call_id(NAME, random);
+    let text = question.seal(keys, call_id.as_bytes(), crate::engine::now().as_secs());
+    request
         .header(Header::MaxForwards, b"1")
-        .header(
-            Header::From,
-            format!("<sip:node@{us}>;tag={random:x}").as_bytes(),
-        )
-        .header(Header::To, format!("<{uri}>").as_bytes())
-        .header(Header::CallId, call_id.as_bytes())
-        .header(Header::CSeq, b"1 OPTIONS")
         .header(NODE, text.as_bytes())
         .to_bytes()
 }
@@ -171,7 +138,8 @@ mod tests {
             from: Speaker { node: 1, run: 1 },
             device: Device([1, 2, 3, 4]),
         };
-        let bytes = options(&flow, &listener, "z9hG4bKnode-a", (question, keys), 7);
+        let branch = format!("{BRANCH}{:016x}", 7);
+        let bytes = super::request(&flow, &listener, &branch, (question, keys), 7);
         Message::parse(bytes, &sip::Limits::default()).unwrap()
     }
 
@@ -184,8 +152,7 @@ mod tests {
         assert_eq!(read(&request, &theirs), None, "another cluster");
 
         let questions = Questions::default();
-        let (sender, mut receiver) = oneshot::channel();
-        questions.pending.insert("z9hG4bKnode-a".to_owned(), sender);
+        let mut receiver = questions.asked.expect(7);
         let says = Answer {
             from: Speaker { node: 2, run: 2 },
             has_device: true,
@@ -201,6 +168,6 @@ mod tests {
         assert!(receiver.try_recv().is_err());
         assert!(questions.take(&response(&ours), &ours));
         assert_eq!(receiver.try_recv(), Ok(says));
-        assert!(questions.pending.is_empty());
+        assert!(!questions.asked.waits(7));
     }
 }

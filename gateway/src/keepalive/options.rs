@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use proxy::Device;
 use proxy::site::Listener;
-use sip::build::Request;
-use sip::{Header, Message, Method};
+use sip::{Header, Message};
+
+use crate::options;
 
 /// What tells these branches from all others.
 const BRANCH: &str = "z9hG4bKalive-";
@@ -23,31 +24,20 @@ pub(crate) struct Answer {
 
 /// The question to the device at `contact`.
 pub(crate) fn request(listener: &Listener, device: Device, contact: &[u8], random: u64) -> Bytes {
-    let us = listener.sent_by();
     let mut branch = BRANCH.to_owned();
     for byte in device.0 {
         let _ = write!(branch, "{byte:02x}");
     }
-    let via = format!(
-        "SIP/2.0/{} {us};rport;branch={branch}{random:016x}",
-        listener.transport.via_name()
-    );
-    let from = format!("<sip:keepalive@{us}>;tag={random:x}");
-    let call_id = format!("alive-{random:016x}");
-    Request::new(Method::Options, contact)
-        .header(Header::Via, via.as_bytes())
+    let _ = write!(branch, "{random:016x}");
+    let of = (listener, listener.transport);
+    options::request(of, contact, &branch, ("keepalive", random))
         .header(Header::MaxForwards, b"70")
-        .header(Header::From, from.as_bytes())
-        .header(Header::To, &[b"<", contact, b">"].concat())
-        .header(Header::CallId, call_id.as_bytes())
-        .header(Header::CSeq, b"1 OPTIONS")
         .to_bytes()
 }
 
 /// Whose answer this is. `None` for one to something else; `Some(None)` for what looks like one and says nothing.
 pub(crate) fn answer_of(response: &Message) -> Option<Option<Answer>> {
-    let via = response.top_via()?;
-    let rest = via.branch?.strip_prefix(BRANCH.as_bytes())?;
+    let rest = options::branch_after(response, BRANCH)?;
     Some(read(rest).filter(|_| response.status() >= 200))
 }
 

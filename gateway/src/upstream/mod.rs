@@ -193,18 +193,11 @@ impl Upstream {
         let Some(listener) = site.leaving_by(&hop) else {
             return Sign::NoAnswer;
         };
-        let flow = if member.transport.is_stream() {
-            let connecting = transports.connect(listener.id, member.transport, address, None);
-            match tokio::time::timeout(rules.timeout, connecting).await {
-                Ok(Ok(flow)) => flow,
-                Ok(Err(_)) => return Sign::Refused,
-                Err(_) => return Sign::NoAnswer,
-            }
-        } else {
-            match transports.local_flow(listener.id, address) {
-                Some(flow) => flow,
-                None => return Sign::NoAnswer,
-            }
+        let reaching = transports.reach(listener.id, member.transport, address);
+        let flow = match tokio::time::timeout(rules.timeout, reaching).await {
+            Ok(Ok(flow)) => flow,
+            Ok(Err(_)) => return Sign::Refused,
+            Err(_) => return Sign::NoAnswer,
         };
         self.probes
             .ask(transports, &flow, (listener, member), rules.timeout)
