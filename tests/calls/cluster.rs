@@ -1,7 +1,7 @@
 //! `causeway demo --cluster` as a person meets it: a page at each edge, calls, an edge and a registrar killed and started again.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, ChildStdout};
+use std::process::{ChildStdin, ChildStdout, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,17 @@ pub(crate) async fn an_edge_and_a_registrar_are_killed_and_the_pages_go_on(
 }
 
 async fn story(cluster: &mut Cluster, browser: &Browser) -> Result<()> {
+    let alive = || {
+        let said = cluster.command(" ctl ");
+        said.is_ok_and(|said| said.matches("alive").count() == 2)
+    };
+    ensure!(
+        wait::until(PATIENCE, alive).await,
+        "not alive: {:?}",
+        cluster.command(" ctl ")
+    );
+    let explained = cluster.command(" explain ")?;
+    ensure!(explained.contains("group:registrars"), "{explained}");
     let [alice, bob] = cluster.pages(browser).await?;
 
     for number in ["echo", "9198"] {
@@ -45,6 +56,7 @@ async fn story(cluster: &mut Cluster, browser: &Browser) -> Result<()> {
     both_talk(&bob, "alice", &alice).await?;
     hang_up(&bob).await?;
     alice.state(&["ended"]).await?;
+    cluster.core_calls("bob", &bob).await?;
 
     // As it is told on the screen: in a call, kill the edge of Alice's page, and go on.
     both_talk(&alice, "bob", &bob).await?;
@@ -73,6 +85,7 @@ async fn story(cluster: &mut Cluster, browser: &Browser) -> Result<()> {
     both_talk(&bob, "alice", &alice).await?;
     hang_up(&alice).await?;
     bob.state(&["ended"]).await?;
+    cluster.core_calls("alice", &alice).await?;
 
     cluster.enter().await?;
     both_talk(&alice, "bob", &bob).await?;
@@ -173,10 +186,45 @@ impl Cluster {
         pages.try_into().ok().context("two pages")
     }
 
+    /// Runs the first of the printed commands with this word, as it stands there; what it says.
+    fn command(&self, word: &str) -> Result<String> {
+        let said = self.said();
+        let line = said.lines().find(|line| line.contains(word));
+        let done = Command::new("sh")
+            .args(["-c", line.context("no such command")?])
+            .current_dir(self.process.path())
+            .output()?;
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        ensure!(
+            done.status.success(),
+            "{line:?}: {said}{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        Ok(said)
+    }
+
+    fn types(&mut self, line: &str) -> Result<()> {
+        self.keyboard.write_all(format!("{line}\n").as_bytes())?;
+        self.keyboard.flush()?;
+        Ok(())
+    }
+
+    /// The core calls a user, who hears it; it hangs up.
+    async fn core_calls(&mut self, user: &str, page: &Page) -> Result<()> {
+        self.types(&format!("call {user}"))?;
+        page.state(&["ringing"]).await?;
+        page.click("call-answer").await?;
+        page.state(&["up"]).await?;
+        talks(page, SECONDS).await?;
+        self.types("hangup")?;
+        self.says(&format!("the core has hung up on {user}"))
+            .await?;
+        page.state(&["ended"]).await.map(drop)
+    }
+
     /// Enter is pressed: what was killed runs again.
     async fn enter(&mut self) -> Result<()> {
-        self.keyboard.write_all(b"\n")?;
-        self.keyboard.flush()?;
+        self.types("")?;
         self.says("registrar 1 runs again").await?;
         self.says("edge 1 runs again").await
     }

@@ -83,6 +83,26 @@ impl Calls {
         Ok(Some(said.into()))
     }
 
+    /// A call that was made from here is up: a tone is said by the socket that its offer named. False when the answer is none.
+    pub(super) fn answered(&mut self, call_id: &str, audio: UdpSocket, body: &[u8]) -> bool {
+        let (Some(answer), Ok(local)) = (Offer::read(body), audio.local_addr()) else {
+            return false;
+        };
+        let call = Call {
+            audio: tokio::spawn(rtp::tone(audio, answer.address, answer.payload_type)),
+            port: local.port(),
+            version: 1,
+            tag: String::new(),
+        };
+        self.calls.insert(call_id.to_owned(), call);
+        true
+    }
+
+    /// Forgets a call; true if there was one.
+    pub(super) fn end(&mut self, call_id: &str) -> bool {
+        self.calls.remove(call_id).is_some()
+    }
+
     /// Answers an offer, of a new call or of one that is up.
     async fn answer(
         &mut self,

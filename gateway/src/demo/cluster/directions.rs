@@ -108,6 +108,10 @@ fn tries(text: &mut String, plan: &Plan, parts: &[Part]) -> std::fmt::Result {
     )?;
     writeln!(
         text,
+        "\nThe core calls, too: type `call alice` in this window; `hangup` ends it from the core's side."
+    )?;
+    writeln!(
+        text,
         "\nKill a registrar (with its workers), call and register through the other one:\n\n  kill -9 -- -{}",
         id("registrar 1")
     )

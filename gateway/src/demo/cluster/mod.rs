@@ -2,6 +2,7 @@
 //! Debian's Kamailio as registrars that share their bindings, one RTPEngine, and a core that answers; each has an address of
 //! its own on loopback. All but the core are processes of their own: they may be killed, and started again.
 
+mod caller;
 mod core;
 mod directions;
 mod edge;
@@ -17,7 +18,7 @@ use anyhow::Context;
 use futures_util::future::select_all;
 use tokio::sync::mpsc;
 
-use self::core::Core;
+use self::core::{Core, Order};
 use super::{Options, rtpengine};
 use part::{Part, Ready};
 use plan::Plan;
@@ -45,16 +46,16 @@ pub(super) async fn run(
     print!("{}", directions::all(&plan, &parts)?);
     println!("ready");
 
-    let mut enter = lines();
+    let mut typed = lines();
     loop {
         tokio::select! {
             () = &mut stopped => break,
             (name, how) = first_end(&mut parts) => {
                 println!("{name} has ended ({how}); the rest goes on. Enter starts it again.");
             }
-            Some(()) = enter.recv() => tokio::select! {
+            Some(line) = typed.recv() => tokio::select! {
                 () = &mut stopped => break,
-                () = again(&mut parts) => {}
+                () = obey(&line, &mut parts, &core) => {}
             },
         }
     }
@@ -82,6 +83,21 @@ fn parts(plan: &Plan, modules: &str) -> anyhow::Result<Vec<Part>> {
         parts.push(edge::part(plan, index, name, program.clone())?);
     }
     Ok(parts)
+}
+
+/// Does what was typed.
+async fn obey(line: &str, parts: &mut [Part], core: &Core) {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    match words[..] {
+        [] => again(parts).await,
+        ["call", user] if user.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            core.order(Order::Call(user.to_owned())).await;
+        }
+        ["hangup"] => core.order(Order::HangUp).await,
+        _ => println!(
+            "Enter alone starts again what has ended; `call USER` lets the core call, `hangup` ends that."
+        ),
+    }
 }
 
 /// The first part that ends, and how.
@@ -116,15 +132,22 @@ async fn end(mut parts: Vec<Part>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Each Enter that is pressed. A thread of its own, as reading a terminal cannot be given up.
-fn lines() -> mpsc::Receiver<()> {
-    let (pressed, enter) = mpsc::channel(1);
+/// What is typed, line by line. A thread of its own, as reading a terminal cannot be given up; none in the background, which a
+/// terminal would stop for reading.
+fn lines() -> mpsc::Receiver<String> {
+    let (said, typed) = mpsc::channel(1);
+    let input = std::io::stdin();
+    let foreground = nix::unistd::tcgetpgrp(&input);
+    if foreground.is_ok_and(|group| group != nix::unistd::getpgrp()) {
+        return typed;
+    }
     std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines() {
-            if line.is_err() || pressed.blocking_send(()).is_err() {
+        for line in input.lock().lines() {
+            let Ok(line) = line else { return };
+            if said.blocking_send(line).is_err() {
                 return;
             }
         }
     });
-    enter
+    typed
 }
