@@ -176,7 +176,7 @@ fn announce(node: &Node) {
     let files = node.open_files();
     tracing::info!(limit = files.now, "open files: each connection takes one");
     for (name, transport, address) in node.listeners() {
-        println!("listen.{name}: {} {address}", transport.uri_param());
+        println!("listen.{name}: {} {address}", transport.name());
     }
     println!("ready");
 }

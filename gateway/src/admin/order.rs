@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::engine::Engine;
+use crate::upstream::MemberState;
 
 /// Bytes of an order at most.
 const LONGEST: usize = 4096;
@@ -49,8 +50,7 @@ where
     })?;
     let concerned = engine.drain(&meant.group, &meant.member, drain);
     if concerned.is_empty() {
-        let nobody = format!("group {:?} has no member {:?}", meant.group, meant.member);
-        return Err((StatusCode::NOT_FOUND, nobody));
+        return Err((StatusCode::NOT_FOUND, nobody(&meant, &engine.members())));
     }
     let (group, members) = (&meant.group, &concerned);
     tracing::info!(
@@ -60,6 +60,31 @@ where
         "members of a group are being drained, or serve again"
     );
     Ok(json!({ "group": meant.group, "members": concerned, "drained": drain }))
+}
+
+/// Why an order concerns nobody, and whom it could.
+fn nobody(meant: &Meant, members: &[MemberState]) -> String {
+    let of = |member: &&MemberState| member.group == meant.group;
+    let there: Vec<&str> = members
+        .iter()
+        .filter(of)
+        .map(|one| &one.member[..])
+        .collect();
+    if there.is_empty() {
+        let mut groups: Vec<&str> = members.iter().map(|one| &one.group[..]).collect();
+        groups.dedup();
+        return format!(
+            "there is no group {:?}; known: {}",
+            meant.group,
+            groups.join(", ")
+        );
+    }
+    format!(
+        "group {:?} has no member {:?}; known: {}",
+        meant.group,
+        meant.member,
+        there.join(", ")
+    )
 }
 
 /// A page in a browser of this machine could POST here, too: but not JSON without asking first (CORS), nor without saying
@@ -143,6 +168,36 @@ mod tests {
             }
             let got = is_called_so(&headers, asks, loopback).is_ok();
             assert_eq!(got, want, "{host:?}, asks {asks}, loopback {loopback}");
+        }
+    }
+
+    #[test]
+    fn who_is_not_there_is_told_who_is() {
+        let member = |group: &str, member: &str| MemberState {
+            group: group.to_owned(),
+            member: member.to_owned(),
+            address: None,
+            state: "alive",
+            standing: "serves",
+            calls: 0,
+            deaths: 0,
+            passed_over: 0,
+        };
+        let known = [
+            member("core", "10.0.0.1:5060"),
+            member("core", "10.0.0.2:5060"),
+            member("pstn", "10.0.0.3:5060"),
+        ];
+        for (group, asked, want) in [
+            ("cor", "10.0.0.1", "no group \"cor\"; known: core, pstn"),
+            ("core", "10.0.0.3", "known: 10.0.0.1:5060, 10.0.0.2:5060"),
+        ] {
+            let meant = Meant {
+                group: group.to_owned(),
+                member: asked.to_owned(),
+            };
+            let said = nobody(&meant, &known);
+            assert!(said.contains(want), "{said}");
         }
     }
 

@@ -50,7 +50,9 @@ fn exchange(admin: SocketAddr, request: &str) -> anyhow::Result<String> {
 
 /// The body of an answer; an error with what it says if it is a refusal.
 fn said(answer: &str) -> anyhow::Result<String> {
-    let (head, body) = answer.split_once("\r\n\r\n").context("that is no HTTP")?;
+    let (head, body) = answer.split_once("\r\n\r\n").context(
+        "what answers there is no HTTP: `[admin] listen` is another port than those for SIP",
+    )?;
     let status = head.split_whitespace().nth(1).unwrap_or_default();
     match status {
         "200" => Ok(body.to_owned()),
@@ -70,6 +72,6 @@ mod tests {
             of("HTTP/1.1 404 Not Found\r\n\r\nno member\n"),
             Err("no member (404)".to_owned())
         );
-        assert_eq!(of("SSH-2.0\r\n"), Err("that is no HTTP".to_owned()));
+        assert!(of("SSH-2.0\r\n").is_err_and(|why| why.contains("no HTTP")));
     }
 }

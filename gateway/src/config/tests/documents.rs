@@ -5,6 +5,7 @@ use super::*;
 use crate::config::schema::{KeyDoc, Section};
 
 const SAMPLE: &str = include_str!("../../../../deploy/causeway.toml");
+const README: &str = include_str!("../../../../README.md");
 
 fn page() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md")
@@ -53,6 +54,30 @@ fn every_setting_that_the_sample_comments_out_is_right() {
     let site = Site::new();
     let found = site.found(&at_home(&site, &sample(true)));
     assert!(found.is_empty(), "{found}");
+}
+
+/// The README's configurations, in their order.
+fn of_readme() -> Vec<&'static str> {
+    let blocks = README.split("\n```toml\n").skip(1);
+    blocks
+        .filter_map(|rest| rest.split("\n```").next())
+        .collect()
+}
+
+#[test]
+fn the_configurations_of_the_readme_can_be_run() {
+    let of = of_readme();
+    let [alone, edge, one_address] = of[..] else {
+        panic!("{} configurations", of.len());
+    };
+    let rest = edge.find("[group.").expect("a group");
+    let single_homed = format!("{one_address}\n{}", &edge[rest..]);
+    for text in [alone, edge, &single_homed] {
+        let site = Site::new();
+        let found = site.found(&at_home(&site, text));
+        assert!(found.is_empty(), "{text}\n{found}");
+    }
+    assert!(edge.lines().count() <= 30, "a page at most");
 }
 
 /// Keys of the sample, each under its section's path without names: `listen.udp`.
