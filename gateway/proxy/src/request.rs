@@ -94,6 +94,10 @@ fn admit(
     }
 }
 
+/// Routes of a request: as many as a Max-Forwards of 70 lets there be hops. A message has room for thousands, and each of ours is
+/// taken off with a walk through the rest.
+const ROUTES: usize = 70;
+
 /// RFC 3261 §16.3.
 fn validate(request: &Message, context: &Context<'_>) -> Step<()> {
     if let Err(fault) = request.check() {
@@ -107,6 +111,12 @@ fn validate(request: &Message, context: &Context<'_>) -> Step<()> {
     }
     if branch::is_loop(request, context) {
         return refuse(Reason::Loop);
+    }
+    if request.values(Header::Route).nth(ROUTES).is_some() {
+        return refuse(Reason::Fault {
+            status: 400,
+            phrase: "Too Many Routes",
+        });
     }
     // §16.3 step 5. CANCEL and ACK are exempt: they cannot be negotiated about (§8.2.2.3).
     if !matches!(request.method(), Method::Ack | Method::Cancel) {

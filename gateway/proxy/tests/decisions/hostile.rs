@@ -340,3 +340,36 @@ fn a_call_is_no_way_round_the_registrar() {
         );
     }
 }
+
+#[test]
+fn thousands_of_values_cost_no_more_than_reading_them() {
+    let mut edge = Edge::relay().knows(BOB, phone());
+    for listener in &mut edge.site.listeners {
+        listener.hides = true;
+    }
+    let many = |one: &str| vec![one; 60_000 / (one.len() + 1)].join(",");
+    let routes = |count: usize| {
+        let all = vec!["<sip:203.0.113.10;lr>"; count].join(",");
+        edge.says(&invite().with("Route", &all).build(), &phone())
+    };
+    assert_eq!(routes(70), "relay up udp 10.0.0.21:5060");
+    assert_eq!(
+        routes(2500),
+        "400 malformed",
+        "each of ours is taken off with a walk through the rest"
+    );
+
+    // A party of a call answers 302; the other side's edge folds, and this one puts back.
+    let sent = edge.passes(&invite().build(), &phone(), &nothing());
+    let moved = response_to(&sent, 302).with("Contact", &many("<sip:a@b>"));
+    let passed = pass_on(&moved.build(), &core(), &edge.context()).expect("passes");
+    let contacts = passed.response.values(sip::Header::Contact);
+    assert_eq!(contacts.count(), 32, "folded, and no more of them");
+
+    let called = request("INVITE", "sip:x@y.invalid").route(&edge.path(&phone()));
+    let sent = edge.passes(&called.build(), &core(), &nothing());
+    let moved = response_to(&sent, 302).with("Contact", &many("a"));
+    assert!(pass_on(&moved.build(), &phone(), &edge.context()).is_ok());
+    let refer = request("REFER", "sip:x@y").with("Refer-To", &many("a"));
+    edge.says(&refer.build(), &phone());
+}
