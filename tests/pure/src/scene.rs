@@ -1,10 +1,12 @@
 //! A site that never changes: keys, time and flows are fixed, so that the same bytes in always are the same bytes out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use proxy::decision::{Alive, Device, Flows};
+use proxy::cluster::Nodes;
+use proxy::decision::{Alive, Device, Flows, Hop};
 use proxy::flow::ConnectionId;
 use proxy::key::Keys;
+use proxy::path::PathStyle;
 use proxy::site::{Group, Listener, Match, Member, Route, Side, To};
 use proxy::token::{FlowAddress, Sealer};
 use proxy::{Context, Flow, ListenerId, Site};
@@ -24,6 +26,8 @@ pub struct Scene {
     pub browser: Flow,
     /// The registrar over UDP.
     pub core: Flow,
+    /// There is another node, number 2.
+    has_others: bool,
 }
 
 impl Scene {
@@ -72,6 +76,7 @@ impl Scene {
                 Some(ConnectionId::from_bits(0x1234_5678_9abc)),
             ),
             core: flow(2, Transport::Udp, "198.51.100.20:5060", None),
+            has_others: false,
             site,
             sealer: Sealer::new(Keys::single([7; 32])),
         }
@@ -87,6 +92,21 @@ impl Scene {
         scene
     }
 
+    /// The first edge as one of a cluster, with all that writes tokens into messages or reads what others wrote: hidden core,
+    /// Path in the open style, a group that routes by Contact, redirections that are followed.
+    pub fn with_all_tokens() -> Self {
+        let mut scene = Scene::edge();
+        for listener in &mut scene.site.listeners {
+            listener.hides = listener.side == Side::Device;
+            listener.path = PathStyle::Received;
+        }
+        scene.site.core = vec!["198.51.100.0/24".parse().expect("a network")];
+        scene.site.groups[0].contact_token = true;
+        scene.site.groups[0].follows_redirects = true;
+        scene.has_others = true;
+        scene
+    }
+
     /// What the proxy is given of it.
     pub fn context(&self) -> Context<'_> {
         Context {
@@ -95,7 +115,7 @@ impl Scene {
             sealer: &self.sealer,
             flows: self,
             alive: self,
-            nodes: &proxy::cluster::Alone,
+            nodes: self,
         }
     }
 }
@@ -118,6 +138,23 @@ impl Flows for Scene {
 
     fn device(&self, flow: &Flow) -> Option<Device> {
         (*flow == self.phone).then_some(Device(*b"ann1"))
+    }
+}
+
+impl Nodes for Scene {
+    fn others(&self) -> bool {
+        self.has_others
+    }
+
+    fn living(&self, node: u16) -> Option<Hop> {
+        (self.has_others && node == 2).then_some(Hop::Server {
+            transport: Transport::Udp,
+            address: ([198, 51, 100, 11], 5060).into(),
+        })
+    }
+
+    fn is_node(&self, ip: IpAddr) -> bool {
+        self.has_others && ip == IpAddr::from([198, 51, 100, 11])
     }
 }
 

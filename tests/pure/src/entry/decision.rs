@@ -2,9 +2,12 @@
 
 use bytes::Bytes;
 use proxy::decision::{Binding, Bindings, Device};
+use proxy::redirect::Redirects;
 use proxy::token::{Media, Pass};
-use proxy::{Decision, Facts, NextHop, Reason, Room, Sender, decide, forward, reply, response};
-use sip::{Edited, Limits, Message, Transport};
+use proxy::{
+    Decision, Facts, Hop, NextHop, Reason, Room, Sender, cluster, decide, forward, reply, response,
+};
+use sip::{Edited, Header, Limits, Message, Transport, build};
 
 use crate::scene::Scene;
 
@@ -14,7 +17,11 @@ pub fn decision(data: &[u8]) {
     let Ok(message) = Message::parse(Bytes::copy_from_slice(data), &Limits::default()) else {
         return;
     };
-    for scene in [Scene::edge(), Scene::with_registrar()] {
+    for scene in [
+        Scene::edge(),
+        Scene::with_registrar(),
+        Scene::with_all_tokens(),
+    ] {
         for flow in [scene.phone, scene.browser, scene.core] {
             if !message.is_request() {
                 let Ok(onward) = response::pass_on(&message, &flow, &scene.context()) else {
@@ -93,12 +100,47 @@ fn passed_on(relayed: &proxy::Forward, scene: &Scene) {
         return;
     };
     leaves_well(&sealed.request);
+    answered(relayed, &sealed.request, scene);
     let again = forward::seal(relayed, media, &context);
     assert_eq!(
         again.map(|again| again.branch),
         Some(sealed.branch),
         "RFC 3261 §16.11: a retransmission gets the same branch"
     );
+}
+
+/// Who got it answers, and quotes what is in it: tokens come back.
+fn answered(relayed: &proxy::Forward, request: &Edited, scene: &Scene) {
+    let by = match &relayed.hop {
+        Hop::Flow(flow) => *flow,
+        Hop::Server { .. } => scene.core,
+    };
+    let whole = Limits {
+        message_bytes: 1 << 20,
+        headers: 1024,
+    };
+    for status in [180, 200, 302] {
+        let mut answer = build::response(request, status, "", Some(b"answered"));
+        for header in [Header::RecordRoute, Header::Contact] {
+            for value in request.values(header) {
+                answer = answer.header(header, value);
+            }
+        }
+        let Ok(answer) = Message::parse(answer.to_bytes(), &whole) else {
+            continue;
+        };
+        let Ok(onward) = response::pass_on(&answer, &by, &scene.context()) else {
+            continue;
+        };
+        leaves_well(&onward.response);
+        let mut redirects = Redirects::default();
+        if redirects.take(relayed, &onward.response, &scene.context()) {
+            let next = redirects.take_next().expect("it was taken");
+            assert!(matches!(next.hop, Hop::Server { .. }));
+        }
+        let handed = cluster::hand_back(&answer, &by, &scene.context());
+        leaves_well(&handed);
+    }
 }
 
 fn leaves_well(message: &Edited) {

@@ -5,6 +5,8 @@ use aes::cipher::KeyInit;
 use ctr::cipher::{InnerIvInit, StreamCipher, StreamCipherCoreWrapper};
 use ctr::{CtrCore, flavors};
 use hmac::{Hmac, Mac};
+use proxy::decision::Device;
+use proxy::exchange::{Answer, Question, Speaker};
 use proxy::key::Keys;
 use proxy::token::{Purpose, Sealer, TokenError, base64url};
 use sha2::Sha256;
@@ -52,6 +54,54 @@ pub fn token(data: &[u8]) {
             Err(error) => assert_eq!(error, TokenError::Content, "the MAC is right"),
         }
     }
+    between_nodes(data, call_id);
+}
+
+/// What nodes say to each other: no chance text is believed, and of a true one no bit may change.
+fn between_nodes(data: &[u8], call_id: &[u8]) {
+    let keys = Keys::single(SECRET);
+    let is_believed = |text: &[u8]| {
+        Question::open(&keys, text, call_id, NOW).is_some()
+            || Answer::open(&keys, text, call_id, NOW).is_some()
+    };
+    assert!(!is_believed(data));
+    assert!(!is_believed(base64url::encode(data).as_bytes()));
+    let mut bytes = [0; 16];
+    for (to, from) in bytes.iter_mut().zip(data) {
+        *to = *from;
+    }
+    let [a, b, c, d, e, f, g, h, device @ .., at, bit] = bytes;
+    let from = Speaker {
+        node: u16::from_be_bytes([a, b]),
+        run: u64::from_be_bytes([c, d, e, f, g, h, a, b]),
+    };
+    let [one, two, three, four, last, _] = device;
+    let question = Question {
+        from,
+        device: Device([one, two, three, four]),
+    };
+    let answer = Answer {
+        from,
+        has_device: last & 1 == 1,
+    };
+    let (asked, said) = (
+        question.seal(&keys, call_id, NOW),
+        answer.seal(&keys, call_id, NOW),
+    );
+    assert_eq!(
+        Question::open(&keys, asked.as_bytes(), call_id, NOW),
+        Some(question)
+    );
+    assert_eq!(
+        Answer::open(&keys, said.as_bytes(), call_id, NOW),
+        Some(answer)
+    );
+    assert_eq!(Answer::open(&keys, asked.as_bytes(), call_id, NOW), None);
+    assert_eq!(Question::open(&keys, said.as_bytes(), call_id, NOW), None);
+    let mut changed = base64url::decode(asked.as_bytes()).expect("as it was written");
+    let at = usize::from(at) % changed.len();
+    changed[at] ^= 1 << (bit & 7);
+    assert!(!is_believed(base64url::encode(&changed).as_bytes()));
 }
 
 fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
