@@ -74,13 +74,7 @@ fn says_who(update: &Message) -> Result<()> {
 
 /// It is challenged once, and hangs up itself.
 async fn calls(rig: &Rig, device: &Device) -> Result<()> {
-    let offer = device.offer();
-    let dial = async {
-        let mut phone = device.calls("9196", &offer).await?;
-        phone.is_answered("").await?;
-        anyhow::Ok(phone)
-    };
-    let (mut phone, mut core) = tokio::try_join!(dial, rig.core.answers_with(Script::AtOnce))?;
+    let (mut phone, mut core) = rig.talks(device).await?;
     tokio::try_join!(phone.hangs_up(), core.takes("BYE"))?;
     Ok(())
 }

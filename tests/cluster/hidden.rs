@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
 use causeway_tests::agent::{Device, Endpoint, Kind};
-use causeway_tests::core::Script;
 
 use crate::rig::{Calls, Rig, Shape};
 
@@ -47,13 +46,7 @@ async fn calls_both_ways(rig: &Rig, device: &Device, user: &str) -> Result<()> {
     );
     tokio::try_join!(phone.takes("BYE", ""), core.hangs_up())?;
 
-    let offer = device.offer();
-    let dial = async {
-        let mut phone = device.calls("9196", &offer).await?;
-        phone.is_answered("").await?;
-        anyhow::Ok(phone)
-    };
-    let (mut phone, mut core) = tokio::try_join!(dial, rig.core.answers_with(Script::AtOnce))?;
+    let (mut phone, mut core) = rig.talks(device).await?;
     tokio::try_join!(phone.takes("INVITE", &answer), core.holds())?;
     tokio::try_join!(phone.hangs_up(), core.takes("BYE"))?;
     Ok(())

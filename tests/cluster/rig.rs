@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use causeway_tests::agent::{self, Device, Kind};
+use causeway_tests::agent::{self, Call, Device, Kind};
 use causeway_tests::baresip::{self, Transport};
 use causeway_tests::browser::{Browser, Page};
-use causeway_tests::core::Core;
+use causeway_tests::core::{Call as CoreCall, Core, Script};
 use causeway_tests::gateway::Gateway;
 use causeway_tests::kamailio::{Kamailio, Settings};
 use causeway_tests::rtpengine::RtpEngine;
@@ -273,6 +273,17 @@ impl Rig {
     /// With the end of the edge's log, if it failed.
     pub(crate) fn tells<T>(&self, result: Result<T>) -> Result<T> {
         result.with_context(|| format!("the edge's log ends:\n{}", self.edge.process.log_tail()))
+    }
+
+    /// A device calls the echo of the core, which answers at once.
+    pub(crate) async fn talks(&self, device: &Device) -> Result<(Call, CoreCall)> {
+        let offer = device.offer();
+        let dial = async {
+            let mut phone = device.calls("9196", &offer).await?;
+            phone.is_answered("").await?;
+            anyhow::Ok(phone)
+        };
+        tokio::try_join!(dial, self.core.answers_with(Script::AtOnce))
     }
 
     /// A phone of the test, not registered.

@@ -90,8 +90,16 @@ fn heading() {
     println!("sizes: INVITE                 came  capture's edge  ours  spent");
 }
 
-fn row(who: &str, came: usize, theirs: usize, ours: usize, spent: &str) {
-    println!("sizes: {who:20} {came:6} {theirs:15} {ours:5}  {spent}");
+/// Of an INVITE: what came, what the capture's edge made of it, and what arrived.
+fn weigh(who: &str, [came, theirs, arrived]: [&str; 3], spent: &str) {
+    let ours = arrived.len();
+    println!(
+        "sizes: {who:20} {:6} {:15} {ours:5}  {spent}",
+        came.len(),
+        theirs.len()
+    );
+    assert!(ours <= 1300, "{who}: {ours} bytes\n{arrived}");
+    meaning::is_the_same(who, came, arrived);
 }
 
 #[tokio::test]
@@ -117,13 +125,7 @@ async fn inside() {
         stage.send(&with_route(&came, &path)).await;
         let arrived = phone.hears("INVITE ", call_id(&came)).await;
         let spent = stage.figures.spent_since(&before).await;
-        row(who, came.len(), theirs.len(), arrived.len(), &spent);
-        assert!(
-            arrived.len() <= 1300,
-            "{who}: {} bytes\n{arrived}",
-            arrived.len()
-        );
-        meaning::is_the_same(who, &came, &arrived);
+        weigh(who, [&came, &theirs, &arrived], &spent);
 
         phone.answers(&arrived, "486 Busy Here").await;
         let refused = stage.hears("SIP/2.0 486 ", call_id(&came)).await;

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::device::Device;
 use super::message::{call_id, header, whole};
 use super::stage::{EDGE, Figures, PHONE_PORT, SOON};
-use super::{meaning, row};
+use super::{meaning, weigh};
 
 const DOMAIN: &str = "example.test";
 
@@ -72,13 +72,7 @@ pub(super) async fn its_invite_reaches_a_phone() {
         say(&mut page, &came.replacen(old, credentials.trim_end(), 1)).await;
         let arrived = phone.hears("INVITE ", call_id(&came)).await;
         let spent = figures.spent_since(&before).await;
-        row(who, came.len(), theirs.len(), arrived.len(), &spent);
-        assert!(
-            arrived.len() <= 1300,
-            "{who}: {} bytes\n{arrived}",
-            arrived.len()
-        );
-        meaning::is_the_same(who, &came, &arrived);
+        weigh(who, [&came, &theirs, &arrived], &spent);
         phone.answers(&arrived, "486 Busy Here").await;
         let refused = hears(&mut page, "SIP/2.0 486 ").await;
         meaning::answers(who, &came, &refused);

@@ -1,5 +1,7 @@
 //! Messages as text: what is read of them, and what is made of them.
 
+use causeway_tests::agent::compact;
+
 /// A response with what it takes over from its request (RFC 3261 §8.2.6.2), under the names that those have there.
 pub(super) fn response(request: &str, status: &str, more: &str) -> String {
     let mut text = format!("SIP/2.0 {status}\r\n");
@@ -18,17 +20,7 @@ pub(super) fn response(request: &str, status: &str, more: &str) -> String {
 
 /// The lines of a header, by its long name or the compact one.
 pub(super) fn whole<'m>(message: &'m str, name: &'static str) -> impl Iterator<Item = &'m str> {
-    let compact = match name {
-        "Via" => "v",
-        "From" => "f",
-        "To" => "t",
-        "Call-ID" => "i",
-        "Contact" => "m",
-        "Supported" => "k",
-        "Content-Length" => "l",
-        "Content-Type" => "c",
-        other => other,
-    };
+    let compact = compact(name).unwrap_or(name);
     let head = message.split("\r\n\r\n").next().unwrap_or_default();
     head.split("\r\n").skip(1).filter(move |line| {
         line.split_once(':')

@@ -99,7 +99,7 @@ impl Message {
 }
 
 /// RFC 3261 §7.3.3: a phone that has to save bytes, or an edge that did it for it.
-fn compact(name: &str) -> Option<&'static str> {
+pub fn compact(name: &str) -> Option<&'static str> {
     Some(match name {
         "Via" => "v",
         "From" => "f",

@@ -26,7 +26,7 @@ pub use call::{Beginning, Call};
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::Opening;
 pub(crate) use endpoint::opening;
-pub use message::Message;
+pub use message::{Message, compact};
 pub use template::{Parts, fill};
 pub use wire::Kind;
 

@@ -148,9 +148,11 @@ fn the_most_specific_network_says_who_it_is() {
 fn a_peer_is_not_challenged_and_is_no_device() {
     let mut edge = edge(peers());
     edge.site.domains.insert("example.test".to_owned());
-    let limited = |facts: Facts, room| Facts {
+    let binding = edge.binding("sip:bob@198.51.100.7:40000", &phone(), BOB);
+    let bob = || bound(vec![binding.clone()]);
+    let in_room = |room| Facts {
         place: Some(room),
-        ..facts
+        ..bob()
     };
     let refer = || request("REFER", "sip:bob@example.test").build();
     for (why, request, from, facts, want) in [
@@ -221,67 +223,35 @@ fn a_peer_is_not_challenged_and_is_no_device() {
             "and is kept in a transaction, UDP to UDP as it is",
             invite().build(),
             carrier(),
-            bound(vec![edge.binding(
-                "sip:bob@198.51.100.7:40000",
-                &phone(),
-                BOB,
-            )]),
+            bob(),
             "ask place of 1",
         ),
         (
             "granted",
             invite().build(),
             carrier(),
-            limited(
-                bound(vec![edge.binding(
-                    "sip:bob@198.51.100.7:40000",
-                    &phone(),
-                    BOB,
-                )]),
-                Room::Granted,
-            ),
+            in_room(Room::Granted),
             "start local flow 198.51.100.7:40000",
         ),
         (
             "as many as it may have",
             invite().build(),
             carrier(),
-            limited(
-                bound(vec![edge.binding(
-                    "sip:bob@198.51.100.7:40000",
-                    &phone(),
-                    BOB,
-                )]),
-                Room::TooMany,
-            ),
+            in_room(Room::TooMany),
             "503 too_many_calls",
         ),
         (
             "faster than it may",
             invite().build(),
             carrier(),
-            limited(
-                bound(vec![edge.binding(
-                    "sip:bob@198.51.100.7:40000",
-                    &phone(),
-                    BOB,
-                )]),
-                Room::TooFast,
-            ),
+            in_room(Room::TooFast),
             "503 calls_too_fast",
         ),
         (
             "nowhere to remember it",
             invite().build(),
             carrier(),
-            limited(
-                bound(vec![edge.binding(
-                    "sip:bob@198.51.100.7:40000",
-                    &phone(),
-                    BOB,
-                )]),
-                Room::Full,
-            ),
+            in_room(Room::Full),
             "503 overloaded",
         ),
     ] {
