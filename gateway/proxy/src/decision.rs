@@ -284,3 +284,15 @@ pub struct Forward {
     /// What the branch is a function of: received branch, request-URI and target.
     pub identity: [u8; 8],
 }
+
+impl Forward {
+    /// What is said of it when its flow is gone. Who asked us for this flow tries the next one; who asked for a user has no use
+    /// for a 430 (RFC 5626 §5.3).
+    pub fn lost(&self) -> Reason {
+        match (&self.bound, self.pass) {
+            (Some(_), _) | (None, Pass::Local) => Reason::NotRegistered,
+            (None, Pass::Down) => Reason::FlowFailed,
+            (None, Pass::Up | Pass::Through) => Reason::Unreachable,
+        }
+    }
+}

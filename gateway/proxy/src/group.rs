@@ -1,7 +1,7 @@
 //! Gateways that do the same job: their members, and how a group chooses among them (SIGNALLING §6).
 
 use std::hash::Hasher;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use sip::{Transport, Uri};
 use siphasher::sip::SipHasher13;
@@ -152,6 +152,13 @@ impl Group {
     pub(crate) fn has(&self, address: SocketAddr) -> bool {
         let mut members = self.members.iter();
         members.any(|member| member.address == Some(address))
+    }
+
+    /// The first member that has this address, at whatever port.
+    pub(crate) fn member_at(&self, ip: IpAddr) -> Option<usize> {
+        let ip = ip.to_canonical();
+        let mut members = self.members.iter();
+        members.position(|member| member.address.is_some_and(|at| at.ip() == ip))
     }
 }
 

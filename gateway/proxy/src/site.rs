@@ -222,24 +222,20 @@ impl Site {
 
     /// True for what comes from the address of a member of this group.
     pub(crate) fn is_from_group(&self, group: usize, flow: &Flow) -> bool {
-        let members = self
-            .groups
-            .get(group)
-            .map_or(&[][..], |group| &group.members);
-        members
-            .iter()
-            .filter_map(|member| member.address)
-            .any(|at| at.ip() == flow.peer.ip().to_canonical())
+        let group = self.groups.get(group);
+        group.is_some_and(|group| group.member_at(flow.peer.ip()).is_some())
     }
 
     /// True for an address of a group that gets our own URIs as Contacts of devices.
     pub(crate) fn takes_contact_tokens(&self, address: SocketAddr) -> bool {
-        let ip = address.ip().to_canonical();
-        let mut groups = self.groups.iter().filter(|group| group.contact_token);
-        groups.any(|group| {
-            let mut members = group.members.iter().filter_map(|member| member.address);
-            members.any(|at| at.ip() == ip)
-        })
+        let mut groups = self.groups.iter();
+        groups.any(|group| group.contact_token && group.member_at(address.ip()).is_some())
+    }
+
+    /// The first group and member that has this address, at whatever port: a stream is opened from any.
+    pub fn place_at(&self, ip: IpAddr) -> Option<(usize, usize)> {
+        let mut groups = self.groups.iter().enumerate();
+        groups.find_map(|(index, group)| Some((index, group.member_at(ip)?)))
     }
 
     /// The group and member that a URI names, by host or address and port.

@@ -56,12 +56,7 @@ impl Engine {
         if site.side_of(flow) != Side::Core {
             return None;
         }
-        let ip = flow.peer.ip().to_canonical();
-        site.groups.iter().enumerate().find_map(|(group, known)| {
-            let mut members = known.members.iter();
-            let member = members.position(|member| member.address.is_some_and(|at| at.ip() == ip));
-            Some((group, member?))
-        })
+        site.place_at(flow.peer.ip())
     }
 
     /// A response goes back to who sent the request; `index` is the branch that it came by.

@@ -11,7 +11,6 @@ use sip::{Edited, Message};
 
 use super::Engine;
 use super::failover::Trouble;
-use super::request::flow_lost;
 use super::timers::{Armed, Slot};
 use super::transaction::{
     ArmedTimers, Branch, Cancel, Client, ClientInput, ServerInput, State, Transaction,
@@ -196,7 +195,7 @@ impl Engine {
                     self.branch_was_silent(transaction, state, index);
                 }
                 Action::TransportError => {
-                    let reason = flow_lost(&branch.forward);
+                    let reason = branch.forward.lost();
                     self.branch_unreachable(transaction, state, index, reason);
                 }
             }

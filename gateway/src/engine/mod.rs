@@ -3,7 +3,7 @@
 //! What needs no waiting is done on the thread that received it. What must wait becomes a task that holds its call's later
 //! messages behind it ([`waiting`]).
 //!
-//! - [`request`] and [`response`]: the way of each;
+//! - [`request`] and [`response`]: the way of each; [`question`]: what a decision has to know;
 //! - [`transaction`], [`table`], [`drive`]: what is kept of a request while it is pending, and what its machines ask for;
 //! - [`failover`]: the next member of a group, where one is silent;
 //! - [`call`]: what is told to the table of calls;
@@ -15,6 +15,7 @@ mod drive;
 mod failover;
 mod index;
 mod keepalive;
+mod question;
 mod register;
 mod request;
 mod response;
@@ -53,7 +54,7 @@ use crate::transport::{CloseReason, Handler, SendError, Ticket, Transports};
 use crate::upstream::{MemberState, Rules, Source, Upstream};
 
 pub(crate) use index::DeviceIndex;
-pub(crate) use request::{binding, bindings, sender};
+pub(crate) use question::{binding, bindings, sender};
 pub(crate) use session::towards;
 
 use table::Table;

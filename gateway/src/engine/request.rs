@@ -2,20 +2,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use proxy::site::Side;
-use proxy::token::{Media, Pass};
-use proxy::{
-    Binding, Bindings, Decision, Facts, Flow, Flows, Forward, Question, Reason, Sender, Site,
-    decide, device,
-};
-use sip::{Header, Message, Method, NameAddr, Uri};
+use proxy::token::Media;
+use proxy::{Decision, Facts, Flow, Flows, Forward, Question, Reason, decide};
+use sip::{Header, Message, Method};
 
 use super::transaction::{ServerInput, Transaction};
 use super::{Engine, Outcome};
 use crate::calls::Place;
-use crate::registrar::{Authentication, Kind, Registrar, Target};
+use crate::registrar::Kind;
 
 impl Engine {
     pub(super) fn request(&self, flow: &Flow, request: Message) -> Outcome {
@@ -108,94 +103,28 @@ impl Engine {
                     facts.place = Some(room);
                     granted = place;
                 }
-                Decision::Ask(question) => match self.answer_now(&question, &request, flow) {
-                    Some(answer) => answer.add_to(&mut facts),
-                    None => {
-                        // An ACK has no transaction, and a CANCEL that comes here has that of an INVITE which nobody knows.
-                        if transaction.is_none()
-                            && !matches!(request.method(), Method::Ack | Method::Cancel)
-                        {
-                            transaction = self.begin(flow, &request);
-                            if transaction.is_none() {
-                                return self.reply(flow, &request, None, &Reason::Overloaded);
-                            }
-                        }
-                        return self.ask(flow, request, transaction, facts, question);
+                Decision::Ask(question) => {
+                    if self.answer_now(&question, &request, flow, &mut facts) {
+                        continue;
                     }
-                },
+                    // An ACK has no transaction, and a CANCEL that comes here has that of an INVITE which nobody knows.
+                    if transaction.is_none()
+                        && !matches!(request.method(), Method::Ack | Method::Cancel)
+                    {
+                        transaction = self.begin(flow, &request);
+                        if transaction.is_none() {
+                            return self.reply(flow, &request, None, &Reason::Overloaded);
+                        }
+                    }
+                    return self.ask(flow, request, transaction, facts, question);
+                }
             }
         }
-    }
-
-    /// What can be known without waiting.
-    fn answer_now(&self, question: &Question, request: &Message, flow: &Flow) -> Option<Answer> {
-        let registrar = self.registrar.as_deref();
-        let now = super::now();
-        Some(match question {
-            Question::Sender => Answer::Sender(match registrar {
-                Some(registrar) => {
-                    let from = self.address_of_user(request, flow);
-                    let sender = sender(&registrar.authenticate(request, Kind::Proxy, from, now));
-                    if sender == Sender::Authenticated {
-                        self.learn_sender(registrar, request, flow, now);
-                    }
-                    sender
-                }
-                None => Sender::Refused,
-            }),
-            Question::Bindings(aor) => Answer::Bindings(match registrar {
-                Some(registrar) => bindings(&self.site(), registrar, aor, now),
-                None => Bindings::NoUser,
-            }),
-            Question::Contact(uri) => Answer::Bindings(
-                match registrar.and_then(|registrar| registrar.find_contact(uri, now)) {
-                    Some((aor, target)) => {
-                        Bindings::Devices(vec![binding(&self.site(), &aor, &target)])
-                    }
-                    None => Bindings::NoUser,
-                },
-            ),
-            // Also where the answer is remembered: a retransmission must not get another one.
-            Question::CallOut(_) => return None,
-            Question::Place { .. } | Question::Address(_) | Question::Holder(_) => return None,
-        })
     }
 
     /// Whose a nonce is.
     pub(super) fn address_of_user(&self, request: &Message, flow: &Flow) -> IpAddr {
         proxy::edge::address_of_user(request, flow, &self.site())
-    }
-
-    /// SIGNALLING §5: a device that reconnects and does not register again (SIP.js) is known by the Contact of its next
-    /// authenticated request.
-    fn learn_sender(&self, registrar: &Registrar, request: &Message, flow: &Flow, now: Duration) {
-        let is_known = self.index.device(flow).is_some();
-        if is_known || self.site().side_of(flow) == Side::Core {
-            return;
-        }
-        let contact = request
-            .values(Header::Contact)
-            .next()
-            .and_then(NameAddr::parse)
-            .and_then(|c| Uri::parse(c.uri));
-        let from = request.from().and_then(|from| Uri::parse(from.uri));
-        let (Some(contact), Some(from)) = (contact, from) else {
-            return;
-        };
-        let aor = self.site().address_of_record(&from);
-        let same = |target: &&Target| {
-            Uri::parse(&target.uri).is_some_and(|uri| {
-                (uri.user, uri.host, uri.port) == (contact.user, contact.host, contact.port)
-            })
-        };
-        if let Some(target) = registrar.lookup(&aor, now).iter().find(same) {
-            let left = Duration::from_millis(target.expires).saturating_sub(now);
-            self.index.learn(
-                device::whole(&self.site(), &aor, target.instance.as_deref(), &target.uri),
-                *flow,
-                left,
-            );
-        }
     }
 
     /// SIGNALLING §5: the sender of a request inside a dialog is at another flow than before. Noted before the request leaves,
@@ -204,88 +133,6 @@ impl Engine {
         if let Some(device) = forwards.iter().find_map(|forward| forward.moved) {
             self.index.moved(device, *flow);
         }
-    }
-
-    /// Waits for what the resolver or the other nodes say.
-    fn ask(
-        &self,
-        flow: &Flow,
-        request: Message,
-        transaction: Option<Arc<Transaction>>,
-        mut facts: Facts,
-        question: Question,
-    ) -> Outcome {
-        let (Some(me), flow) = (self.me.upgrade(), *flow) else {
-            return Outcome::Done;
-        };
-        Outcome::wait(async move {
-            match question {
-                Question::Address(asked) => {
-                    let Ok(turn) = me.lookups.try_acquire() else {
-                        me.reply(&flow, &request, transaction, &Reason::Overloaded);
-                        return;
-                    };
-                    let found = me.upstream.resolver().locate(&asked).await.ok();
-                    drop(turn);
-                    let targets = found.map(|found| found.targets).unwrap_or_default();
-                    let hops = targets.iter().map(|at| (at.transport, at.address));
-                    facts.addresses.push((asked, hops.collect()));
-                }
-                Question::Holder(device) => facts.holder = Some(me.cluster.holder(device).await),
-                Question::CallOut(index) => {
-                    let site = me.site.load_full();
-                    let choice = me.call_outs.ask(index, &request, &flow, &site).await;
-                    facts.call_out = Some(choice);
-                }
-                Question::Sender
-                | Question::Bindings(_)
-                | Question::Contact(_)
-                | Question::Place { .. } => {}
-            }
-            if let Outcome::Wait(rest) = me.decide(&flow, request, transaction, facts) {
-                rest.await;
-            }
-        })
-    }
-
-    /// A device whose connection is gone may be on its way back: a page that reloads, a phone that changes networks.
-    fn wait_for_device(
-        &self,
-        flow: &Flow,
-        request: Message,
-        transaction: Arc<Transaction>,
-        mut facts: Facts,
-        (device, media, from_called): (proxy::Device, Media, bool),
-    ) -> Outcome {
-        let (Some(me), flow) = (self.me.upgrade(), *flow) else {
-            return Outcome::Done;
-        };
-        Outcome::wait(async move {
-            let back = async {
-                loop {
-                    let appeared = me.index.appeared.notified();
-                    if me.index.newest(device).is_some() {
-                        return None;
-                    }
-                    appeared.await;
-                }
-            };
-            let came = async {
-                tokio::select! {
-                    here = back => here,
-                    elsewhere = me.cluster.appears(device) => Some(elsewhere),
-                }
-            };
-            if let Ok(holder) = tokio::time::timeout(me.device_wait, came).await {
-                facts.holder = holder.or(facts.holder);
-                if let Outcome::Wait(rest) = me.decide(&flow, request, Some(transaction), facts) {
-                    rest.await;
-                }
-                return;
-            }
-            me.session_over_if_bye(&request, media, from_called);
-            me.reply(&flow, &request, Some(transaction), &Reason::DeviceGone);
-        })
     }
 
     /// Answers by ourselves.
@@ -387,7 +234,7 @@ impl Engine {
     fn relay_now(&self, forward: Forward, media: Media) {
         self.call_is_passed(&forward);
         let (hop, source) = (forward.hop.clone(), forward.source);
-        let lost = flow_lost(&forward);
+        let lost = forward.lost();
         let Some(sealed) = proxy::forward::seal_last(forward, media, &self.view().context()) else {
             return;
         };
@@ -460,69 +307,5 @@ impl Engine {
             .header(Header::Reason)
             .map(bytes::Bytes::copy_from_slice);
         self.cancel_branches(transaction, reason);
-    }
-}
-
-/// What is said of a request whose flow is gone. Who asked us for this flow tries the next one; who asked for a user has no use
-/// for a 430 (RFC 5626 §5.3).
-pub(super) fn flow_lost(forward: &Forward) -> Reason {
-    match (&forward.bound, forward.pass) {
-        (Some(_), _) | (None, Pass::Local) => Reason::NotRegistered,
-        (None, Pass::Down) => Reason::FlowFailed,
-        (None, Pass::Up | Pass::Through) => Reason::Unreachable,
-    }
-}
-
-/// An answer to one of the proxy's questions.
-enum Answer {
-    Sender(Sender),
-    Bindings(Bindings),
-}
-
-impl Answer {
-    fn add_to(self, facts: &mut Facts) {
-        match self {
-            Answer::Sender(sender) => facts.sender = Some(sender),
-            Answer::Bindings(bindings) => facts.bindings = Some(bindings),
-        }
-    }
-}
-
-/// The answer to [`Question::Sender`].
-pub(crate) fn sender(authentication: &Authentication) -> Sender {
-    match authentication {
-        Authentication::Passed { .. } => Sender::Authenticated,
-        Authentication::Challenge { stale } => Sender::Unknown { stale: *stale },
-        Authentication::Refused(_) => Sender::Refused,
-    }
-}
-
-/// The answer to [`Question::Bindings`].
-pub(crate) fn bindings(site: &Site, registrar: &Registrar, aor: &[u8], now: Duration) -> Bindings {
-    if !registrar.knows(aor) {
-        return Bindings::NoUser;
-    }
-    Bindings::Devices(
-        registrar
-            .lookup(aor, now)
-            .iter()
-            .map(|target| binding(site, aor, target))
-            .collect(),
-    )
-}
-
-/// A target of the registrar as decisions know it.
-pub(crate) fn binding(site: &Site, aor: &[u8], target: &Target) -> Binding {
-    Binding {
-        contact: target.uri.clone(),
-        path: target.path.clone(),
-        device: device::of(site, aor, target.instance.as_deref(), &target.uri),
-        aor: aor.to_vec(),
-        updated: target.updated,
-        alternatives: target
-            .alternatives
-            .iter()
-            .map(|other| binding(site, aor, other))
-            .collect(),
     }
 }
