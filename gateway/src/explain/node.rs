@@ -21,7 +21,7 @@ use super::options::Options;
 use crate::config::{self, Config, Source, Surroundings};
 use crate::dns::Resolver;
 use crate::guard::{self, Guard};
-use crate::node::{self, keys, site};
+use crate::node::{self, keys, settings, site};
 use crate::registrar::Registrar;
 use crate::upstream;
 
@@ -72,7 +72,7 @@ impl Imagined {
         };
         let mut described = site::of(&config, !config.media.rtpengine.is_empty());
         let resolver = match options.resolve {
-            true => Some(site::resolver(&config)?),
+            true => Some(settings::resolver(&config)?),
             false => None,
         };
         if let Some(resolver) = &resolver {
@@ -85,11 +85,7 @@ impl Imagined {
         };
         let mut site = described.site;
         site.device_key = keys.hash_key("causeway device");
-        let sections = config
-            .listen
-            .iter()
-            .flat_map(|(name, section)| site::sockets(section).map(move |_| name.clone()))
-            .collect();
+        let sections = settings::sections(&config).collect();
         let listeners = &site.listeners;
         let around = Around {
             listeners: listeners.iter().map(|at| (at.transport, at.bind)).collect(),
@@ -305,7 +301,7 @@ impl Nodes for Imagined {
 }
 
 fn others(config: &Config) -> Vec<(u16, Transport, SocketAddr)> {
-    let (named, _) = site::nodes(config);
+    let (named, _) = settings::nodes(config);
     let told = named.into_iter().filter_map(|named| {
         let address = SocketAddr::new(named.host.parse().ok()?, named.port);
         Some((named.node?, named.transport, address))

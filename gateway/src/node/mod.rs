@@ -3,6 +3,7 @@
 
 pub(crate) mod keys;
 mod page;
+pub(crate) mod settings;
 pub(crate) mod site;
 #[cfg(test)]
 mod tests;
@@ -123,7 +124,7 @@ impl Node {
         let keys = keys::load(config.node.key_file.as_deref(), data)?;
         let media = sessions(config).await?;
         let mut site = site::of(config, media.is_some());
-        let resolver = site::resolver(config)?;
+        let resolver = settings::resolver(config)?;
         upstream::look_up(&mut site.site, &site.sources, &resolver).await;
         site.site.device_key = keys.hash_key("causeway device");
         let registrar = match config.domain.is_empty() {
@@ -146,11 +147,11 @@ impl Node {
         };
         let parts = Parts {
             site: site.site,
-            keepalive: site::keepalive(config),
-            groups: (site::probes(config), site.sources),
+            keepalive: settings::keepalive(config),
+            groups: (settings::probes(config), site.sources),
             resolver,
             call_outs: call_outs(config)?,
-            nodes: site::nodes(config),
+            nodes: settings::nodes(config),
             run: random_u64()?,
             sealer: Sealer::new(keys),
             registrar: registrar.clone(),
@@ -240,11 +241,8 @@ async fn sweep(registrar: Arc<Registrar>) {
 }
 
 fn call_outs(config: &Config) -> Result<CallOuts, StartError> {
-    let names = config
-        .listen
-        .iter()
-        .flat_map(|(name, section)| site::sockets(section).map(move |_| name.clone()));
-    CallOuts::new(site::asked(config), names.collect()).map_err(StartError::CallOut)
+    let names = settings::sections(config);
+    CallOuts::new(settings::call_outs(config), names.collect()).map_err(StartError::CallOut)
 }
 
 fn random_u64() -> Result<u64, StartError> {
@@ -277,7 +275,7 @@ pub(crate) fn open_registrar(
     Registrar::open(
         settings,
         keys.clone(),
-        site::users(config),
+        settings::users(config),
         store,
         random_u64()?,
         crate::engine::now(),
@@ -299,7 +297,8 @@ async fn sessions(config: &Config) -> Result<Option<Arc<Sessions>>, StartError> 
     let mut pool = PoolConfig::new([]);
     pool.probe_interval = config.media.ping_interval;
     for (index, engine) in config.media.rtpengine.iter().enumerate() {
-        let address = site::resolve("RTPEngine", &engine.address.host, engine.address.port).await?;
+        let address =
+            settings::resolve("RTPEngine", &engine.address.host, engine.address.port).await?;
         let id = NodeId(u16::try_from(index).unwrap_or(u16::MAX));
         let client = ClientConfig {
             in_flight: usize::from(config.media.in_flight),
@@ -403,7 +402,7 @@ fn listeners(
         } else {
             Arc::new(Page::health())
         };
-        for (transport, bind) in site::sockets(section) {
+        for (transport, bind) in section.sockets() {
             let id = ListenerId(u8::try_from(all.len()).unwrap_or(u8::MAX));
             let mut listener = transport::Listener::new(id, transport, bind);
             listener.moves = config.cluster.moves(bind.ip());

@@ -1,4 +1,4 @@
-//! From the configuration to what decisions need to know of it.
+//! From the configuration to what decisions need to know of it; [`settings`](super::settings) has the rest.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -11,15 +11,9 @@ use proxy::group::{Algorithm, By, FailOver, Group};
 use proxy::mtu::Mtu;
 use proxy::peer::{Peer, Peers};
 use proxy::site::{Listener, Match, Route, Side, Site, To};
-use sip::Transport;
 
-use super::StartError;
-use crate::call_out;
-use crate::cluster;
-use crate::config::{self, Config, Credential, Listen, RouteFrom, RouteTo};
-use crate::dns::{self, Resolver};
-use crate::upstream::{self, Source};
-use crate::{keepalive, registrar};
+use crate::config::{self, Config, Listen, RouteFrom, RouteTo};
+use crate::upstream::Source;
 
 /// A site, and who may speak to each of its listeners.
 pub(crate) struct Described {
@@ -40,7 +34,7 @@ pub(crate) fn of(config: &Config, media: bool) -> Described {
         } else {
             Side::Device
         };
-        for (transport, bind) in sockets(section) {
+        for (transport, bind) in section.sockets() {
             let id = ListenerId(u8::try_from(listeners.len()).unwrap_or(u8::MAX));
             let (host, port) = advertised(section, bind);
             sections.entry(name).or_default().push(id);
@@ -134,22 +128,6 @@ fn own(listeners: &[Listener]) -> Vec<IpAddr> {
     addresses.filter_map(ip).collect()
 }
 
-/// The sockets of a section, in the order that numbers them.
-pub(crate) fn sockets(section: &Listen) -> impl Iterator<Item = (Transport, SocketAddr)> + '_ {
-    let of = |transport, addresses: &'_ [SocketAddr]| {
-        addresses
-            .iter()
-            .map(move |at| (transport, *at))
-            .collect::<Vec<_>>()
-    };
-    of(Transport::Udp, &section.udp)
-        .into_iter()
-        .chain(of(Transport::Tcp, &section.tcp))
-        .chain(of(Transport::Tls, &section.tls))
-        .chain(of(Transport::Ws, &section.ws))
-        .chain(of(Transport::Wss, &section.wss))
-}
-
 fn advertised(section: &Listen, bind: SocketAddr) -> (String, u16) {
     match &section.advertise {
         Some(advertise) => (
@@ -201,18 +179,6 @@ fn group(
         listeners: leaves_by,
         follows_redirects: group.redirects == config::Redirects::Follow,
     }
-}
-
-/// Who is asked for names.
-pub(crate) fn resolver(config: &Config) -> Result<Resolver, StartError> {
-    let dns = &config.dns;
-    let settings = dns::Settings {
-        servers: dns.servers.clone(),
-        timeout: dns.timeout,
-        attempts: dns.attempts.into(),
-        ttl: (dns.min_ttl, dns.max_ttl),
-    };
-    Resolver::new(&settings).map_err(|error| StartError::Dns(error.to_string()))
 }
 
 fn algorithm_of(algorithm: config::Balance) -> Algorithm {
@@ -322,18 +288,6 @@ fn call_outs(config: &Config, groups: &[Group]) -> Vec<CallOut> {
     config.call_out.iter().map(call_out).collect()
 }
 
-/// How each of them is asked.
-pub(super) fn asked(config: &Config) -> Vec<call_out::Settings> {
-    let settings = |(name, section): (&String, &config::CallOut)| call_out::Settings {
-        name: name.clone(),
-        url: section.url.0.clone(),
-        timeout: section.timeout,
-        cache: section.cache,
-        at_once: section.at_once.into(),
-    };
-    config.call_out.iter().map(settings).collect()
-}
-
 fn shared(cluster: &config::Cluster) -> Shared {
     let name = |advertise: &config::Advertise| SharedName {
         host: advertise.host.clone(),
@@ -342,130 +296,5 @@ fn shared(cluster: &config::Cluster) -> Shared {
     Shared {
         core: cluster.shared_core.as_ref().map(name),
         public: cluster.shared_public.iter().map(name).collect(),
-    }
-}
-
-/// The other nodes, and how they are watched.
-pub(crate) fn nodes(config: &Config) -> (Vec<cluster::Named>, cluster::Rules) {
-    let others = config
-        .cluster
-        .nodes
-        .iter()
-        .filter(|node| node.id != config.node.id);
-    let told = others.map(|node| {
-        let transport = node.address.transport.unwrap_or(Transport::Udp);
-        cluster::Named {
-            node: Some(node.id),
-            host: node.address.host.clone(),
-            port: node.address.port.unwrap_or(transport.default_port()),
-            transport,
-        }
-    });
-    let by_name = config.cluster.dns.iter().map(|name| cluster::Named {
-        node: None,
-        host: name.host.clone(),
-        port: name.port,
-        transport: Transport::Udp,
-    });
-    let probe = &config.cluster.probe;
-    let rules = cluster::Rules {
-        interval: probe.interval,
-        timeout: probe.timeout,
-        fall: probe.fall.into(),
-    };
-    (told.chain(by_name).collect(), rules)
-}
-
-/// How devices are pinged, in the order that numbers the listeners.
-pub(super) fn keepalive(config: &Config) -> Vec<Option<keepalive::Rules>> {
-    let rules = |section: &Listen, transport: Transport| {
-        let wanted = &section.keepalive;
-        let ping = match wanted.udp {
-            config::Ping::Crlf => keepalive::Ping::Crlf,
-            config::Ping::Options => keepalive::Ping::Options,
-            config::Ping::Off => return None,
-        };
-        let has_devices = transport == Transport::Udp && !section.is_core();
-        has_devices.then_some(keepalive::Rules {
-            ping,
-            interval: wanted.interval,
-            fall: wanted.fall,
-            rate: wanted.rate,
-        })
-    };
-    let sections = config.listen.values();
-    sections
-        .flat_map(|section| sockets(section).map(move |(transport, _)| rules(section, transport)))
-        .collect()
-}
-
-/// How the groups are probed, in the order of the site's.
-pub(super) fn probes(config: &Config) -> Vec<upstream::Rules> {
-    let rules = |group: &config::Group| upstream::Rules {
-        interval: group.probe.interval,
-        timeout: group.probe.timeout,
-        rise: group.probe.rise.into(),
-        fall: group.probe.fall.into(),
-    };
-    config.group.values().map(rules).collect()
-}
-
-/// The first address of a name, or the address itself.
-pub(super) async fn resolve(
-    what: &'static str,
-    host: &str,
-    port: u16,
-) -> Result<SocketAddr, StartError> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(address, port));
-    }
-    let no_address = |reason: String| StartError::Resolve {
-        what,
-        host: host.to_owned(),
-        reason,
-    };
-    let mut found = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|error| no_address(error.to_string()))?;
-    found
-        .next()
-        .ok_or_else(|| no_address("the answer is empty".to_owned()))
-}
-
-/// The users of all domains.
-pub(super) fn users(config: &Config) -> registrar::Users {
-    let mut users = registrar::Users::default();
-    for (name, domain) in &config.domain {
-        let aliases: Vec<&str> = domain.aliases.iter().map(String::as_str).collect();
-        let algorithms: Vec<_> = domain
-            .auth
-            .algorithms
-            .iter()
-            .map(|algorithm| self::algorithm(*algorithm))
-            .collect();
-        users.add_domain(name, &aliases, &algorithms);
-        for user in &domain.users {
-            // `check` has seen to it that each user has one credential.
-            let Some(credential) = user.credential() else {
-                continue;
-            };
-            let credential = match &credential {
-                Credential::Password(password) => {
-                    registrar::Credential::Password(password.expose())
-                }
-                Credential::Ha1(kind, ha1) => {
-                    registrar::Credential::Ha1(self::algorithm(*kind), ha1.expose())
-                }
-            };
-            users.add_user(name, &user.name, credential);
-        }
-    }
-    users
-}
-
-fn algorithm(algorithm: config::Algorithm) -> sip::digest::Algorithm {
-    match algorithm {
-        config::Algorithm::Md5 => sip::digest::Algorithm::Md5,
-        config::Algorithm::Sha256 => sip::digest::Algorithm::Sha256,
     }
 }

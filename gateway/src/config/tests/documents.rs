@@ -133,8 +133,17 @@ fn the_sample_file_has_every_key() {
     assert!(missing.is_empty(), "deploy/causeway.toml lacks {missing:?}");
 }
 
-/// Users are read by the configuration itself, which makes one credential of what proves them.
-const READ_HERE: [&str; 2] = ["domain.users.", "domain.users_file"];
+/// Users are read by the configuration itself, which makes one credential of what proves them; so are sockets, which
+/// `Listen::sockets` gives out.
+const READ_HERE: [&str; 7] = [
+    "domain.users.",
+    "domain.users_file",
+    "listen.udp",
+    "listen.tcp",
+    "listen.tls",
+    "listen.ws",
+    "listen.wss",
+];
 
 /// What the rest of the gateway says, without the configuration's own files.
 fn readers() -> String {
