@@ -2,7 +2,7 @@
 
 use proxy::{Flow, Site};
 use serde::Serialize;
-use sip::{Header, Message};
+use sip::{Header, Message, NameAddr};
 
 /// The JSON object that is sent. What is no UTF-8 in the request is replaced.
 #[derive(Serialize, Clone, PartialEq, Eq, Debug)]
@@ -65,13 +65,59 @@ impl Query {
 
     /// What the answer may depend on: all but what is another one for each call. From has a tag of its own.
     pub(super) fn key(&self) -> Vec<u8> {
-        let without_tag = |value: &str| value.split(";tag=").next().unwrap_or_default().to_owned();
+        // As it is read: text of the caller's may look like a tag, and would cut off who he is.
+        let from = match NameAddr::parse(self.from.as_bytes()) {
+            Some(from) => [from.display, b"<", from.uri, b">"].concat(),
+            None => self.from.clone().into_bytes(),
+        };
         Self {
             call_id: String::new(),
             source_port: 0,
-            from: without_tag(&self.from),
+            from: String::from_utf8_lossy(&from).into_owned(),
             ..self.clone()
         }
         .to_json()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_remembered_for_who_asked_and_for_nobody_else() {
+        let key = |from: &str, call_id: &str| {
+            let query = Query {
+                method: "INVITE".to_owned(),
+                request_uri: "sip:0900@example.com".to_owned(),
+                from: from.to_owned(),
+                to: "<sip:0900@example.com>".to_owned(),
+                call_id: call_id.to_owned(),
+                user_agent: None,
+                source: "192.0.2.7".to_owned(),
+                source_port: 5060,
+                transport: "udp",
+                listener: "public".to_owned(),
+                peer: None,
+            };
+            query.key()
+        };
+        let alice = key("Alice <sip:alice@example.com>;tag=1", "a");
+        for (why, from, same) in [
+            (
+                "her next call",
+                "Alice <sip:alice@example.com>;TAG=2;x=y",
+                true,
+            ),
+            ("another user", "Alice <sip:bob@example.com>;tag=1", false),
+            ("another name", "Bob <sip:alice@example.com>;tag=1", false),
+        ] {
+            assert_eq!(key(from, "b") == alice, same, "{why}");
+        }
+        assert_ne!(
+            key("\";tag=\" <sip:alice@example.com>;tag=1", "a"),
+            key("\";tag=\" <sip:bob@example.com>;tag=1", "a"),
+            "a name that looks like a tag cuts nobody off"
+        );
     }
 }
