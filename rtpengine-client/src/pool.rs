@@ -84,6 +84,15 @@ impl PoolConfig {
     }
 }
 
+impl PoolConfig {
+    /// The node that a [`Pool`] of this configuration chooses for a call while all of them live.
+    pub fn choose(&self, call_id: &[u8]) -> Option<&NodeConfig> {
+        let score = |node: &NodeConfig| rendezvous::score(&node.name, node.weight, call_id);
+        let nodes = self.nodes.iter().filter(|node| node.weight > 0);
+        nodes.max_by(|a, b| score(a).total_cmp(&score(b)))
+    }
+}
+
 /// What the probes found out.
 #[derive(Debug)]
 struct Seen {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use rtpengine_client::bencode::{self, Limits, Value};
 use rtpengine_client::command::{Offer, Ping};
-use rtpengine_client::{Client, ClientConfig, Error};
+use rtpengine_client::{Client, ClientConfig, Error, Pool, PoolConfig};
 use tokio::net::UdpSocket;
 
 /// A request as it arrived.
@@ -467,4 +467,21 @@ fn futures_may_move_between_threads() {
         let client = is_send(client(&socket).await);
         drop(is_send(client.request(&Offer::new("x", "a", "v=0\r\n"))));
     });
+}
+
+#[tokio::test]
+async fn a_configuration_tells_what_its_pool_chooses_while_all_live() {
+    let addresses: [SocketAddr; 3] = [1, 2, 3].map(|last| ([127, 0, 0, last], 9).into());
+    let mut config = PoolConfig::new(addresses);
+    config.nodes[1].weight = 3;
+    config.nodes[2].weight = 0;
+    let pool = Pool::start(config.clone()).await.unwrap();
+    let mut seen = [0; 3];
+    for call in 0..200 {
+        let call_id = format!("call-{call}");
+        let chosen = config.choose(call_id.as_bytes()).unwrap().id;
+        assert_eq!(Some(chosen), pool.choose(call_id.as_bytes()));
+        seen[usize::from(chosen.0)] += 1;
+    }
+    assert!(seen[0] > 0 && seen[1] > seen[0] && seen[2] == 0, "{seen:?}");
 }

@@ -311,7 +311,7 @@ async fn what_rtpengine_would_be_told_is_said_in_its_own_words() {
         &format!("Content-Type: application/sdp\nContent-Length: {length}\n\n{sdp}"),
     );
     let (_, text) = said(folder.path(), &offer, FROM, &[]).await;
-    assert!(!text.contains("RTPEngine is told"), "there is none: {text}");
+    assert!(!text.contains("is told `offer`"), "there is none: {text}");
     let config = format!("{CONFIG}[media]\nrtpengine = \"127.0.0.1:2223\"\n");
     let config = config.replace("@FOLDER@", folder.path().to_str().unwrap());
     let file = folder.path().join("with-media.toml");
@@ -320,8 +320,13 @@ async fn what_rtpengine_would_be_told_is_said_in_its_own_words() {
     let output = explain(file, &message, FROM).output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     for want in [
-        "RTPEngine is told `offer` of call-id c/u, from-tag a; transport-protocol RTP/AVP, ICE remove, DTLS off",
-        "SIP-source-address, received-from 203.0.113.7",
+        "RTPEngine 127.0.0.1:2223 is told `offer` before it leaves",
+        "call-id: c/u",
+        "transport-protocol: RTP/AVP",
+        "ICE: remove",
+        "DTLS: off",
+        "flags: SIP-source-address",
+        "203.0.113.7",
     ] {
         assert!(text.contains(want), "{want}: {text}");
     }

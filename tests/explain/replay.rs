@@ -11,8 +11,8 @@ use crate::stage::{Sent, Stage};
 
 struct Replay {
     stage: Stage,
-    /// By device: the REGISTER that was answered 200 last.
-    registered: HashMap<String, Vec<u8>>,
+    /// The REGISTERs that were answered 200, each device's last, in their order.
+    registered: Vec<(String, Vec<u8>)>,
     /// By Call-ID: the last REGISTER that was sent, and whose it is.
     pending: HashMap<Vec<u8>, (String, Vec<u8>)>,
     same: BTreeMap<String, usize>,
@@ -23,7 +23,7 @@ struct Replay {
 async fn on_every_captured_message_explain_says_what_the_node_sends() {
     let mut replay = Replay {
         stage: Stage::set().await,
-        registered: HashMap::new(),
+        registered: Vec::new(),
         pending: HashMap::new(),
         same: BTreeMap::new(),
         others: BTreeMap::new(),
@@ -58,11 +58,7 @@ impl Replay {
         }
         let server = self.stage.server.local_addr().unwrap().to_string();
         let bytes = values.applied(&file.message, device.is_none(), &server);
-        let registered = device.and_then(|name| self.registered.get(name));
-        let explained = self
-            .stage
-            .explained(device, &bytes, registered.map(Vec::as_slice))
-            .await;
+        let explained = self.stage.explained(device, &bytes, &self.registered).await;
         let wanted = leaves(&explained);
         if let Some(away) = wanted.keys().find(|to| !to.ip().is_loopback()) {
             *self
@@ -121,10 +117,11 @@ impl Replay {
         let Some((name, register)) = self.pending.get(&call).cloned() else {
             return;
         };
-        match (message.status(), message.header(Header::Contact)) {
-            (200, Some(_)) => drop(self.registered.insert(name, register)),
-            (200, None) => drop(self.registered.remove(&name)),
-            _ => {}
+        if message.status() == 200 {
+            self.registered.retain(|(known, _)| *known != name);
+            if message.header(Header::Contact).is_some() {
+                self.registered.push((name, register));
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::net::UdpSocket;
 use tokio::process::Command;
 
 /// Nothing takes longer.
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// How long the node may take for what it is believed to send.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -121,6 +121,10 @@ impl Stage {
             for socket in self.devices.values().chain([&self.server]) {
                 let mut buffer = vec![0; 65536];
                 while let Ok((length, _)) = socket.try_recv_from(&mut buffer) {
+                    // A keepalive to a device is no answer to anything.
+                    if buffer[..length].trim_ascii().is_empty() {
+                        continue;
+                    }
                     let at = socket.local_addr().unwrap();
                     all.entry(at)
                         .or_default()
@@ -138,7 +142,7 @@ impl Stage {
         &self,
         device: Option<&str>,
         message: &[u8],
-        registered: Option<&[u8]>,
+        registered: &[(String, Vec<u8>)],
     ) -> Value {
         let folder = self.gateway.path();
         let file = folder.join("message.sip");
@@ -147,10 +151,12 @@ impl Stage {
         let mut command = explain(folder.join("causeway.toml"), &file, &from);
         command.args(["--json", "--listener"]);
         command.arg(if device.is_some() { "public" } else { "core" });
-        if let Some(register) = registered {
-            let file = folder.join("registered.sip");
+        for (name, register) in registered {
+            let file = folder.join(format!("{name}.sip"));
             std::fs::write(&file, register).unwrap();
-            command.arg("--registered").arg(file);
+            let at = self.devices[name].local_addr().unwrap();
+            let file = file.to_str().unwrap();
+            command.args(["--registered", &format!("udp:{at}={file}")]);
         }
         let output = command.output().await.unwrap();
         let complaint = String::from_utf8_lossy(&output.stderr);

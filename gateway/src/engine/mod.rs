@@ -55,7 +55,7 @@ use crate::upstream::{MemberState, Rules, Source, Upstream};
 
 pub(crate) use index::DeviceIndex;
 pub(crate) use question::{binding, bindings, sender};
-pub(crate) use session::towards;
+pub(crate) use session::ending_of;
 
 use table::Table;
 use timers::TimerQueue;

@@ -1,23 +1,20 @@
 //! Offers and answers on their way through RTPEngine (MEDIA.md §3, §4): which message's SDP is what, and when a session
 //! ends. Signalling that needs none of it never comes here.
 
-use std::hash::{Hash, Hasher};
-
 use bytes::Bytes;
 use proxy::media::{
     End, Ending, OfferAnswer, Place, Role, Tags, Towards, end_of_session, ng_via_branch,
     profile_of_flow, role_of_sdp,
 };
 use proxy::response::Onward;
-use proxy::site::Side;
 use proxy::token::Media;
 use proxy::{Flow, Forward, Hop, Reason};
 use sip::{Edited, Header, Message, Method};
-use siphasher::sip::SipHasher13;
 
 use super::Engine;
 use super::transaction::{State, Transaction};
 use crate::media::Exchange;
+use crate::media::exchange::{self, carries_offer, target_of, towards};
 
 impl Engine {
     /// True if sending these means to ask RTPEngine first.
@@ -60,19 +57,9 @@ impl Engine {
         let pending = self.pending_invite(&request);
         let (sdp, at) = match role_of_sdp(Place::Request(request.method()), pending) {
             Role::Offer(_) => {
-                let exchange = Exchange {
-                    call_id: request.call_id(),
-                    from_tag: request.from_tag().unwrap_or_default(),
-                    to_tag: request.to_tag().unwrap_or_default(),
-                    via_branch: request
-                        .to_tag()
-                        .is_none()
-                        .then(|| ng_via_branch(media.pass, &self.target_of_hop(&forward.hop)))
-                        .flatten(),
-                    sdp: request.body(),
-                    seen: forward.source.peer.ip(),
-                    from_core: self.site().side_of(&forward.source) == Side::Core,
-                };
+                let target = self.target_of_hop(&forward.hop);
+                let exchange =
+                    Exchange::of_offer(&request, &forward.source, media, target, &self.site());
                 sessions
                     .offer(media, &exchange, towards(forward))
                     .await
@@ -100,16 +87,7 @@ impl Engine {
         let Some(sessions) = &self.media else {
             return Err(Reason::NoMedia);
         };
-        let (from, to) = ordered(request.from_tag(), request.to_tag(), tags);
-        let exchange = Exchange {
-            call_id: request.call_id(),
-            from_tag: from,
-            to_tag: to,
-            via_branch: None,
-            sdp: request.body(),
-            seen: source.peer.ip(),
-            from_core: self.site().side_of(source) == Side::Core,
-        };
+        let exchange = Exchange::of(request, tags, source, &self.site());
         sessions
             .answer(media, &exchange)
             .await
@@ -162,14 +140,7 @@ impl Engine {
 
     /// True if a response's SDP has to pass RTPEngine.
     pub(super) fn carries_session(&self, response: &Message, onward: &Onward) -> bool {
-        self.media.is_some()
-            && onward.via.media.is_some()
-            && response.has_sdp()
-            && matches!(
-                response.method(),
-                Method::Invite | Method::Update | Method::Prack
-            )
-            && (101..300).contains(&response.status())
+        self.media.is_some() && exchange::carries_session(response, onward)
     }
 
     /// Puts RTPEngine's SDP into a response, or takes one off that nobody may act on.
@@ -196,16 +167,8 @@ impl Engine {
             Role::Ignore => return,
             Role::Remove => return remove_body(&mut onward.response),
         };
-        let (from, to) = ordered(response.from_tag(), response.to_tag(), tags);
-        let exchange = Exchange {
-            call_id: response.call_id(),
-            from_tag: from,
-            to_tag: to,
-            via_branch: ng_via_branch(media.pass, &target_of(&Hop::Flow(*offered_to))),
-            sdp: response.body(),
-            seen: flow.peer.ip(),
-            from_core: self.site().side_of(flow) == Side::Core,
-        };
+        let target = target_of(&Hop::Flow(*offered_to));
+        let exchange = Exchange::of_response(&response, tags, flow, media, target, &self.site());
         let sdp = match role {
             Role::Offer(_) => {
                 let towards = match self.index_flow(onward) {
@@ -363,7 +326,7 @@ fn reason_of(error: &rtpengine_client::Error) -> Reason {
 }
 
 /// What has come to its end, for requests that begin, change or end a session.
-fn ending_of(
+pub(crate) fn ending_of(
     request: &Message,
     status: Option<u16>,
     from_called: bool,
@@ -382,44 +345,6 @@ fn ending_of(
         Method::Update => Ending::Update { status },
         _ => return None,
     })
-}
-
-/// True for what has an SDP that RTPEngine must see before it leaves.
-fn carries_offer(request: &Edited) -> bool {
-    request.has_sdp()
-        && matches!(
-            request.method(),
-            Method::Invite | Method::Update | Method::Prack
-        )
-}
-
-fn ordered<'a>(from: Option<&'a [u8]>, to: Option<&'a [u8]>, tags: Tags) -> (&'a [u8], &'a [u8]) {
-    let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
-    match tags {
-        Tags::FromTo => (from, to),
-        Tags::ToFrom => (to, from),
-    }
-}
-
-/// What is known of the leg that an offer goes to.
-pub(crate) fn towards(forward: &Forward) -> Towards {
-    let transport = match &forward.hop {
-        Hop::Flow(flow) => flow.transport,
-        Hop::Server { transport, .. } => *transport,
-    };
-    let is_new = forward.request.to_tag().is_none();
-    Towards::of(is_new.then(|| profile_of_flow(transport)), transport)
-}
-
-/// Names the target of a branch, alike for the request that goes there and the response that comes from there.
-fn target_of(hop: &Hop) -> [u8; 4] {
-    let mut hasher = SipHasher13::new_with_keys(0x7461_7267, 0x6574_2121);
-    match hop {
-        Hop::Flow(flow) => (flow.listener, flow.address()).hash(&mut hasher),
-        Hop::Server { address, .. } => address.hash(&mut hasher),
-    }
-    let [a, b, c, d, ..] = hasher.finish().to_be_bytes();
-    [a, b, c, d]
 }
 
 fn remove_body(message: &mut Edited) {

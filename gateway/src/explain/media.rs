@@ -1,175 +1,203 @@
-//! What RTPEngine would be told, which is not asked here: so the body of what leaves is the one that came.
+//! What RTPEngine would be told of a message, without asking it.
 
-use proxy::media::intent::{Address, Ice, Protocol, RtcpMux, Sdes};
+use std::collections::BTreeMap;
+
 use proxy::media::{
-    Intent, OfferAnswer, Place, Role, Tags, Towards, answer_flags, ng_call_id, offer_flags,
-    role_of_sdp,
+    End, OfferAnswer, Place, Role, Towards, end_of_session, profile_of_flow, role_of_sdp,
 };
 use proxy::response::Onward;
-use proxy::token::{Media, Pass};
-use proxy::{Flow, Forward};
-use sip::{Message, Method};
+use proxy::token::Media;
+use proxy::{Flow, Forward, Hop};
+use rtpengine_client::bencode::Dictionary;
+use rtpengine_client::{NodeConfig, Request, Value};
+use sip::{Header, Message, Method};
 
 use super::node::Imagined;
+use super::report::Told;
 use super::words;
-use crate::engine;
-use crate::media::Exchange;
+use crate::engine::ending_of;
+use crate::media::exchange::{carries_offer, carries_session, target_of, towards};
+use crate::media::{Exchange, command};
 
-/// Of a request that is passed on.
-pub(super) fn of_request(node: &Imagined, forward: &Forward) -> Option<String> {
-    let request = forward.request.original();
-    if node.config.media.rtpengine.is_empty() {
-        return None;
+/// The media of a request that is passed on: that of its dialog, or for a new call the RTPEngine that would be chosen.
+pub(super) fn of(node: &Imagined, forward: &Forward) -> Media {
+    if let Some(media) = forward.media {
+        return media;
     }
-    let method = request.method();
-    let matters = match method {
-        Method::Bye => true,
-        Method::Invite | Method::Update | Method::Prack | Method::Ack => request.has_sdp(),
-        _ => false,
-    };
-    if !matters {
-        return None;
+    let chosen = (forward.request.method() == Method::Invite)
+        .then(|| node.pool.choose(forward.request.call_id()))
+        .flatten();
+    match chosen {
+        Some(engine) => Media {
+            node: engine.id.0 as u8,
+            generation: 0,
+            pass: forward.pass,
+        },
+        None => Media::none(forward.pass),
     }
-    if forward.media.is_some_and(|media| !media.is_some()) {
-        return Some("RTPEngine is told nothing: the call began without it".to_owned());
-    }
-    if method == Method::Bye {
-        return forward.media.map(|media| {
-            format!(
-                "RTPEngine is told `delete` of {} when this is answered",
-                call(request, media.pass)
-            )
-        });
-    }
-    let pass = forward
-        .media
-        .unwrap_or_else(|| Media::none(forward.pass))
-        .pass;
-    let role = role_of_sdp(Place::Request(method), None);
-    said(node, request, (role, pass), &forward.source, || {
-        engine::towards(forward)
-    })
 }
 
-/// Of a response that is passed on to `back`.
-pub(super) fn of_response(
-    node: &Imagined,
-    onward: &Onward,
-    from: &Flow,
-    back: &Flow,
-) -> Option<String> {
-    let response = onward.response.original();
-    let passes = matches!(
-        response.method(),
-        Method::Invite | Method::Update | Method::Prack
-    );
-    if !passes || !onward.via.media.is_some() || !response.has_sdp() {
-        return None;
+/// What is said for a message.
+#[derive(Default)]
+pub(super) struct Said {
+    /// To RTPEngine, in this order.
+    pub(super) told: Vec<Told>,
+    /// To whoever wonders why there is nothing.
+    pub(super) remark: Option<&'static str>,
+}
+
+const TAKEN_OFF: Said = Said {
+    told: Vec::new(),
+    remark: Some("its SDP is part of no exchange: the body is taken off"),
+};
+
+/// What is said for a request, before it leaves and at its end.
+pub(super) fn for_request(node: &Imagined, forward: &Forward, media: Media) -> Said {
+    let request = forward.request.original();
+    let is_ack = request.method() == Method::Ack && forward.request.has_sdp();
+    let matters = is_ack || carries_offer(&forward.request) || request.method() == Method::Bye;
+    if !node.site.media || !matters {
+        return Said::default();
     }
-    let is_reliable = response.header(sip::Header::RSeq).is_some() || response.status() >= 200;
+    if !media.is_some() {
+        let remark = "RTPEngine is told nothing: the call began without it";
+        return Said {
+            remark: forward.media.map(|_| remark),
+            ..Said::default()
+        };
+    }
+    let mut told = Vec::new();
+    if is_ack || carries_offer(&forward.request) {
+        let before = "before it leaves";
+        match role_of_sdp(Place::Request(request.method()), None) {
+            Role::Offer(_) => {
+                let target = target(node, &forward.hop);
+                let exchange =
+                    Exchange::of_offer(request, &forward.source, media, target, &node.site);
+                let offer = command::offer(media, &exchange, towards(forward));
+                told.push(said(node, media, before, &offer));
+            }
+            Role::Answer(tags) => {
+                let exchange = Exchange::of(request, tags, &forward.source, &node.site);
+                told.push(said(
+                    node,
+                    media,
+                    before,
+                    &command::answer(media, &exchange),
+                ));
+            }
+            Role::Ignore => {}
+            Role::Remove => return TAKEN_OFF,
+        }
+    }
+    if request.method() == Method::Bye
+        && let Some(ending) = ending_of(request, Some(200), forward.from_called, false)
+        && let End::Dialog { tags } = end_of_session(ending)
+    {
+        let (from, to) = (
+            request.from_tag().unwrap_or_default(),
+            request.to_tag().unwrap_or_default(),
+        );
+        let delete = command::delete_dialog(media, request.call_id(), from, to, tags);
+        told.push(said(node, media, "when its final answer has come", &delete));
+    }
+    Said { told, remark: None }
+}
+
+/// What is said for a response, before it goes back by `back`.
+pub(super) fn for_response(
+    node: &Imagined,
+    response: &Message,
+    onward: &Onward,
+    (flow, back): (&Flow, &Flow),
+) -> Said {
+    if !node.site.media || !carries_session(response, onward) {
+        return Said::default();
+    }
+    let reliable = response.header(Header::RSeq).is_some() || response.status() >= 200;
     let place = Place::Response {
         to: response.method(),
         status: response.status(),
-        reliable: is_reliable,
+        reliable,
     };
-    let is_invite = response.method() == Method::Invite;
-    let invite = is_invite.then(|| OfferAnswer::of_invite(onward.via.offer));
-    let role = role_of_sdp(place, invite);
-    said(node, response, (role, onward.via.media.pass), from, || {
-        Towards::Known(proxy::media::profile_of_flow(back.transport))
-    })
-}
-
-fn said(
-    node: &Imagined,
-    message: &Message,
-    (role, pass): (Role, Pass),
-    source: &Flow,
-    towards: impl Fn() -> Towards,
-) -> Option<String> {
+    let invite =
+        (response.method() == Method::Invite).then(|| OfferAnswer::of_invite(onward.via.offer));
+    let media = onward.via.media;
     let exchange = |tags| {
-        let (from, to) = (
-            message.from_tag().unwrap_or_default(),
-            message.to_tag().unwrap_or_default(),
-        );
-        let (from_tag, to_tag) = match tags {
-            Tags::FromTo => (from, to),
-            Tags::ToFrom => (to, from),
-        };
-        Exchange {
-            call_id: message.call_id(),
-            from_tag,
-            to_tag,
-            via_branch: None,
-            sdp: message.body(),
-            seen: source.peer.ip(),
-            from_core: node.site.side_of(source) == proxy::site::Side::Core,
-        }
+        let target = target_of(&Hop::Flow(*flow));
+        Exchange::of_response(response, tags, flow, media, target, &node.site)
     };
-    let (word, intent, tags) = match role {
-        Role::Offer(tags) => (
-            "offer",
-            offer_flags(towards(), exchange(tags).address()),
-            tags,
+    let before = "before it goes back";
+    let told = match role_of_sdp(place, invite) {
+        Role::Offer(tags) => {
+            let towards = Towards::Known(profile_of_flow(back.transport));
+            let offer = command::offer(media, &exchange(tags), towards);
+            said(node, media, before, &offer)
+        }
+        Role::Answer(tags) => said(
+            node,
+            media,
+            before,
+            &command::answer(media, &exchange(tags)),
         ),
-        Role::Answer(tags) => ("answer", answer_flags(exchange(tags).address()), tags),
-        Role::Ignore => return None,
-        Role::Remove => {
-            return Some("its SDP is part of no exchange: the body is taken off".to_owned());
-        }
+        Role::Ignore => return Said::default(),
+        Role::Remove => return TAKEN_OFF,
     };
-    let exchange = exchange(tags);
-    let mut tags = format!("from-tag {}", words::text(exchange.from_tag));
-    if !exchange.to_tag.is_empty() {
-        tags = format!("{tags}, to-tag {}", words::text(exchange.to_tag));
+    Said {
+        told: vec![told],
+        remark: None,
     }
-    Some(format!(
-        "RTPEngine is told `{word}` of {}, {tags}; {}. Its SDP takes the place of the body, whose own length is counted here",
-        call(message, pass),
-        flags(&intent)
-    ))
 }
 
-fn call(message: &Message, pass: Pass) -> String {
-    format!(
-        "call-id {}",
-        words::text(&ng_call_id(message.call_id(), pass))
-    )
-}
-
-/// An intent in the ng protocol's words.
-fn flags(intent: &Intent) -> String {
-    let protocol = intent.transport_protocol.map(|protocol| match protocol {
-        Protocol::RtpAvp => "transport-protocol RTP/AVP",
-        Protocol::RtpSavp => "transport-protocol RTP/SAVP",
-        Protocol::DtlsSavp => "transport-protocol UDP/TLS/RTP/SAVP",
-        Protocol::DtlsSavpf => "transport-protocol UDP/TLS/RTP/SAVPF",
-    });
-    let ice = intent.ice.map(|ice| match ice {
-        Ice::Force => "ICE force",
-        Ice::Remove => "ICE remove",
-    });
-    let sdes = intent.sdes.map(|sdes| match sdes {
-        Sdes::Off => "SDES off",
-        Sdes::TwoSuites => "SDES AES_CM_128_HMAC_SHA1_80 and _32 alone, pad",
-    });
-    let mux = intent.rtcp_mux.map(|mux| match mux {
-        RtcpMux::Offer => "rtcp-mux offer",
-        RtcpMux::Demux => "rtcp-mux demux",
-    });
-    let address = match intent.address {
-        Address::AsSaid => "trust-address".to_owned(),
-        Address::AsSeen(ip) => format!("SIP-source-address, received-from {ip}"),
+/// Of a datagram the flow is known beforehand, of a stream its peer.
+fn target(node: &Imagined, hop: &Hop) -> [u8; 4] {
+    let Hop::Server { transport, address } = hop else {
+        return target_of(hop);
     };
-    let words = [
-        protocol,
-        ice,
-        intent.dtls_off.then_some("DTLS off"),
-        sdes,
-        intent.osrtp_offer.then_some("OSRTP offer"),
-        mux,
-        intent.replace_origin.then_some("replace origin"),
-        Some(&address),
-    ];
-    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    match node.site.leaving_by(hop) {
+        Some(listener) if !transport.is_stream() => target_of(&Hop::Flow(Flow {
+            listener: listener.id,
+            transport: *transport,
+            local: listener.bind,
+            peer: *address,
+            connection: None,
+        })),
+        _ => target_of(hop),
+    }
+}
+
+fn said(node: &Imagined, media: Media, when: &'static str, request: &impl Request) -> Told {
+    let mut dictionary = Dictionary::new();
+    request.write(&mut dictionary);
+    let mut keys = BTreeMap::new();
+    if let Value::Dict(all) = dictionary.into_value() {
+        for (key, value) in all {
+            let value = match (&key[..], value) {
+                (b"sdp", Value::Bytes(sdp)) => format!("({} bytes)", sdp.len()).into(),
+                (_, value) => plain(value),
+            };
+            keys.insert(words::text(&key), value);
+        }
+    }
+    let is_it = |engine: &&NodeConfig| engine.id.0 == u16::from(media.node);
+    let name = node.pool.nodes.iter().find(is_it);
+    let name = name.map(|engine| engine.name.clone());
+    Told {
+        rtpengine: name.unwrap_or_else(|| format!("number {}", media.node)),
+        when,
+        command: request.command().to_owned(),
+        keys,
+    }
+}
+
+fn plain(value: Value) -> serde_json::Value {
+    match value {
+        Value::Bytes(bytes) => words::text(&bytes).into(),
+        Value::Int(number) => number.into(),
+        Value::List(all) => all.into_iter().map(plain).collect(),
+        Value::Dict(all) => all
+            .into_iter()
+            .map(|(key, value)| (words::text(&key), plain(value)))
+            .collect(),
+    }
 }

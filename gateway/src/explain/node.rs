@@ -10,14 +10,15 @@ use anyhow::{Context as _, bail};
 use proxy::cluster::Nodes;
 use proxy::flow::ListenerId;
 use proxy::key::Keys;
-use proxy::site::Listener;
+use proxy::site::{Listener, Side};
 use proxy::token::{FlowAddress, Sealer};
 use proxy::{Alive, Context, Device, Flow, Flows, Hop, Site};
+use rtpengine_client::PoolConfig;
 use sip::{Edited, Transport};
 use tempfile::TempDir;
 
 use super::input;
-use super::options::Options;
+use super::options::{self, Options};
 use crate::config::{self, Config, Source, Surroundings};
 use crate::dns::Resolver;
 use crate::guard::{self, Guard};
@@ -35,6 +36,8 @@ pub(super) struct Imagined {
     /// Who is asked for names, if anybody is to be.
     pub(super) resolver: Option<Resolver>,
     pub(super) limits: sip::Limits,
+    /// The RTPEngines, to choose among: nobody speaks to them.
+    pub(super) pool: PoolConfig,
     guard: Guard,
     /// The section of each listener.
     sections: Vec<String>,
@@ -51,7 +54,7 @@ pub(super) struct Imagined {
 /// Where devices are, as far as it was said.
 struct Around {
     listeners: Vec<(Transport, std::net::SocketAddr)>,
-    registered: Option<(Flow, Vec<Device>)>,
+    registered: Vec<(Flow, Vec<Device>)>,
 }
 
 impl Imagined {
@@ -89,11 +92,12 @@ impl Imagined {
         let listeners = &site.listeners;
         let around = Around {
             listeners: listeners.iter().map(|at| (at.transport, at.bind)).collect(),
-            registered: None,
+            registered: Vec::new(),
         };
         let (registrar, store) = registrar(&config, &keys, &mut assumed)?;
         let mut node = Self {
             limits: node::limits(&config),
+            pool: pool(&config),
             dead: dead(&site, &options.dead)?,
             others: others(&config),
             sealer: Sealer::new(keys),
@@ -114,17 +118,28 @@ impl Imagined {
         Ok(node)
     }
 
-    /// The device that registered by the flow of the message.
+    /// The devices that registered, and by which flows.
     fn learn(&mut self, options: &Options) -> anyhow::Result<()> {
-        let Some(path) = &options.registered else {
-            return Ok(());
-        };
-        let register = input::message_of(path, &self.limits)?;
-        let devices = proxy::device::all_of_register(&Edited::new(register), &self.site);
-        if devices.is_empty() {
-            bail!("{}: no REGISTER with a Contact", path.display());
+        for given in &options.registered {
+            let name = given.file.display();
+            let register = input::message_of(&given.file, &self.limits)?;
+            let devices = proxy::device::all_of_register(&Edited::new(register), &self.site);
+            if devices.is_empty() {
+                bail!("{name}: no REGISTER with a Contact");
+            }
+            let flow = match given.by {
+                None => self.flow(options)?,
+                Some(by) => {
+                    let (transport, peer) = (by.transport, by.address);
+                    let found = self.site.listener_towards(Side::Device, transport, peer);
+                    let listener = found.with_context(|| {
+                        format!("{name}: no listener that faces devices speaks to {peer} so")
+                    })?;
+                    flow_to(listener, by)
+                }
+            };
+            self.around.registered.push((flow, devices));
         }
-        self.around.registered = Some((self.flow(options)?, devices));
         Ok(())
     }
 
@@ -174,15 +189,7 @@ impl Imagined {
 
     /// How the message came.
     pub(super) fn flow(&self, options: &Options) -> anyhow::Result<Flow> {
-        let from = options.from;
-        let listener = self.listener(options)?;
-        Ok(Flow {
-            listener: listener.id,
-            transport: from.transport,
-            local: listener.bind,
-            peer: from.address,
-            connection: from.transport.is_stream().then(input::connection),
-        })
+        Ok(flow_to(self.listener(options)?, options.from))
     }
 
     fn listener(&self, options: &Options) -> anyhow::Result<&Listener> {
@@ -330,21 +337,39 @@ impl Flows for Around {
     }
 
     fn newest(&self, device: Device) -> Option<Flow> {
-        let (flow, devices) = self.registered.as_ref()?;
-        devices.contains(&device).then_some(*flow)
+        let mut newest = self.registered.iter().rev();
+        newest
+            .find(|(_, devices)| devices.contains(&device))
+            .map(|(flow, _)| *flow)
     }
 
     fn connection_from(&self, transport: Transport, peer: std::net::SocketAddr) -> Option<Flow> {
-        let (flow, _) = self.registered.as_ref()?;
-        let is_it = flow.connection.is_some() && (flow.transport, flow.peer) == (transport, peer);
-        is_it.then_some(*flow)
+        let mut flows = self.registered.iter().map(|(flow, _)| *flow);
+        flows.find(|flow| {
+            flow.connection.is_some() && (flow.transport, flow.peer) == (transport, peer)
+        })
     }
 
     fn device(&self, flow: &Flow) -> Option<Device> {
-        let (known, devices) = self.registered.as_ref()?;
-        let is_it = known.listener == flow.listener && known.address() == flow.address();
-        // Of several the last one that was learnt stands behind the flow.
-        devices.last().filter(|_| is_it).copied()
+        let mut newest = self.registered.iter().rev();
+        let (_, devices) = newest.find(|(known, _)| {
+            known.listener == flow.listener && known.address() == flow.address()
+        })?;
+        // Of several the last one that was learnt stands behind the flow, unless it registered by another one since.
+        let device = *devices.last()?;
+        let is_here = |newest: Flow| newest.address() == flow.address();
+        self.newest(device).is_some_and(is_here).then_some(device)
+    }
+}
+
+/// The flow of a peer by a listener.
+fn flow_to(listener: &Listener, from: options::Source) -> Flow {
+    Flow {
+        listener: listener.id,
+        transport: from.transport,
+        local: listener.bind,
+        peer: from.address,
+        connection: from.transport.is_stream().then(input::connection),
     }
 }
 
@@ -369,6 +394,16 @@ fn load(file: &Path) -> anyhow::Result<(Config, Source)> {
             bail!("{} cannot be run as it is", file.display())
         }
     }
+}
+
+fn pool(config: &Config) -> PoolConfig {
+    let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+    let mut pool = PoolConfig::new([]);
+    let engines = config.media.rtpengine.iter().enumerate();
+    pool.nodes = engines
+        .map(|(index, engine)| node::rtpengine(config, index, engine, nowhere))
+        .collect();
+    pool
 }
 
 fn made_up() -> anyhow::Result<Keys> {

@@ -1,5 +1,6 @@
 //! The command line of `causeway explain`.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -61,9 +62,10 @@ pub struct Options {
     /// What a call-out answers, where one would be asked: '{"to": "group:carriers", "user": "+4930123"}'. Without it, it fails.
     #[arg(long, value_name = "JSON")]
     pub call_out_answer: Option<String>,
-    /// A REGISTER that --from had sent and that was answered 200: then the node knows which device is there.
-    #[arg(long, value_name = "FILE")]
-    pub registered: Option<PathBuf>,
+    /// A REGISTER that --from, or the device at that address, had sent, and that was answered 200: then the node knows which device is
+    /// there. May be repeated, in the order in which they came.
+    #[arg(long, value_name = "[TRANSPORT:ADDRESS:PORT=]FILE")]
+    pub registered: Vec<Registered>,
     /// Ask DNS for the names of members and of next hops. Without it a name has no address.
     #[arg(long)]
     pub resolve: bool,
@@ -101,6 +103,35 @@ impl FromStr for Source {
             .parse()
             .map_err(|_| format!("`{address}` is no address with a port: {FORM}"))?;
         Ok(Self { transport, address })
+    }
+}
+
+/// `udp:203.0.113.7:12345=register.sip`, or the file alone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Registered {
+    /// Who had sent it; `None` for who sends the message.
+    pub by: Option<Source>,
+    /// The REGISTER.
+    pub file: PathBuf,
+}
+
+impl FromStr for Registered {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let given = text
+            .split_once('=')
+            .and_then(|(by, file)| Some((by.parse().ok()?, file)));
+        Ok(match given {
+            Some((by, file)) => Self {
+                by: Some(by),
+                file: file.into(),
+            },
+            None => Self {
+                by: None,
+                file: text.into(),
+            },
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is found, as data: the shape of `--json`.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -26,6 +28,8 @@ pub(super) struct Report {
     pub(super) reason: Option<&'static str>,
     /// The messages that would leave, in their order.
     pub(super) leaves: Vec<Leaving>,
+    /// What RTPEngine would be told.
+    pub(super) rtpengine: Vec<Told>,
     /// What may come after that.
     pub(super) later: Vec<String>,
 }
@@ -80,6 +84,19 @@ pub(super) struct Miss {
     pub(super) wants: String,
     /// What the message has.
     pub(super) has: String,
+}
+
+/// A command to RTPEngine.
+#[derive(Serialize, Debug)]
+pub(super) struct Told {
+    /// Which one, by its address in the configuration.
+    pub(super) rtpengine: String,
+    /// In words.
+    pub(super) when: &'static str,
+    /// `offer`, `answer` or `delete`.
+    pub(super) command: String,
+    /// Its keys; of the SDP only the length.
+    pub(super) keys: BTreeMap<String, serde_json::Value>,
 }
 
 /// What a message that leaves is.

@@ -1,7 +1,6 @@
 //! What becomes of a request.
 
 use bytes::Bytes;
-use proxy::token::Media;
 use proxy::trace::{Said, Trace, nearest, trace};
 use proxy::{Decision, Facts, Forward, Hop, Reason, decide, forward, mtu, reply, state};
 use sip::{Edited, Message, Method, Uri};
@@ -37,6 +36,7 @@ pub(super) fn begin(node: &Imagined, input: &Input) -> Report {
         status: None,
         reason: None,
         leaves: Vec::new(),
+        rtpengine: Vec::new(),
         later: Vec::new(),
     };
     if input.had_bare_lines {
@@ -420,11 +420,20 @@ impl Done<'_> {
                 "the caller asked for privacy: From says no more who it is",
             );
         }
-        if let Some(text) = media::of_request(node, forward) {
-            report.step("media", text);
+        let at = media::of(node, forward);
+        let said = media::for_request(node, forward, at);
+        if !said.told.is_empty() && forward.media.is_none() {
+            report.assumed.push(
+                "RTPEngine lives and gives back the SDP as it was: its own would come in its place; how often it was started anew \
+                 is a number in the tokens, taken as 0"
+                    .to_owned(),
+            );
         }
-        let media = forward.media.unwrap_or_else(|| Media::none(forward.pass));
-        let Some(sealed) = forward::seal(forward, media, &context) else {
+        if let Some(remark) = said.remark {
+            report.step("media", remark);
+        }
+        report.rtpengine.extend(said.told);
+        let Some(sealed) = forward::seal(forward, at, &context) else {
             return;
         };
         let bytes = sealed.request.to_bytes();

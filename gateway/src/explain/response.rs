@@ -74,9 +74,11 @@ pub(super) fn explain(node: &Imagined, input: &Input) -> Report {
             "the node learns from it which device is behind that flow",
         );
     }
-    if let Some(text) = media::of_response(node, &onward, flow, &back) {
-        report.step("media", text);
+    let said = media::for_response(node, response, &onward, (flow, &back));
+    if let Some(remark) = said.remark {
+        report.step("media", remark);
     }
+    report.rtpengine = said.told;
     let (bytes, shortened) = mtu::fit(&onward.response, &back, &node.site);
     let hop = proxy::Hop::Flow(back);
     let mut leaves = leaving(node, What::Response, &hop, bytes, response.bytes());

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Leaving, Report, What};
+use super::report::{Leaving, Report, Told, What};
 
 /// Colours of a terminal, or nothing.
 struct Paint {
@@ -73,6 +73,9 @@ pub(super) fn render(report: &Report, colour: bool) -> String {
     for leaving in &report.leaves {
         message(&mut text, leaving, paint);
     }
+    for told in &report.rtpengine {
+        rtpengine(&mut text, told, paint);
+    }
     if !report.later.is_empty() {
         text.push('\n');
     }
@@ -99,6 +102,33 @@ fn rules(text: &mut String, report: &Report, paint: &Paint) {
             "{:<12} {}{}{line}: {misses}{}",
             "", paint.dim, rule.number, paint.end
         );
+    }
+}
+
+fn rtpengine(text: &mut String, told: &Told, paint: &Paint) {
+    let _ = writeln!(
+        text,
+        "\n{}RTPEngine {} is told `{}` {}{}",
+        paint.bold,
+        clean(&told.rtpengine),
+        told.command,
+        told.when,
+        paint.end
+    );
+    for (key, value) in &told.keys {
+        let _ = writeln!(text, "  {key}: {}", clean(&plain(value)));
+    }
+}
+
+/// A value without the quotes of JSON.
+fn plain(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(all) => {
+            let each: Vec<String> = all.iter().map(plain).collect();
+            each.join(", ")
+        }
+        other => other.to_string(),
     }
 }
 

@@ -1,23 +1,24 @@
 //! Sessions at RTPEngine: which node, offer, answer, delete. What is asked is [`proxy::media`]'s decision; here it is sent,
 //! and waited for.
 
+pub(crate) mod command;
+pub(crate) mod exchange;
 mod flags;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use proxy::media::intent::{Intent, address_of};
 use proxy::media::lines::reject_surplus;
-use proxy::media::{Tags, Towards, answer_flags, ng_call_id, offer_flags};
+use proxy::media::{Tags, Towards, ng_call_id};
 use proxy::token::{Media, Pass};
-use rtpengine_client::command::{Answer, Delete, Offer, Query};
-use rtpengine_client::words::Flag;
+use rtpengine_client::command::{Delete, Query};
 use rtpengine_client::{Error, Generation, Node, NodeId, Pool};
 use sdp::Session;
 
 use crate::guard::Complaint;
+
+pub use exchange::Exchange;
 
 /// An answer goes where its offer went, so there is no other node to try.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -33,25 +34,6 @@ pub struct Sessions {
     delete_delay: Duration,
     /// Deletes that RTPEngine refused: a BYE of a call that is over brings one about.
     refused: Arc<Complaint>,
-}
-
-/// Whose SDP it is: what offer and answer have in common.
-#[derive(Clone, Debug)]
-pub struct Exchange<'a> {
-    /// The Call-ID of the dialog.
-    pub call_id: &'a [u8],
-    /// The offerer's tag.
-    pub from_tag: &'a [u8],
-    /// The answerer's tag; empty where it is not known.
-    pub to_tag: &'a [u8],
-    /// Which branch of a fork, where that is not known by the tags.
-    pub via_branch: Option<String>,
-    /// The SDP.
-    pub sdp: &'a [u8],
-    /// Where the message came from.
-    pub seen: IpAddr,
-    /// It came from the core, whose addresses are believed.
-    pub from_core: bool,
 }
 
 impl Sessions {
@@ -107,18 +89,7 @@ impl Sessions {
         exchange: &Exchange<'_>,
         towards: Towards,
     ) -> Result<(Bytes, Media), Error> {
-        let mut offer = Offer::new(
-            ng_call_id(exchange.call_id, media.pass),
-            exchange.from_tag,
-            exchange.sdp,
-        )
-        .options(flags::options(&offer_flags(towards, exchange.address())));
-        if !exchange.to_tag.is_empty() {
-            offer = offer.to_tag(exchange.to_tag);
-        }
-        if let Some(branch) = &exchange.via_branch {
-            offer = offer.via_branch(branch.as_str());
-        }
+        let offer = command::offer(media, exchange, towards);
         let Some(first) = self.node(media, exchange.call_id) else {
             return Err(Error::NoNode);
         };
@@ -154,17 +125,7 @@ impl Sessions {
     /// # Errors
     /// The node's error.
     pub async fn answer(&self, media: Media, exchange: &Exchange<'_>) -> Result<Bytes, Error> {
-        let intent: Intent = answer_flags(exchange.address());
-        let mut answer = Answer::new(
-            ng_call_id(exchange.call_id, media.pass),
-            exchange.from_tag,
-            exchange.to_tag,
-            exchange.sdp,
-        )
-        .options(flags::options(&intent));
-        if let Some(branch) = &exchange.via_branch {
-            answer = answer.via_branch(branch.as_str());
-        }
+        let answer = command::answer(media, exchange);
         let Some(node) = self.node(media, exchange.call_id) else {
             return Err(Error::NoNode);
         };
@@ -222,15 +183,7 @@ impl Sessions {
         to_tag: &[u8],
         tags: Tags,
     ) {
-        let (caller, called) = match tags {
-            Tags::FromTo => (from_tag, to_tag),
-            Tags::ToFrom => (to_tag, from_tag),
-        };
-        let delete = Delete::new(ng_call_id(call_id, media.pass))
-            .from_tag(caller)
-            .to_tag(called)
-            .delay(Duration::ZERO)
-            .flag(Flag::ToTag);
+        let delete = command::delete_dialog(media, call_id, from_tag, to_tag, tags);
         self.send_delete(media, call_id, delete);
     }
 
@@ -252,29 +205,6 @@ impl Sessions {
             }
         });
     }
-}
-
-impl Exchange<'_> {
-    /// Where media for its sender is sent first.
-    pub(crate) fn address(&self) -> proxy::media::intent::Address {
-        if self.from_core {
-            return proxy::media::intent::Address::AsSaid;
-        }
-        address_of(said_address(self.sdp), self.seen)
-    }
-}
-
-/// The address in the first c= line that counts.
-fn said_address(sdp: &[u8]) -> Option<IpAddr> {
-    let session = Session::parse(sdp).ok()?;
-    let connection = session.connection_of(0)?;
-    let text = std::str::from_utf8(connection).ok()?;
-    text.split_ascii_whitespace()
-        .nth(2)?
-        .split('/')
-        .next()?
-        .parse()
-        .ok()
 }
 
 /// The offer that RTPEngine made, without the lines that its receiver must not take (MEDIA.md §7).

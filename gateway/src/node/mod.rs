@@ -299,19 +299,7 @@ async fn sessions(config: &Config) -> Result<Option<Arc<Sessions>>, StartError> 
     for (index, engine) in config.media.rtpengine.iter().enumerate() {
         let address =
             settings::resolve("RTPEngine", &engine.address.host, engine.address.port).await?;
-        let id = NodeId(u16::try_from(index).unwrap_or(u16::MAX));
-        let client = ClientConfig {
-            in_flight: usize::from(config.media.in_flight),
-            first_wait: config.media.retransmit,
-            ..ClientConfig::new(address)
-        };
-        let name = format!("{}:{}", engine.address.host, engine.address.port);
-        pool.nodes.push(NodeConfig {
-            id,
-            name,
-            weight: u32::from(engine.weight),
-            client,
-        });
+        pool.nodes.push(rtpengine(config, index, engine, address));
     }
     let pool = Pool::start(pool).await.map_err(StartError::Media)?;
     Ok(Some(Arc::new(Sessions::new(
@@ -319,6 +307,26 @@ async fn sessions(config: &Config) -> Result<Option<Arc<Sessions>>, StartError> 
         config.media.timeout,
         config.media.delete_delay,
     ))))
+}
+
+/// One of the RTPEngines, the `index`th, which is found at `address`.
+pub(crate) fn rtpengine(
+    config: &Config,
+    index: usize,
+    engine: &config::RtpEngine,
+    address: SocketAddr,
+) -> NodeConfig {
+    let client = ClientConfig {
+        in_flight: usize::from(config.media.in_flight),
+        first_wait: config.media.retransmit,
+        ..ClientConfig::new(address)
+    };
+    NodeConfig {
+        id: NodeId(u16::try_from(index).unwrap_or(u16::MAX)),
+        name: format!("{}:{}", engine.address.host, engine.address.port),
+        weight: u32::from(engine.weight),
+        client,
+    }
 }
 
 /// Who has to be counted, in the order of the site's peers.

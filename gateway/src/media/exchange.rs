@@ -1,0 +1,148 @@
+//! Whose SDP a message carries, and for whom: what RTPEngine is asked about it, before anybody asks.
+
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+
+use proxy::media::intent::{Address, address_of};
+use proxy::media::{Tags, Towards, ng_via_branch, profile_of_flow};
+use proxy::response::Onward;
+use proxy::site::Side;
+use proxy::token::Media;
+use proxy::{Flow, Forward, Hop, Site};
+use sdp::Session;
+use sip::{Edited, Message, Method};
+use siphasher::sip::SipHasher13;
+
+/// Whose SDP it is: what offer and answer have in common.
+#[derive(Clone, Debug)]
+pub struct Exchange<'a> {
+    /// The Call-ID of the dialog.
+    pub call_id: &'a [u8],
+    /// The offerer's tag.
+    pub from_tag: &'a [u8],
+    /// The answerer's tag; empty where it is not known.
+    pub to_tag: &'a [u8],
+    /// Which branch of a fork, where that is not known by the tags.
+    pub via_branch: Option<String>,
+    /// The SDP.
+    pub sdp: &'a [u8],
+    /// Where the message came from.
+    pub seen: IpAddr,
+    /// It came from the core, whose addresses are believed.
+    pub from_core: bool,
+}
+
+impl<'a> Exchange<'a> {
+    /// That of a request with an offer, which goes to `target` ([`target_of`]).
+    pub(crate) fn of_offer(
+        request: &'a Message,
+        source: &Flow,
+        media: Media,
+        target: [u8; 4],
+        site: &Site,
+    ) -> Self {
+        let is_new = request.to_tag().is_none();
+        Self {
+            via_branch: is_new.then(|| ng_via_branch(media.pass, &target)).flatten(),
+            ..Self::of(request, Tags::FromTo, source, site)
+        }
+    }
+
+    /// That of a response, which comes from `target`.
+    pub(crate) fn of_response(
+        response: &'a Message,
+        tags: Tags,
+        flow: &Flow,
+        media: Media,
+        target: [u8; 4],
+        site: &Site,
+    ) -> Self {
+        Self {
+            via_branch: ng_via_branch(media.pass, &target),
+            ..Self::of(response, tags, flow, site)
+        }
+    }
+
+    /// That of a message whose dialog is known by its tags; `tags` says which is the offerer's.
+    pub(crate) fn of(message: &'a Message, tags: Tags, source: &Flow, site: &Site) -> Self {
+        let (from, to) = (
+            message.from_tag().unwrap_or_default(),
+            message.to_tag().unwrap_or_default(),
+        );
+        let (from_tag, to_tag) = match tags {
+            Tags::FromTo => (from, to),
+            Tags::ToFrom => (to, from),
+        };
+        Self {
+            call_id: message.call_id(),
+            from_tag,
+            to_tag,
+            via_branch: None,
+            sdp: message.body(),
+            seen: source.peer.ip(),
+            from_core: site.side_of(source) == Side::Core,
+        }
+    }
+
+    /// Where its sender expects media.
+    pub(super) fn address(&self) -> Address {
+        if self.from_core {
+            return Address::AsSaid;
+        }
+        address_of(said_address(self.sdp), self.seen)
+    }
+}
+
+/// The address in the first c= line that counts.
+fn said_address(sdp: &[u8]) -> Option<IpAddr> {
+    let session = Session::parse(sdp).ok()?;
+    let connection = session.connection_of(0)?;
+    let text = std::str::from_utf8(connection).ok()?;
+    text.split_ascii_whitespace()
+        .nth(2)?
+        .split('/')
+        .next()?
+        .parse()
+        .ok()
+}
+
+/// True for what has an SDP that RTPEngine must see before it leaves.
+pub(crate) fn carries_offer(request: &Edited) -> bool {
+    request.has_sdp()
+        && matches!(
+            request.method(),
+            Method::Invite | Method::Update | Method::Prack
+        )
+}
+
+/// True for a response to a request that went with RTPEngine, if its SDP has to pass there.
+pub(crate) fn carries_session(response: &Message, onward: &Onward) -> bool {
+    onward.via.media.is_some()
+        && response.has_sdp()
+        && matches!(
+            response.method(),
+            Method::Invite | Method::Update | Method::Prack
+        )
+        && (101..300).contains(&response.status())
+}
+
+/// What is known of the leg that an offer goes to.
+pub(crate) fn towards(forward: &Forward) -> Towards {
+    let transport = match &forward.hop {
+        Hop::Flow(flow) => flow.transport,
+        Hop::Server { transport, .. } => *transport,
+    };
+    let is_new = forward.request.to_tag().is_none();
+    Towards::of(is_new.then(|| profile_of_flow(transport)), transport)
+}
+
+/// Names the target of a branch, alike for the request that goes there and the response that comes from there.
+pub(crate) fn target_of(hop: &Hop) -> [u8; 4] {
+    let mut hasher = SipHasher13::new_with_keys(0x7461_7267, 0x6574_2121);
+    match hop {
+        Hop::Flow(flow) => (flow.listener, flow.address()).hash(&mut hasher),
+        Hop::Server { address, .. } => address.hash(&mut hasher),
+    }
+    let [a, b, c, d, ..] = hasher.finish().to_be_bytes();
+    [a, b, c, d]
+}
