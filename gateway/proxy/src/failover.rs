@@ -9,7 +9,7 @@ use sip::{Edited, Header, Method, NameAddr, Uri};
 use smallvec::SmallVec;
 
 use crate::branch;
-use crate::decision::{Chosen, Context, Forward, Hop};
+use crate::decision::{Alive, Chosen, Context, Forward, Hop};
 use crate::flow::Flow;
 use crate::group::{Algorithm, By, Member, Standing, hasher};
 
@@ -77,6 +77,43 @@ pub fn around(forward: &Forward, context: &Context<'_>) -> Option<Forward> {
         hop,
         ..forward.clone()
     })
+}
+
+/// The same where the connection to the member in its Route was refused, or broke before an answer: for this request it is dead,
+/// whatever the probe will say.
+pub fn around_refused(forward: &Forward, context: &Context<'_>) -> Option<Forward> {
+    if forward.member.is_some() || forward.bound.is_some() {
+        return None;
+    }
+    let without = Without {
+        refused: top_member(&forward.request, context)?,
+        others: context.alive,
+    };
+    let context = Context {
+        alive: &without,
+        ..*context
+    };
+    around(forward, &context)
+}
+
+/// The groups without one member.
+struct Without<'a> {
+    refused: (usize, usize),
+    others: &'a dyn Alive,
+}
+
+impl Alive for Without<'_> {
+    fn is_alive(&self, group: usize, member: usize) -> bool {
+        (group, member) != self.refused && self.others.is_alive(group, member)
+    }
+
+    fn calls(&self, group: usize, member: usize) -> u32 {
+        self.others.calls(group, member)
+    }
+
+    fn turn(&self, group: usize) -> u32 {
+        self.others.turn(group)
+    }
 }
 
 /// True if the next flow or member is to be tried after this answer.

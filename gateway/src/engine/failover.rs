@@ -129,8 +129,14 @@ impl Engine {
         if !may_fail_over(state, index) {
             return false;
         }
-        let next = proxy::failover::next(&state.branches[index].forward, &self.view().context())
-            .or_else(|| state.redirects.take_next());
+        let view = self.view();
+        let forward = &state.branches[index].forward;
+        let around = || match trouble {
+            Trouble::Failed(_) => proxy::failover::around_refused(forward, &view.context()),
+            _ => None,
+        };
+        let next = proxy::failover::next(forward, &view.context()).or_else(around);
+        let next = next.or_else(|| state.redirects.take_next());
         next.is_some_and(|next| self.ask_instead(transaction, state, index, next, trouble))
     }
 
@@ -209,6 +215,7 @@ impl Engine {
 
     /// The flow to the member, or to the next one that can be reached.
     pub(super) async fn open_any(&self, mut forward: Forward) -> Option<(Forward, Flow)> {
+        let mut went_around = false;
         loop {
             if let Some(flow) = self.open(&forward.hop).await {
                 return Some((forward, flow));
@@ -216,7 +223,17 @@ impl Engine {
             if let Some(place) = self.place_of(&forward) {
                 self.upstream.was_refused(place);
             }
-            forward = proxy::failover::next(&forward, &self.view().context())?;
+            let view = self.view();
+            let next = proxy::failover::next(&forward, &view.context());
+            forward = match next {
+                Some(next) => next,
+                // Once: two that refuse would send it to each other for ever.
+                None if !went_around => {
+                    went_around = true;
+                    proxy::failover::around_refused(&forward, &view.context())?
+                }
+                None => return None,
+            };
         }
     }
 

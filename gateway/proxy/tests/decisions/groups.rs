@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proxy::failover::{around, is_no_answer, next, patience};
+use proxy::failover::{around, around_refused, is_no_answer, next, patience};
 use proxy::group::{Algorithm, By, FailOver, Group, Standing, WEIGHT};
 use proxy::{Forward, Hop};
 use sip::Header;
@@ -180,6 +180,17 @@ fn what_waits_inside_a_dialog_for_a_member_that_died_goes_around_it() {
     assert!(
         around(&member, &edge.context()).is_none(),
         "SIGNALLING §6: while it lives, nobody else is asked"
+    );
+    let refused = around_refused(&member, &edge.context()).expect("the other one lives");
+    assert_eq!(
+        target(&refused),
+        32,
+        "its connection was refused: the probe's word is not waited for"
+    );
+    let begins = forward(&edge, request("INVITE", "sip:771@example.test"));
+    assert!(
+        around_refused(&begins, &edge.context()).is_none(),
+        "what begins something has a list of its own"
     );
     edge.dead.insert((1, 0));
     let living = around(&member, &edge.context()).expect("the other one lives");
