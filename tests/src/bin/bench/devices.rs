@@ -221,6 +221,10 @@ impl Devices {
 
     /// A device's answer to a call, or an answer to its REGISTER; whether it is registered by that.
     async fn phone_takes(&mut self, message: &[u8]) -> Result<bool> {
+        // RFC 5626 §4.4.1: the edge keeps its mapping open.
+        if message == b"\r\n\r\n" {
+            return Ok(false);
+        }
         let Some(answer) = message::answer(message) else {
             let text = std::str::from_utf8(message)?;
             let called = phones::called(text).context("a request to nobody")?;
