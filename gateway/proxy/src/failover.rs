@@ -9,7 +9,7 @@ use sip::{Edited, Header, Method, NameAddr, Uri};
 use smallvec::SmallVec;
 
 use crate::branch;
-use crate::decision::{Alive, Chosen, Context, Forward, Hop};
+use crate::decision::{Chosen, Context, Forward, Hop};
 use crate::flow::Flow;
 use crate::group::{Algorithm, By, Member, Standing, hasher};
 
@@ -67,16 +67,7 @@ pub fn around(forward: &Forward, context: &Context<'_>) -> Option<Forward> {
     if context.alive.is_alive(group, dead) {
         return None;
     }
-    let mut request = forward.request.clone();
-    avoid_the_dead(&mut request, &forward.source, context);
-    let (_, living) = top_member(&request, context).filter(|place| *place != (group, dead))?;
-    let hop = hop_to(context.site.groups[group].members.get(living)?)?;
-    Some(Forward {
-        identity: branch::identity(&request, &hop),
-        request,
-        hop,
-        ..forward.clone()
-    })
+    detoured(forward, (group, dead), context)
 }
 
 /// The same where the connection to the member in its Route was refused, or broke before an answer: for this request it is dead,
@@ -85,35 +76,23 @@ pub fn around_refused(forward: &Forward, context: &Context<'_>) -> Option<Forwar
     if forward.member.is_some() || forward.bound.is_some() {
         return None;
     }
-    let without = Without {
-        refused: top_member(&forward.request, context)?,
-        others: context.alive,
-    };
-    let context = Context {
-        alive: &without,
-        ..*context
-    };
-    around(forward, &context)
+    detoured(forward, top_member(&forward.request, context)?, context)
 }
 
-/// The groups without one member.
-struct Without<'a> {
-    refused: (usize, usize),
-    others: &'a dyn Alive,
-}
-
-impl Alive for Without<'_> {
-    fn is_alive(&self, group: usize, member: usize) -> bool {
-        (group, member) != self.refused && self.others.is_alive(group, member)
-    }
-
-    fn calls(&self, group: usize, member: usize) -> u32 {
-        self.others.calls(group, member)
-    }
-
-    fn turn(&self, group: usize) -> u32 {
-        self.others.turn(group)
-    }
+fn detoured(
+    forward: &Forward,
+    (group, avoided): (usize, usize),
+    context: &Context<'_>,
+) -> Option<Forward> {
+    let mut request = forward.request.clone();
+    let taken = detour(&mut request, (group, avoided), &forward.source, context)?;
+    let hop = hop_to(context.site.groups[group].members.get(taken)?)?;
+    Some(Forward {
+        identity: branch::identity(&request, &hop),
+        request,
+        hop,
+        ..forward.clone()
+    })
 }
 
 /// True if the next flow or member is to be tried after this answer.
@@ -277,23 +256,31 @@ pub(crate) fn avoid_the_dead(request: &mut Edited, source: &Flow, context: &Cont
     let Some((group, dead)) = top_member(request, context) else {
         return;
     };
-    if context.alive.is_alive(group, dead) {
-        return;
+    if !context.alive.is_alive(group, dead) {
+        detour(request, (group, dead), source, context);
     }
+}
+
+/// Renames a member in the Routes at the top to a living one of its group; which one, if there is any.
+fn detour(
+    request: &mut Edited,
+    (group, avoided): (usize, usize),
+    source: &Flow,
+    context: &Context<'_>,
+) -> Option<usize> {
     let algorithm = memoryless(context.site.groups[group].algorithm);
-    let ranked = ranked(request, group, algorithm, source, context);
-    let Some(living) = ranked.and_then(|ranked| ranked.first().copied()) else {
-        return;
-    };
+    let ranked = ranked(request, group, algorithm, source, context)?;
+    let taken = ranked.into_iter().find(|member| *member != avoided)?;
     let members = &context.site.groups[group].members;
     // Two in a row, where it stays in the way with both of its interfaces.
     let renamed: Vec<Vec<u8>> = request
         .values(Header::Route)
-        .map_while(|value| renamed(value, &members[dead], &members[living]))
+        .map_while(|value| renamed(value, &members[avoided], &members[taken]))
         .collect();
     for (index, value) in renamed.iter().enumerate() {
         request.replace_value(Header::Route, index, value);
     }
+    (!renamed.is_empty()).then_some(taken)
 }
 
 fn top_member(request: &Edited, context: &Context<'_>) -> Option<(usize, usize)> {

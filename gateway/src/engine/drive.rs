@@ -525,6 +525,18 @@ impl Engine {
         self.forget_if_over(&transaction, &state);
     }
 
+    /// Branches whose answers will not come any more.
+    pub(super) fn lose_branches(
+        &self,
+        transaction: &Arc<Transaction>,
+        state: &mut State,
+        lost: Vec<usize>,
+    ) {
+        for index in lost {
+            self.client_input(transaction, state, index, ClientInput::TransportError, None);
+        }
+    }
+
     /// A connection is gone: what it would have answered is decided now.
     pub(super) fn flow_failed(&self, flow: &Flow) {
         for transaction in self.table.of_connection(flow) {
@@ -533,15 +545,7 @@ impl Engine {
                 .filter(|index| state.branches[*index].flow.connection == flow.connection)
                 .filter(|index| !state.branches[*index].client.is_terminated())
                 .collect();
-            for index in hit {
-                self.client_input(
-                    &transaction,
-                    &mut state,
-                    index,
-                    ClientInput::TransportError,
-                    None,
-                );
-            }
+            self.lose_branches(&transaction, &mut state, hit);
             // The caller is gone: who still rings for it is told (a page that was closed sends no CANCEL).
             if transaction.source.connection == flow.connection
                 && transaction.is_invite()

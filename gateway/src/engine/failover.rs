@@ -350,15 +350,7 @@ impl Engine {
             for index in 0..state.branches.len() {
                 self.go_around(&transaction, &mut state, index);
             }
-            for index in hit {
-                self.client_input(
-                    &transaction,
-                    &mut state,
-                    index,
-                    ClientInput::TransportError,
-                    None,
-                );
-            }
+            self.lose_branches(&transaction, &mut state, hit);
             self.forget_if_over(&transaction, &state);
         }
     }
