@@ -46,6 +46,7 @@ async fn a_phone_is_called_and_calls(rig: &Rig, phone: &mut Phone, user: &str) -
     let before = phone.seconds_heard(440);
     phone.dial(&format!("sip:9196@{DOMAIN}")).await?;
     let mut core = rig.core.answers_with(Script::EarlyMedia).await?;
+    core.accepts().await?;
     phone.event("CALL_ESTABLISHED").await?;
     phone.hears(440, before + HEARS).await?;
     ensure!(core.echoed() > 0, "nothing came to the core");
@@ -127,6 +128,7 @@ async fn the_phone_answers(rig: &Rig, page: &Page, phone: &mut Phone) -> Result<
 async fn the_page_calls(rig: &Rig, page: &Page) -> Result<()> {
     dial(page, "9196").await?;
     let mut core = rig.core.answers_with(Script::EarlyMedia).await?;
+    core.accepts().await?;
     page.state(&["up"]).await?;
     talks(page, SECONDS).await?;
     tokio::try_join!(page.click("call-hangup"), core.takes("BYE"))?;

@@ -11,6 +11,7 @@ use causeway_tests::browser::{Browser, Page};
 use causeway_tests::core::{Call as CoreCall, Core, Script};
 use causeway_tests::gateway::Gateway;
 use causeway_tests::kamailio::{Kamailio, Settings};
+use causeway_tests::relay::Relay;
 use causeway_tests::rtpengine::RtpEngine;
 use causeway_tests::{http, ports, raw, scene, wait};
 use tokio_rustls::TlsConnector;
@@ -58,6 +59,8 @@ pub(crate) struct Rig {
     pub(crate) registrars: [Kamailio; 2],
     pub(crate) edge: Gateway,
     pub(crate) engine: RtpEngine,
+    /// Between the edge and it.
+    pub(crate) relay: Relay,
     pub(crate) core: Core,
     /// Where the core reaches the edge.
     pub(crate) inner: SocketAddr,
@@ -96,9 +99,10 @@ impl Rig {
         let [one, other, core, sip, inner, tls, ws, wss, admin] =
             [(); 9].map(|()| ports::free_address());
         let engine = RtpEngine::start_at(&[Ipv4Addr::LOCALHOST.into()]).await?;
+        let relay = Relay::before(engine.ng).await?;
         let asked = format!(
             "[media]\nrtpengine = \"{}\"\ndelete_delay = \"1s\"\n",
-            engine.ng
+            relay.address
         );
         let asked = if media { asked } else { String::new() };
         let registrars = [
@@ -129,6 +133,7 @@ impl Rig {
             inner,
             admin,
             engine,
+            relay,
             sip,
             tls,
             ws,

@@ -18,6 +18,7 @@ pub mod ports;
 pub mod prober;
 pub mod process;
 pub mod raw;
+pub mod relay;
 pub mod rtpengine;
 pub mod scene;
 pub mod sipp;

@@ -47,11 +47,7 @@ impl Call {
                     "183 Session Progress",
                     true,
                 )?;
-                self.responds(
-                    "c1_early_media_183/010_fs_to_reg2_INVITE-200",
-                    "200 OK",
-                    true,
-                )?;
+                return Ok(());
             }
             Script::Prack => {
                 self.responds(
@@ -83,6 +79,16 @@ impl Call {
                 return Ok(());
             }
         }
+        self.dialog.expects("ACK").await.map(drop)
+    }
+
+    /// Answers the call that rings with audio, and is acknowledged.
+    pub async fn accepts(&mut self) -> Result<()> {
+        self.responds(
+            "c1_early_media_183/010_fs_to_reg2_INVITE-200",
+            "200 OK",
+            true,
+        )?;
         self.dialog.expects("ACK").await.map(drop)
     }
 

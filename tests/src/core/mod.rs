@@ -6,7 +6,7 @@
 //! call.is_answered().await?;
 //! call.updates_with_sdp().await?;
 //! call.holds().await?;
-//! let call = core.answers_with(Script::EarlyMedia).await?;   // whoever calls next
+//! let call = core.answers_with(Script::AtOnce).await?;   // whoever calls next
 //! ```
 
 mod call;
@@ -51,7 +51,7 @@ pub enum Offer {
 pub enum Script {
     /// 100, then 200: `c2`.
     AtOnce,
-    /// 180, 183 with SDP, 200 with the same: `c1`.
+    /// 180, then 183 with SDP, and not yet the 200 ([`Call::accepts`]): `c1`.
     EarlyMedia,
     /// 183 that must be acknowledged, then a 200 without SDP: `c3`.
     Prack,
