@@ -230,7 +230,7 @@ impl Devices {
             let called = phones::called(text).context("a request to nobody")?;
             let own = self.phones.address(called).into();
             let mut answer = String::with_capacity(1024);
-            if write_answer(text, own, &mut answer) {
+            if write_answer(text, own, "", &mut answer) {
                 self.phones
                     .send(called, answer.as_bytes(), self.edge)
                     .await?;

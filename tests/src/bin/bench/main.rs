@@ -1,8 +1,8 @@
 //! `make bench`: what a message costs and what a connection holds, Causeway beside Debian's Kamailio and a bare reflector, all in one
 //! run and in turn. It prints tables and ratios; nothing fails by a time.
 //!
-//! `bench [--quick] [--rounds N] [--seconds N] [--devices FEW,MANY] [--only WORD] [--peers-only]`; `bench stub ADDRESS` and `bench reflect ADDRESS TARGET` are
-//! the parts that it starts as processes of their own.
+//! `bench [--quick] [--rounds N] [--seconds N] [--devices FEW,MANY] [--only WORD] [--peers-only]`; `bench stub ADDRESS`, `bench answering-stub ADDRESS` and
+//! `bench reflect ADDRESS TARGET` are the parts that it starts as processes of their own.
 
 mod chain;
 mod cpu;
@@ -10,6 +10,7 @@ mod devices;
 mod instructions;
 mod link;
 mod load;
+mod media;
 mod memory;
 mod message;
 mod peer;
@@ -50,7 +51,8 @@ fn main() -> Result<()> {
             .build()
     };
     match words.as_slice() {
-        ["stub", address] => peer::stub(address.parse()?),
+        ["stub", address] => peer::stub(address.parse()?, ""),
+        ["answering-stub", address] => peer::stub(address.parse()?, message::SESSION),
         ["reflect", address, target] => {
             runtime()?.block_on(peer::reflect(address.parse()?, target.parse()?))
         }
@@ -203,6 +205,11 @@ async fn bench(options: &Options, cores: &Cores) -> Result<()> {
         }
     }
     drop((reflector, stateless, stateful, ours));
+    if "Media".contains(options.only.as_str()) {
+        for table in media::measure(cores, options.ours, &options.plan).await? {
+            println!("{table}");
+        }
+    }
     if "Registered".contains(options.only.as_str()) {
         for table in registered::measure(cores, options.ours, &options.registered).await? {
             println!("{table}");

@@ -10,8 +10,8 @@ use crate::message::header;
 /// Datagrams taken from a socket before the other one has its turn.
 const TURN: usize = 64;
 
-/// Answers every request with 200 at once, but an ACK.
-pub(crate) fn stub(address: SocketAddr) -> Result<()> {
+/// Answers every request with 200 at once, but an ACK; an INVITE with `session`.
+pub(crate) fn stub(address: SocketAddr, session: &str) -> Result<()> {
     let socket =
         UdpSocket::bind(address).with_context(|| format!("the stub cannot have {address}"))?;
     println!("stub listens");
@@ -22,7 +22,7 @@ pub(crate) fn stub(address: SocketAddr) -> Result<()> {
         let Ok(text) = std::str::from_utf8(&buffer[..length]) else {
             continue;
         };
-        if write_answer(text, address, &mut answer) {
+        if write_answer(text, address, session, &mut answer) {
             // A peer that is gone is the benchmark's own doing.
             let _ = socket.send_to(answer.as_bytes(), peer);
         }
@@ -30,7 +30,12 @@ pub(crate) fn stub(address: SocketAddr) -> Result<()> {
 }
 
 /// The 200 to a request; false for what is not answered.
-pub(crate) fn write_answer(request: &str, own: SocketAddr, answer: &mut String) -> bool {
+pub(crate) fn write_answer(
+    request: &str,
+    own: SocketAddr,
+    session: &str,
+    answer: &mut String,
+) -> bool {
     if request.starts_with("ACK ") || request.starts_with("SIP/2.0 ") || request.len() < 20 {
         return false;
     }
@@ -71,7 +76,18 @@ pub(crate) fn write_answer(request: &str, own: SocketAddr, answer: &mut String) 
     } else {
         answer.push_str(&format!("Contact: <sip:stub@{own}>\r\n"));
     }
-    answer.push_str("Content-Length: 0\r\n\r\n");
+    let session = if request.starts_with("INVITE ") {
+        session
+    } else {
+        ""
+    };
+    if !session.is_empty() {
+        answer.push_str("Content-Type: application/sdp\r\n");
+    }
+    answer.push_str(&format!(
+        "Content-Length: {}\r\n\r\n{session}",
+        session.len()
+    ));
     true
 }
 
@@ -117,14 +133,25 @@ mod tests {
         let own = SocketAddr::from(([127, 0, 0, 1], 5060));
         let mut answer = String::new();
         let request = "REGISTER sip:x SIP/2.0\r\nVia: a\r\nTo: <sip:u@x>\r\nCall-ID: 1\r\nContact: c\r\nSubject: no\r\n\r\n";
-        assert!(write_answer(request, own, &mut answer));
+        assert!(write_answer(request, own, "s", &mut answer));
         assert_eq!(
             answer,
             "SIP/2.0 200 OK\r\nVia: a\r\nTo: <sip:u@x>;tag=stub\r\nCall-ID: 1\r\nContact: c\r\nContent-Length: 0\r\n\r\n"
         );
+        assert!(write_answer(
+            "INVITE sip:x SIP/2.0\r\nVia: a\r\n\r\n",
+            own,
+            "s",
+            &mut answer
+        ));
+        assert!(
+            answer.ends_with("Content-Type: application/sdp\r\nContent-Length: 1\r\n\r\ns"),
+            "{answer}"
+        );
         assert!(!write_answer(
             "ACK sip:x SIP/2.0\r\nVia: a\r\n\r\n",
             own,
+            "s",
             &mut answer
         ));
     }

@@ -38,6 +38,11 @@ pub(crate) enum Tuning {
     Fast,
 }
 
+/// Its names without and with RTPEngine.
+pub(crate) const KAMAILIO_MEDIA: (&str, &str) = ("Kamailio, tuned", "Kamailio, media");
+/// The same for ours.
+pub(crate) const CAUSEWAY_MEDIA: (&str, &str) = ("Causeway", "Causeway, media");
+
 /// One that is measured.
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
@@ -160,6 +165,56 @@ impl Subject {
         })
     }
 
+    /// Kamailio that relays calls, with its rtpengine module if there is an RTPEngine.
+    pub(crate) async fn kamailio_with_media(
+        cores: &Cores,
+        target: SocketAddr,
+        engine: Option<SocketAddr>,
+    ) -> Result<Self> {
+        let udp = ports::free_address();
+        let under = pinned(cores);
+        let mut arguments = vec!["-x", "fm", "-X", "fm"];
+        arguments.extend(engine.iter().flat_map(|_| ["-A", "WITH_MEDIA"]));
+        let settings = Settings {
+            config: "media",
+            listen: vec![format!("udp:{udp}")],
+            domain: "bench.test",
+            fill: vec![
+                ("TARGET", target.to_string()),
+                (
+                    "ENGINE",
+                    engine.map(|at| at.to_string()).unwrap_or_default(),
+                ),
+            ],
+            arguments,
+            under: under.iter().map(String::as_str).collect(),
+        };
+        let kamailio = Kamailio::start(&settings).await?;
+        let (without, with) = KAMAILIO_MEDIA;
+        Ok(Subject {
+            name: if engine.is_some() { with } else { without },
+            process: Running::Kamailio(kamailio),
+            udp,
+            tcp: None,
+            wss: None,
+            trust: None,
+        })
+    }
+
+    /// Causeway as in [`causeway`](Self::causeway), with an RTPEngine if there is one.
+    pub(crate) async fn causeway_with_media(
+        cores: &Cores,
+        target: SocketAddr,
+        engine: Option<SocketAddr>,
+    ) -> Result<Self> {
+        let media = engine.map(|at| format!("\n[media]\nrtpengine = [\"{at}\"]\n"));
+        let (without, with) = CAUSEWAY_MEDIA;
+        Ok(Subject {
+            name: if engine.is_some() { with } else { without },
+            ..Self::causeway_as(pinned(cores), target, &media.unwrap_or_default()).await?
+        })
+    }
+
     /// Causeway as an edge in front of the stub, on one core as `causeway run` is on a machine that has one.
     pub(crate) async fn causeway(cores: &Cores, target: SocketAddr) -> Result<Self> {
         Self::causeway_under(pinned(cores), target).await
@@ -167,6 +222,11 @@ impl Subject {
 
     /// Causeway, run by another command.
     pub(crate) async fn causeway_under(under: Vec<String>, target: SocketAddr) -> Result<Self> {
+        Self::causeway_as(under, target, "").await
+    }
+
+    /// With more lines of configuration.
+    async fn causeway_as(under: Vec<String>, target: SocketAddr, more: &str) -> Result<Self> {
         let (udp, wss, core) = (
             ports::free_address(),
             ports::free_address(),
@@ -176,11 +236,12 @@ impl Subject {
             .replace("@UDP@", &udp.to_string())
             .replace("@WSS@", &wss.to_string())
             .replace("@CORE@", &core.to_string())
-            .replace("@TARGET@", &target.to_string());
+            .replace("@TARGET@", &target.to_string())
+            + more;
         let gateway = Gateway::start_under(under, &config).await?;
         let trust = Some(gateway.certificate());
         Ok(Subject {
-            name: "Causeway",
+            name: CAUSEWAY_MEDIA.0,
             process: Running::Gateway(gateway),
             udp,
             tcp: Some(udp),
@@ -197,14 +258,18 @@ pub(crate) fn pinned(cores: &Cores) -> Vec<String> {
 
 /// Starts the stub registrar; it ends with the process that is given back.
 pub(crate) async fn stub(cores: &Cores) -> Result<(Process, SocketAddr)> {
+    stub_that(cores, "stub").await
+}
+
+/// The stub that answers a call with a session description.
+pub(crate) async fn answering_stub(cores: &Cores) -> Result<(Process, SocketAddr)> {
+    stub_that(cores, "answering-stub").await
+}
+
+async fn stub_that(cores: &Cores, role: &str) -> Result<(Process, SocketAddr)> {
     let address = ports::free_address();
-    let process = own_program(
-        &cores.stub,
-        "stub",
-        &["stub".to_owned(), address.to_string()],
-        "stub listens",
-    )
-    .await?;
+    let arguments = [role.to_owned(), address.to_string()];
+    let process = own_program(&cores.stub, "stub", &arguments, "stub listens").await?;
     Ok((process, address))
 }
 

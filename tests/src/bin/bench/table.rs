@@ -29,6 +29,12 @@ impl Table {
         self.rows.push((name.to_owned(), cells));
     }
 
+    /// The figures of a row.
+    pub(crate) fn values(&self, name: &str) -> Option<impl Iterator<Item = f64>> {
+        let row = self.rows.iter().find(|row| row.0 == name)?;
+        Some(row.1.iter().map(|cell| cell.value))
+    }
+
     /// Of one row to another in the last column, if both are there.
     pub(crate) fn ratio(&self, name: &str, to: &str) -> Option<f64> {
         let last = |name: &str| Some(self.rows.iter().find(|row| row.0 == name)?.1.last()?.value);
