@@ -109,6 +109,8 @@ pub struct Node {
     client: Client,
     seen: Mutex<Seen>,
     drained: AtomicBool,
+    /// The last request had no answer.
+    silent: AtomicBool,
     restarts: AtomicU64,
     suspicion: Notify,
 }
@@ -167,6 +169,12 @@ impl Node {
         self.drained.load(Relaxed)
     }
 
+    /// Whether the last request had no answer. The probes have yet to say what that means; until then new calls go to another
+    /// node, where there is one, or each of them would wait for this one.
+    pub fn is_silent(&self) -> bool {
+        self.silent.load(Relaxed)
+    }
+
     /// [`Client::request_within`]; when it fails as with a dead or restarted node, the node is probed at once.
     ///
     /// # Errors
@@ -177,6 +185,11 @@ impl Node {
         timeout: Duration,
     ) -> Result<R::Answer, Error> {
         let result = self.client.request_within(request, timeout).await;
+        match result {
+            Ok(_) | Err(Error::Rejected { .. }) => self.silent.store(false, Relaxed),
+            Err(Error::Timeout { .. } | Error::Refused) => self.silent.store(true, Relaxed),
+            Err(_) => {}
+        }
         if let Err(
             Error::Timeout { .. }
             | Error::Refused
@@ -213,6 +226,9 @@ impl Node {
         }
         if !answered {
             answered = self.client.probe(&Ping, timeout).await.is_ok();
+        }
+        if answered {
+            self.silent.store(false, Relaxed);
         }
 
         let mut seen = self.seen();
@@ -279,6 +295,7 @@ impl Pool {
                     started: None,
                 }),
                 drained: AtomicBool::new(false),
+                silent: AtomicBool::new(false),
                 restarts: AtomicU64::new(0),
                 suspicion: Notify::new(),
             });
@@ -307,13 +324,17 @@ impl Pool {
         self.choose_except(call_id, &[])
     }
 
-    /// The next choice, when those in `tried` have failed.
+    /// The next choice, when those in `tried` have failed. One that is [silent](Node::is_silent) is the last resort.
     pub fn choose_except(&self, call_id: &[u8], tried: &[NodeId]) -> Option<NodeId> {
-        self.nodes
-            .iter()
-            .filter(|node| !tried.contains(&node.id) && node.takes_calls())
-            .max_by(|a, b| node_score(a, call_id).total_cmp(&node_score(b, call_id)))
-            .map(|node| node.id)
+        let takers = || {
+            let nodes = self.nodes.iter();
+            nodes.filter(|node| !tried.contains(&node.id) && node.takes_calls())
+        };
+        let best = |a: &&Arc<Node>, b: &&Arc<Node>| {
+            node_score(a, call_id).total_cmp(&node_score(b, call_id))
+        };
+        let heard = takers().filter(|node| !node.is_silent()).max_by(best);
+        heard.or_else(|| takers().max_by(best)).map(|node| node.id)
     }
 
     /// The node of a call that is there already: `id`, if it is not down and is still that `generation`. Otherwise the

@@ -27,6 +27,21 @@ struct Meant {
     member: String,
 }
 
+/// Whom an order is about.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Whom {
+    Member(Meant),
+    Media(MeantMedia),
+}
+
+/// An RTPEngine.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MeantMedia {
+    media: String,
+}
+
 /// Carries an order out.
 pub(super) async fn carry_out<B>(request: Request<B>, engine: &Engine) -> Done
 where
@@ -44,10 +59,14 @@ where
     is_meant(request.method(), request.headers())?;
     let body = Limited::new(request.into_body(), LONGEST).collect().await;
     let body = body.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
-    let meant: Meant = serde_json::from_slice(&body.to_bytes()).map_err(|error| {
-        let wanted = "an object: {\"group\": \"core\", \"member\": \"10.0.0.1:5060\"}";
+    let whom: Whom = serde_json::from_slice(&body.to_bytes()).map_err(|error| {
+        let wanted = "an object: {\"group\": \"core\", \"member\": \"10.0.0.1:5060\"} or {\"media\": \"10.0.0.2:2223\"}";
         (StatusCode::BAD_REQUEST, format!("{wanted} ({error})"))
     })?;
+    let meant = match whom {
+        Whom::Member(meant) => meant,
+        Whom::Media(meant) => return drain_media(&meant.media, drain, engine),
+    };
     let concerned = engine.drain(&meant.group, &meant.member, drain);
     if concerned.is_empty() {
         return Err((StatusCode::NOT_FOUND, nobody(&meant, &engine.members())));
@@ -60,6 +79,25 @@ where
         "members of a group are being drained, or serve again"
     );
     Ok(json!({ "group": meant.group, "members": concerned, "drained": drain }))
+}
+
+fn drain_media(node: &str, drain: bool, engine: &Engine) -> Done {
+    if !engine.drain_media(node, drain) {
+        let known: Vec<String> = engine
+            .media_nodes()
+            .into_iter()
+            .map(|one| one.node)
+            .collect();
+        let known = known.join(", ");
+        let why = format!("there is no RTPEngine {node:?}; known: {known}");
+        return Err((StatusCode::NOT_FOUND, why));
+    }
+    tracing::info!(
+        ?node,
+        drain,
+        "an RTPEngine is being drained, or serves again"
+    );
+    Ok(json!({ "group": "media", "members": [node], "drained": drain }))
 }
 
 /// Why an order concerns nobody, and whom it could.

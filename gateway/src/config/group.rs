@@ -141,6 +141,13 @@ section! {
 impl Group {
     pub(crate) fn check(&self, name: &str, config: &Config, checks: &mut Checks<'_>) {
         let at = format!("group.{name}");
+        if name == "media" {
+            let found = checks.source.error_at_key(
+                &at,
+                "`causeway ctl drain media …` is about the RTPEngines, so no group has that name",
+            );
+            checks.push(found.help("any other name, for example `[group.media-servers]`"));
+        }
         let members = format!("{at}.members");
         if self.members.is_empty() && checks.source.wrote(&members) {
             let found = checks

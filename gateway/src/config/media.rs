@@ -16,7 +16,7 @@ section! {
         pub retransmit: Duration = Duration::from_millis(100), within(Duration::from_millis(20), Duration::from_secs(5));
         /// How often each RTPEngine is asked whether it lives.
         pub ping_interval: Duration = Duration::from_secs(1), within(Duration::from_millis(200), Duration::from_secs(60));
-        /// Requests to one RTPEngine that may wait for an answer at once; beyond it the next one is asked.
+        /// Requests to one RTPEngine that may wait for an answer at once; beyond it the next one is asked. Half of them may be about calls that are over, for which nobody waits: too few, and the ports of calls that ended are given back late.
         pub in_flight: u16 = 1024, within(1, 10_000);
         /// How long RTPEngine keeps the ports of an INVITE that failed: a retry with credentials takes them back.
         pub delete_delay: Duration = Duration::from_secs(10), within(Duration::ZERO, Duration::from_secs(300));

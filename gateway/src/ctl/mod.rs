@@ -32,7 +32,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show the members of all groups: whether they live, whether they get anything new, their calls and deaths.
+    /// Show the members of all groups: whether they live, whether they get anything new, their calls and deaths; and the RTPEngines.
     Status {
         /// Everything that the node says of itself, as JSON.
         #[arg(long)]
@@ -44,20 +44,21 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Give a member nothing new; its dialogs and what is pending go on.
+    /// Give a member, or an RTPEngine (`drain media ADDRESS:PORT`), nothing new; its dialogs and what is pending go on.
     ///
-    /// Until `undrain` or the node's next start; `drain = true` in the configuration is for longer. All servers of the name, if
-    /// MEMBER is one.
+    /// Until `undrain` or the node's next start; `drain = true` in the configuration, or `weight = 0` of an RTPEngine, is for longer.
+    /// All servers of the name, if MEMBER is one.
     Drain(Member),
-    /// Let a member serve again.
+    /// Let a member, or an RTPEngine, serve again.
     Undrain(Member),
 }
 
 #[derive(Args)]
 struct Member {
-    /// The group's name.
+    /// The group's name; `media` for the RTPEngines.
     group: String,
-    /// The member's URI or host as configured, or one server as `status` shows it: `host:port` or its address.
+    /// The member's URI or host as configured, or one server as `status` shows it: `host:port` or its address. An RTPEngine's
+    /// `host:port` as configured, or its address.
     member: String,
 }
 
@@ -71,7 +72,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
         Command::Status { json: false } => {
             let text = http::get(options.admin, "/status")?;
             let status: Value = serde_json::from_str(&text).context("the answer is no JSON")?;
-            Ok(table::members(&status))
+            Ok(table::members(&status) + &table::media(&status))
         }
         Command::Calls { json: true } => Ok(http::get(options.admin, "/calls")?),
         Command::Calls { json: false } => {
@@ -85,7 +86,11 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 }
 
 fn order(admin: SocketAddr, path: &str, member: &Member) -> anyhow::Result<String> {
-    let body = json!({ "group": member.group, "member": member.member });
+    // `causeway check` lets no group have this name.
+    let body = match member.group.as_str() {
+        "media" => json!({ "media": member.member }),
+        group => json!({ "group": group, "member": member.member }),
+    };
     let answer = http::post(admin, path, &body.to_string())?;
     let done: Value = serde_json::from_str(&answer).context("the answer is no JSON")?;
     let Some(members) = done["members"].as_array() else {

@@ -14,6 +14,17 @@ const COLUMNS: [(&str, &str); 8] = [
     ("PASSED OVER", "passed_over"),
 ];
 
+/// What is shown of an RTPEngine.
+const OF_MEDIA: [(&str, &str); 7] = [
+    ("RTPENGINE", "node"),
+    ("ADDRESS", "address"),
+    ("STATE", "state"),
+    ("STANDING", "standing"),
+    ("RESTARTS", "restarts"),
+    ("IN FLIGHT", "in_flight"),
+    ("DELETES", "deletes_waiting"),
+];
+
 /// What is shown of a call.
 const OF_CALL: [(&str, &str); 5] = [
     ("SECONDS", "seconds"),
@@ -28,6 +39,14 @@ pub(super) fn members(status: &Value) -> String {
     match list(&status["members"]) {
         [] => "no groups\n".to_owned(),
         known => table(&COLUMNS, known),
+    }
+}
+
+/// The RTPEngines, a line each; nothing where there are none.
+pub(super) fn media(status: &Value) -> String {
+    match list(&status["media"]) {
+        [] => String::new(),
+        known => format!("\n{}", table(&OF_MEDIA, known)),
     }
 }
 
@@ -99,6 +118,20 @@ mod tests {
              core   b:5060          -              unresolved  serves    0      0       0\n"
         );
         assert_eq!(members(&json!({ "members": [] })), "no groups\n");
+    }
+
+    #[test]
+    fn each_rtpengine_has_a_line_and_a_node_without_any_no_heading() {
+        let status = json!({ "media": [
+            { "node": "media-1:2223", "address": "10.0.0.1:2223", "state": "dead", "standing": "drained",
+              "restarts": 2, "in_flight": 0, "deletes_waiting": 31 },
+        ]});
+        assert_eq!(
+            media(&status),
+            "\nRTPENGINE     ADDRESS        STATE  STANDING  RESTARTS  IN FLIGHT  DELETES\n\
+             media-1:2223  10.0.0.1:2223  dead   drained   2         0          31\n"
+        );
+        assert_eq!(media(&json!({ "media": [] })), "");
     }
 
     #[test]

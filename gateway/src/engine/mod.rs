@@ -47,7 +47,7 @@ use crate::cluster::{self, Cluster, NodeState};
 use crate::dns::Resolver;
 use crate::guard::{Complaint, Guard};
 use crate::keepalive::Keepalive;
-use crate::media::Sessions;
+use crate::media::{self, Sessions};
 use crate::registrar::Registrar;
 use crate::telemetry::Counters;
 use crate::transport::{CloseReason, Handler, SendError, Ticket, Transports};
@@ -249,6 +249,19 @@ impl Engine {
     /// of the servers behind that. Whom it concerned; nobody if there is none of that name.
     pub fn drain(&self, group: &str, member: &str, drain: bool) -> Vec<String> {
         self.upstream.drain(group, member, drain)
+    }
+
+    /// The RTPEngines, and how they are.
+    pub fn media_nodes(&self) -> Vec<media::NodeState> {
+        self.media
+            .as_ref()
+            .map_or_else(Vec::new, |sessions| sessions.states())
+    }
+
+    /// Drains an RTPEngine, by its host and port as configured or its address, or lets it serve again. False if there is none.
+    pub fn drain_media(&self, node: &str, drain: bool) -> bool {
+        let sessions = self.media.as_ref();
+        sessions.is_some_and(|sessions| sessions.drain(node, drain))
     }
 
     /// What is counted of each call-out.

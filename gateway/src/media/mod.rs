@@ -2,9 +2,11 @@
 //! and waited for.
 
 pub(crate) mod command;
+mod deletes;
 pub(crate) mod exchange;
 mod flags;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,38 +15,62 @@ use proxy::media::lines::reject_surplus;
 use proxy::media::{Tags, Towards, ng_call_id};
 use proxy::token::{Media, Pass};
 use rtpengine_client::command::{Delete, Query};
-use rtpengine_client::{Error, Generation, Node, NodeId, Pool};
+use rtpengine_client::{Counts, Error, Generation, Node, NodeId, Pool, State};
 use sdp::Session;
 
-use crate::guard::Complaint;
-
+pub use deletes::DeletesState;
 pub use exchange::Exchange;
+
+use deletes::{Deletes, Ended};
 
 /// An answer goes where its offer went, so there is no other node to try.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Calls are asked about one after the other.
 const QUERY_WITHIN: Duration = Duration::from_secs(2);
-/// Nobody waits for a delete.
-const DELETE_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is shown of an RTPEngine.
+#[derive(Clone, Debug)]
+pub struct NodeState {
+    /// Its host and port as configured.
+    pub node: String,
+    /// Where that is.
+    pub address: SocketAddr,
+    /// `alive`, `silent` (its last answer did not come), `dead`, or `unproven` before the first probe.
+    pub state: &'static str,
+    /// It gets no new calls, for somebody said so.
+    pub drained: bool,
+    /// How often it was seen to have been started anew.
+    pub restarts: u64,
+    /// Requests that wait for its answer.
+    pub in_flight: usize,
+    /// What was counted of them.
+    pub counts: Counts,
+    /// What is counted of the sessions that have ended.
+    pub deletes: DeletesState,
+}
 
 /// The sessions of a node, at the pool's RTPEngines. Nothing is remembered here.
 pub struct Sessions {
     pool: Arc<Pool>,
     offer_within: Duration,
     delete_delay: Duration,
-    /// Deletes that RTPEngine refused: a BYE of a call that is over brings one about.
-    refused: Arc<Complaint>,
+    deletes: Deletes,
 }
 
 impl Sessions {
-    /// Sessions at these nodes. A failed offer takes the next node after `offer_within` (MEDIA.md §6); what was offered for
-    /// an INVITE that failed is kept for `delete_delay`, for its retry.
-    pub fn new(pool: Arc<Pool>, offer_within: Duration, delete_delay: Duration) -> Self {
+    /// Sessions at these nodes, on the current runtime. A failed offer takes the next node after `offer_within` (MEDIA.md §6); what
+    /// was offered for an INVITE that failed is kept for `delete_delay`, for its retry. `deletes` may be in flight to a node at once.
+    pub fn new(
+        pool: Arc<Pool>,
+        offer_within: Duration,
+        delete_delay: Duration,
+        deletes: usize,
+    ) -> Self {
         Self {
+            deletes: Deletes::start(&pool, deletes, Arc::new(|_, _, _| {})),
             pool,
             offer_within,
             delete_delay,
-            refused: Arc::default(),
         }
     }
 
@@ -99,11 +125,8 @@ impl Sessions {
             match node.request(&offer, self.offer_within).await {
                 Ok(answer) => {
                     let sdp = answer.sdp.map(|sdp| sdp.0.to_vec()).unwrap_or_default();
-                    let at = if node.id().0 == u16::from(media.node) {
-                        media
-                    } else {
-                        self.media(node.id(), media.pass)
-                    };
+                    // Its generation, too: the token's may be that of a process which is no more.
+                    let at = self.media(node.id(), media.pass);
                     return Ok((without_surplus(exchange.sdp, sdp), at));
                 }
                 // What this node says of the SDP, another one would say too.
@@ -171,7 +194,7 @@ impl Sessions {
         if let Some(branch) = via_branch {
             delete = delete.via_branch(branch.as_str());
         }
-        self.send_delete(media, call_id, delete);
+        self.send_delete(media, Ended::new(call_id, media.pass, delete, false));
     }
 
     /// Ends a dialog; nobody waits. `tags` says which of the BYE's tags is the caller's.
@@ -184,26 +207,50 @@ impl Sessions {
         tags: Tags,
     ) {
         let delete = command::delete_dialog(media, call_id, from_tag, to_tag, tags);
-        self.send_delete(media, call_id, delete);
+        self.send_delete(media, Ended::new(call_id, media.pass, delete, true));
     }
 
-    fn send_delete(&self, media: Media, call_id: &[u8], delete: Delete) {
-        let Some(node) = self.node(media, call_id).cloned() else {
-            return;
-        };
-        let refused = self.refused.clone();
-        tokio::spawn(async move {
-            if let Err(error) = node.request(&delete, DELETE_WITHIN).await
-                && let Some(since) = refused.due(crate::engine::now())
-            {
-                tracing::warn!(
-                    ?error,
-                    node = node.name(),
-                    since_last_line = since,
-                    "a session could not be deleted"
-                );
+    /// Tells the token's node; and, where that does not live or was started anew, who has the call now (MEDIA.md §6). A node that is
+    /// down is told when it is back.
+    fn send_delete(&self, media: Media, ended: Ended) {
+        let id = NodeId(u16::from(media.node));
+        let generation = Generation::from_u8(media.generation);
+        let is_alive = self.pool.alive(id, generation).is_some();
+        if !is_alive && let Some(now) = self.pool.choose_except(&ended.call_id, &[]) {
+            self.deletes.tell(now, ended.clone());
+            if now == id {
+                return;
             }
-        });
+        }
+        self.deletes.tell(id, ended);
+    }
+
+    /// How the nodes are, in the order of the configuration.
+    pub fn states(&self) -> Vec<NodeState> {
+        let state = |node: &Arc<Node>| NodeState {
+            node: node.name().to_owned(),
+            address: node.client().address(),
+            state: match node.state() {
+                State::Down => "dead",
+                State::Up if node.is_silent() => "silent",
+                State::Up => "alive",
+                _ => "unproven",
+            },
+            drained: node.is_drained(),
+            restarts: node.restarts(),
+            in_flight: node.client().in_flight(),
+            counts: node.client().counts(),
+            deletes: self.deletes.state(node.id()),
+        };
+        self.pool.nodes().iter().map(state).collect()
+    }
+
+    /// Gives the node of this name or address no new calls, or lets it have some again; those it has stay. False if there is none.
+    pub fn drain(&self, node: &str, drain: bool) -> bool {
+        let is_it =
+            |one: &&Arc<Node>| one.name() == node || one.client().address().to_string() == node;
+        let nodes = self.pool.nodes().iter().filter(is_it);
+        nodes.map(|node| node.set_drained(drain)).count() > 0
     }
 }
 

@@ -306,6 +306,8 @@ async fn sessions(config: &Config) -> Result<Option<Arc<Sessions>>, StartError> 
         Arc::new(pool),
         config.media.timeout,
         config.media.delete_delay,
+        // The other half is for offers and answers, for which somebody waits.
+        usize::from(config.media.in_flight).div_ceil(2),
     ))))
 }
 

@@ -12,6 +12,7 @@ use crate::calls::{CallState, PeerState};
 use crate::cluster::NodeState;
 use crate::engine::Engine;
 use crate::guard::Refusal;
+use crate::media;
 use crate::transport::{DropReason, Transports};
 use crate::upstream::MemberState;
 
@@ -40,6 +41,7 @@ struct Figures {
     calls: i64,
     peers: Vec<PeerState>,
     call_outs: Vec<CallOutState>,
+    media: Vec<media::NodeState>,
 }
 
 impl Figures {
@@ -83,6 +85,7 @@ impl Figures {
             calls: engine.calls() as i64,
             peers: engine.peers(),
             call_outs: engine.call_outs(),
+            media: engine.media_nodes(),
         }
     }
 }
@@ -204,7 +207,8 @@ impl Collector for Figures {
         self.nodes(&mut encoder)?;
         self.members(&mut encoder)?;
         self.peers(&mut encoder)?;
-        self.call_outs(&mut encoder)
+        self.call_outs(&mut encoder)?;
+        self.media(&mut encoder)
     }
 }
 
@@ -281,6 +285,92 @@ impl Figures {
             )?;
             for member in &self.members {
                 ConstCounter::new(count(member)).encode(family.encode_family(&labels(member))?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Figures {
+    fn media(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        type Gauge = fn(&media::NodeState) -> i64;
+        let gauges: [(&str, &str, Gauge); 4] = [
+            (
+                "media_alive",
+                "RTPEngines: 1 if calls may go there",
+                |node| i64::from(node.state != "dead" && !node.drained),
+            ),
+            (
+                "media_in_flight",
+                "Requests that wait for an RTPEngine",
+                |node| node.in_flight as i64,
+            ),
+            (
+                "media_deletes_waiting",
+                "Ends of sessions that an RTPEngine has yet to answer",
+                |node| node.deletes.waiting as i64,
+            ),
+            (
+                "media_drained",
+                "RTPEngines: 1 if somebody said that they get no new calls",
+                |node| i64::from(node.drained),
+            ),
+        ];
+        for (name, help, read) in gauges {
+            let kind = ConstGauge::new(0i64).metric_type();
+            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+            for node in &self.media {
+                ConstGauge::new(read(node))
+                    .encode(family.encode_family(&[("node", node.node.as_str())])?)?;
+            }
+        }
+        type Count = fn(&media::NodeState) -> u64;
+        let counts: [(&str, &str, Count); 8] = [
+            ("media_requests", "Requests to an RTPEngine", |node| {
+                node.counts.sent
+            }),
+            (
+                "media_retransmitted",
+                "Requests to an RTPEngine, sent again",
+                |node| node.counts.retransmitted,
+            ),
+            (
+                "media_timed_out",
+                "Requests that an RTPEngine did not answer",
+                |node| node.counts.timed_out,
+            ),
+            (
+                "media_busy",
+                "Requests not sent, for too many waited for an RTPEngine",
+                |node| node.counts.busy,
+            ),
+            (
+                "media_stray",
+                "Answers of an RTPEngine that came late, twice or to nothing",
+                |node| node.counts.stray,
+            ),
+            (
+                "media_restarts",
+                "How often an RTPEngine was started anew",
+                |node| node.restarts,
+            ),
+            (
+                "media_deletes_dropped",
+                "Ends of sessions not told, for too many waited",
+                |node| node.deletes.dropped,
+            ),
+            (
+                "media_deletes_given_up",
+                "Ends of sessions that an RTPEngine never answered",
+                |node| node.deletes.given_up,
+            ),
+        ];
+        for (name, help, read) in counts {
+            let kind = ConstCounter::new(0u64).metric_type();
+            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+            for node in &self.media {
+                ConstCounter::new(read(node))
+                    .encode(family.encode_family(&[("node", node.node.as_str())])?)?;
             }
         }
         Ok(())
@@ -433,8 +523,28 @@ pub fn status(engine: &Engine, transports: &Transports) -> Value {
         } = node;
         json!({ "node": node, "address": address.to_string(), "state": state })
     };
+    let media = |node: &media::NodeState| {
+        let counts = &node.counts;
+        json!({
+            "node": node.node,
+            "address": node.address.to_string(),
+            "state": node.state,
+            "standing": if node.drained { "drained" } else { "serves" },
+            "restarts": node.restarts,
+            "in_flight": node.in_flight,
+            "sent": counts.sent,
+            "retransmitted": counts.retransmitted,
+            "timed_out": counts.timed_out,
+            "busy": counts.busy,
+            "stray": counts.stray,
+            "deletes_waiting": node.deletes.waiting,
+            "deletes_dropped": node.deletes.dropped,
+            "deletes_given_up": node.deletes.given_up,
+        })
+    };
     json!({
         "calls": figures.calls,
+        "media": figures.media.iter().map(media).collect::<Vec<_>>(),
         "peers": figures.peers.iter().map(peer).collect::<Vec<_>>(),
         "members": figures.members.iter().map(member).collect::<Vec<_>>(),
         "nodes": figures.nodes.iter().map(node).collect::<Vec<_>>(),

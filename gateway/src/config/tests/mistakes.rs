@@ -214,6 +214,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[group.core]\nmembers = \"sip:10.0.0.1\"\n[[route]] # nobody is in its trust\nfrom = \"devices\"\nto = ▶\"group:core\"\n", "error: no listener faces the group `core`", "trust = [\"10.0.0.1/32\"]"),
     ("[group.core]\nmembers = \"sip:core.example.net\"\n[[route]] # nobody is in its trust\nfrom = ▶\"group:core\"\nto = \"reject 403\"\n", "error: no listener faces the group `core`", "[listen.core]"),
     ("[group.▶core]\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `members` is missing from `group.core`", "members = "),
+    ("[group.▶media]\nmembers = \"sip:10.0.0.1\"\n[[route]]\nfrom = \"devices\"\nto = \"group:media\"\n", "error: `causeway ctl drain media …` is about the RTPEngines", "[group.media-servers]"),
     ("[group.core]\nmembers = ▶[]\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `group.core` has no members", "sip:10.33.69.152"),
     ("[group.core]\nmembers = [\"sip:10.0.0.1\", ▶\"10.0.0.2\"]\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `10.0.0.2` is not a SIP URI", "\"sip:10.0.0.2\""),
     ("[group.core]\nmembers = [\"sip:10.0.0.1\", ▶\"sip:10.0.0.1\"]\n[[route]]\nfrom = \"devices\"\nto = \"group:core\"\n", "error: `sip:10.0.0.1` is given twice", "remove one"),
