@@ -20,6 +20,7 @@ for_cluster=(
 )
 for_test=(
     chromium:chromium
+    firefox-esr:firefox-esr
     baresip-core:baresip
     sip-tester:sipp
     dnsmasq-base:dnsmasq

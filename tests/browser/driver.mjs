@@ -1,11 +1,11 @@
-// Drives Chromium for the end-to-end tests, which are written in Rust. One JSON command a line comes in on stdin, one JSON line goes
-// out for each: {"id":1,"ok":true,"value":…} or {"id":1,"ok":false,"error":"…"}. Commands of one page run in order, pages run side by side.
+// Drives Chromium (or with the argument `firefox` Firefox) for the end-to-end tests, which are written in Rust. One JSON command a line
+// comes in on stdin, one JSON line goes out for each: {"id":1,"ok":true,"value":…} or {"id":1,"ok":false,"error":"…"}. Commands of one page
+// run in order, pages run side by side.
 // README.md lists the commands. The browser ends when stdin closes.
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 
-const BROWSER = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const ARGUMENTS = [
   '--no-sandbox',
   '--headless',
@@ -21,13 +21,22 @@ const ARGUMENTS = [
 /** Milliseconds a command may take unless it says otherwise. */
 const PATIENCE = 15_000;
 
-const browser = await chromium.launch({
-  executablePath: BROWSER,
-  args: [...ARGUMENTS, ...(process.env.CHROMIUM_ARGS?.split(' ').filter(Boolean) ?? [])],
-});
+const browser = await (process.argv[2] === 'firefox' ? startFirefox() : startChromium());
 /** Name of a context → BrowserContext; name of a page → { page, context, log, queue }. */
 const contexts = new Map();
 const pages = new Map();
+
+function startChromium() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [...ARGUMENTS, ...(process.env.CHROMIUM_ARGS?.split(' ').filter(Boolean) ?? [])],
+  });
+}
+
+async function startFirefox() {
+  const firefox = await import('./firefox.mjs');
+  return firefox.launch({ executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr' });
+}
 
 /** A test id becomes a selector; anything with a CSS sign in it is taken as CSS. */
 function selector(target) {

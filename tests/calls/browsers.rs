@@ -51,7 +51,7 @@ async fn both(place: &Place) -> Result<(Page, Page)> {
     Ok((alice?, bob?))
 }
 
-async fn connect(caller: &Page, name: &str, called: &Page) -> Result<()> {
+pub(crate) async fn connect(caller: &Page, name: &str, called: &Page) -> Result<()> {
     dial(caller, name).await?;
     called.state(&["ringing"]).await?;
     called.click("call-answer").await?;
@@ -59,7 +59,7 @@ async fn connect(caller: &Page, name: &str, called: &Page) -> Result<()> {
     called.state(&["up"]).await.map(drop)
 }
 
-async fn both_talk(alice: &Page, bob: &Page, seconds: u32) -> Result<()> {
+pub(crate) async fn both_talk(alice: &Page, bob: &Page, seconds: u32) -> Result<()> {
     let (alice, bob) = tokio::join!(talks(alice, seconds), talks(bob, seconds));
     alice?;
     bob

@@ -159,7 +159,11 @@ async fn keys_mute_and_hold(place: &Place, transport: Transport) -> Result<()> {
     place.engine_is_empty().await
 }
 
-async fn keys_reach_the_phone(place: &Place, page: &Page, phone: &mut Phone) -> Result<()> {
+pub(crate) async fn keys_reach_the_phone(
+    place: &Place,
+    page: &Page,
+    phone: &mut Phone,
+) -> Result<()> {
     let messages = place.messages().await?;
     page.click("call-keypad").await?;
     for (button, key) in [
@@ -207,7 +211,7 @@ async fn a_muted_browser_is_silent(page: &Page, phone: &Phone) -> Result<()> {
     sound::phone_hears_browser(phone, before).await
 }
 
-async fn the_browser_holds(page: &Page, phone: &mut Phone) -> Result<()> {
+pub(crate) async fn the_browser_holds(page: &Page, phone: &mut Phone) -> Result<()> {
     page.click("call-hold").await?;
     hold_is(page, "local").await?;
     sound::receives_no_more(page).await?;
@@ -217,7 +221,7 @@ async fn the_browser_holds(page: &Page, phone: &mut Phone) -> Result<()> {
     talks(page, 1).await
 }
 
-async fn the_phone_holds(page: &Page, phone: &mut Phone) -> Result<()> {
+pub(crate) async fn the_phone_holds(page: &Page, phone: &mut Phone) -> Result<()> {
     phone.hold().await?;
     hold_is(page, "remote").await?;
     phone.receives_no_more().await?;
@@ -232,7 +236,7 @@ async fn both(place: &Place, transport: Transport) -> Result<(Page, Phone)> {
     Ok((page?, phone?))
 }
 
-async fn browser_calls(page: &Page, phone: &mut Phone) -> Result<()> {
+pub(crate) async fn browser_calls(page: &Page, phone: &mut Phone) -> Result<()> {
     dial(page, "desk1").await?;
     phone.event("CALL_ESTABLISHED").await?;
     page.state(&["up"]).await.map(drop)

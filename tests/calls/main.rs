@@ -1,6 +1,6 @@
 //! Calls between real peers, with audio proven at both ends: browsers over WSS, desk phones over UDP, TCP and TLS, SIPp.
 //!
-//! Each test has a gateway and an RTPEngine of its own ([`place`]) and so runs beside the others; all share one Chromium. When
+//! Each test has a gateway and an RTPEngine of its own ([`place`]) and so runs beside the others; all share one Chromium and one Firefox. When
 //! all have ended, one check says that no gateway holds a transaction any more: 40 s once, not for each test.
 
 mod browsers;
@@ -8,6 +8,7 @@ mod cluster;
 mod demo;
 mod desk;
 mod echo;
+mod firefox;
 mod place;
 mod relay;
 mod transfer;
@@ -144,6 +145,8 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         desk::keys_mute_and_hold_work_over_tls,
         browsers::two_browsers_call_each_other,
         browsers::two_browsers_mute_and_hold_each_other,
+        firefox::firefox_and_a_phone_call_each_other,
+        firefox::firefox_and_chromium_call_each_other,
         echo::a_phone_calls_sipp_and_hears_itself,
         echo::a_browser_calls_sipp_and_hears_itself,
         transfer::a_browser_transfers_a_phone_to_another_phone,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use causeway_tests::baresip::{Account, Phone, Transport};
-use causeway_tests::browser::{Browser, Page};
+use causeway_tests::browser::{Browser, Kind, Page};
 use causeway_tests::gateway::Gateway;
 use causeway_tests::rtpengine::RtpEngine;
 use causeway_tests::scene::{DOMAIN, PASSWORD, registered, sign_in};
@@ -23,13 +23,24 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// Of RTPEngine's log, when a test has failed.
 const LINES: usize = 30;
 
-/// One Chromium for all tests; each page has a context of its own in it.
+/// One Chromium for all tests, and one Firefox; each page has a context of its own in it.
 #[derive(Debug, Default)]
-pub(crate) struct SharedBrowser(OnceCell<Browser>);
+pub(crate) struct SharedBrowser {
+    chromium: OnceCell<Browser>,
+    firefox: OnceCell<Browser>,
+}
 
 impl SharedBrowser {
     pub(crate) async fn get(&self) -> Result<&Browser> {
-        self.0.get_or_try_init(Browser::start).await
+        self.kind(Kind::Chromium).await
+    }
+
+    pub(crate) async fn kind(&self, kind: Kind) -> Result<&Browser> {
+        let cell = match kind {
+            Kind::Chromium => &self.chromium,
+            Kind::Firefox => &self.firefox,
+        };
+        cell.get_or_try_init(|| Browser::start_kind(kind)).await
     }
 }
 
@@ -120,9 +131,14 @@ impl Place {
 
     /// The same with a query behind the address.
     pub(crate) async fn page_at(&self, user: &str, query: &str) -> Result<Page> {
+        self.page_in(Kind::Chromium, user, query).await
+    }
+
+    /// The same in this browser.
+    pub(crate) async fn page_in(&self, kind: Kind, user: &str, query: &str) -> Result<Page> {
         // The port tells this test's page from one of the same user in another test.
         let name = format!("{user}-{}", self.wss.port());
-        let browser = self.browser.get().await?;
+        let browser = self.browser.kind(kind).await?;
         let page = browser
             .open(&name, &format!("https://{}/{query}", self.wss))
             .await?;

@@ -1,4 +1,4 @@
-//! Chromium, driven through `tests/browser/driver.mjs`: one JSON command a line, one JSON answer a line.
+//! Chromium and Firefox, driven through `tests/browser/driver.mjs`: one JSON command a line, one JSON answer a line.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,6 +18,18 @@ use crate::process::Process;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Waiting = Mutex<HashMap<u64, oneshot::Sender<Value>>>;
+
+/// Which browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Its fake microphone beeps twice a second.
+    Chromium,
+    /// Debian's ESR; its fake microphone sounds at [`FIREFOX_HERTZ`] without a pause.
+    Firefox,
+}
+
+/// The tone of Firefox's fake microphone (`firefox.mjs` says so to it).
+pub const FIREFOX_HERTZ: u32 = 1000;
 
 /// A running browser; it ends when the last of its pages and handles is dropped.
 #[derive(Clone, Debug)]
@@ -43,12 +55,22 @@ pub struct Page {
 impl Browser {
     /// Starts node with the driver, and the driver a headless Chromium with a fake microphone.
     pub async fn start() -> Result<Self> {
+        Self::start_kind(Kind::Chromium).await
+    }
+
+    /// The same with this browser.
+    pub async fn start_kind(kind: Kind) -> Result<Self> {
         let script = data::root().join("tests/browser/driver.mjs");
         let script = script
             .to_str()
             .context("the project lies in a folder with a strange name")?;
         let folder = Process::folder("browser")?;
-        let mut process = Process::start_piped("browser", folder, Path::new("node"), &[script])?;
+        let which = match kind {
+            Kind::Chromium => "chromium",
+            Kind::Firefox => "firefox",
+        };
+        let arguments = [script, which];
+        let mut process = Process::start_piped(which, folder, Path::new("node"), &arguments)?;
         let (input, output) = process.take_pipes().context("no pipes")?;
         let input = ChildStdin::from_std(input)?;
         let output = tokio::process::ChildStdout::from_std(output)?;

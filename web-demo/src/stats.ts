@@ -10,9 +10,10 @@ export interface Figures {
   bytesSent: number;
   bytesReceived: number;
   energyIn: number;
-  energyOut: number;
+  /** Null where the browser does not count what its microphone hears (Firefox); so is `levelOut`. */
+  energyOut: number | null;
   levelIn: number;
-  levelOut: number;
+  levelOut: number | null;
   jitter: number | null;
   rtt: number | null;
   /** Share of our packets that the far side reports as lost, 0 to 1. */
@@ -29,9 +30,9 @@ export const NO_FIGURES: Figures = {
   bytesSent: 0,
   bytesReceived: 0,
   energyIn: 0,
-  energyOut: 0,
+  energyOut: null,
   levelIn: 0,
-  levelOut: 0,
+  levelOut: null,
   jitter: null,
   rtt: null,
   lostThere: null,
@@ -64,9 +65,9 @@ export function read(report: Iterable<Row>, ice: string): Figures {
     bytesSent: sum(outbound, 'bytesSent'),
     bytesReceived: sum(inbound, 'bytesReceived'),
     energyIn: sum(inbound, 'totalAudioEnergy'),
-    energyOut: number(source?.totalAudioEnergy) ?? 0,
+    energyOut: number(source?.totalAudioEnergy),
     levelIn: Math.max(0, ...inbound.map((row) => number(row.audioLevel) ?? 0)),
-    levelOut: number(source?.audioLevel) ?? 0,
+    levelOut: number(source?.audioLevel),
     jitter: milliseconds(inbound[0]?.jitter),
     rtt: milliseconds(remote?.roundTripTime ?? pair?.currentRoundTripTime),
     lostThere: number(remote?.fractionLost),

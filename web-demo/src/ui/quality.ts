@@ -43,7 +43,9 @@ export class Quality {
     const { grade, words } = judge(this.past[0] === now ? NO_FIGURES : (this.past[0] ?? NO_FIGURES), now);
     setText(this.grade, words);
     this.element.dataset.grade = grade;
-    this.meters.out.show(now.levelOut);
+    // A meter that never moves would say that the microphone is dead.
+    this.meters.out.element.hidden = now.levelOut === null;
+    this.meters.out.show(now.levelOut ?? 0);
     this.meters.in.show(now.levelIn);
     const total = now.received + now.lost;
     const put = (key: string, text: string) => {
