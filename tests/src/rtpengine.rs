@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -22,6 +23,7 @@ pub struct RtpEngine {
     pub process: Process,
     /// Where it takes ng commands.
     pub ng: SocketAddr,
+    settings: Vec<String>,
 }
 
 impl RtpEngine {
@@ -63,16 +65,28 @@ impl RtpEngine {
             format!("--port-max={}", first + RTP_PORTS - 1),
             "--num-threads=2".to_owned(),
         ];
-        let settings: Vec<String> = settings.into_iter().chain(interfaces).collect();
-        let arguments: Vec<&str> = settings
-            .iter()
-            .map(String::as_str)
-            .chain(more.iter().copied())
-            .collect();
-        let process = Process::start("rtpengine", folder, Path::new("rtpengine"), &arguments)?;
-        let mut engine = RtpEngine { process, ng };
+        let more = more.iter().map(|word| (*word).to_owned());
+        let settings: Vec<String> = settings.into_iter().chain(interfaces).chain(more).collect();
+        let process = run(folder, &settings)?;
+        let mut engine = RtpEngine {
+            process,
+            ng,
+            settings,
+        };
         engine.answers().await?;
         Ok(engine)
+    }
+
+    /// Kills it, as a crash does: its sessions are gone, and nobody is told.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Kills it and starts it anew at the same address, with the same ports, and waits until it answers.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.kill();
+        self.process = run(Process::folder("rtpengine")?, &self.settings)?;
+        self.answers().await
     }
 
     async fn answers(&mut self) -> Result<()> {
@@ -112,6 +126,11 @@ impl RtpEngine {
             sleep(POLL).await;
         }
     }
+}
+
+fn run(folder: TempDir, settings: &[String]) -> Result<Process> {
+    let arguments: Vec<&str> = settings.iter().map(String::as_str).collect();
+    Process::start("rtpengine", folder, Path::new("rtpengine"), &arguments)
 }
 
 /// Sends one ng command as it stands and returns the answer behind the cookie. The kit speaks these two commands itself, so
