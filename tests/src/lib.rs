@@ -14,6 +14,7 @@ pub mod http;
 pub mod kamailio;
 pub mod nameserver;
 pub mod namespace;
+pub mod party;
 pub mod ports;
 pub mod prober;
 pub mod process;

@@ -152,7 +152,7 @@ impl Call {
     }
 
     /// Where the next request goes.
-    fn hop(&self) -> Result<SocketAddr> {
+    pub(super) fn hop(&self) -> Result<SocketAddr> {
         if let Some(proxy) = self.proxy {
             return Ok(proxy);
         }
@@ -202,7 +202,7 @@ impl Call {
     }
 
     /// The final answer to a request that was sent.
-    async fn finally(&mut self, text: &str, to: SocketAddr) -> Result<Message> {
+    pub(super) async fn finally(&mut self, text: &str, to: SocketAddr) -> Result<Message> {
         let sent = Message {
             text: text.to_owned(),
             from: to,

@@ -1,10 +1,19 @@
 //! What a phone does in a call that it is in.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result, ensure};
 
 use super::PATTERN;
 use super::call::Call;
 use super::message::Message;
+
+/// A request that is on its way.
+#[derive(Debug)]
+pub struct Sent {
+    text: String,
+    to: SocketAddr,
+}
 
 impl Call {
     /// Sends a request in the dialog as a phone writes it, and waits for its final answer; acknowledges a 2xx to an INVITE.
@@ -36,6 +45,42 @@ impl Call {
         let answer = self.says("PRACK", &more, "").await?;
         ensure!(answer.status() == Some(200), "PRACK: {}", answer.text);
         Ok(early)
+    }
+
+    /// Sends a request in the dialog and does not wait; [`answer_to`](Self::answer_to) does.
+    pub fn sends(&mut self, method: &str, body: &str) -> Result<Sent> {
+        let text = self.request(PATTERN, method, "", body);
+        let to = self.hop()?;
+        self.endpoint.send(&text, to);
+        Ok(Sent { text, to })
+    }
+
+    /// The final answer to what was sent. A 2xx to an INVITE is for the caller to [acknowledge](Self::acknowledges).
+    pub async fn answer_to(&mut self, sent: &Sent) -> Result<Message> {
+        self.finally(&sent.text, sent.to).await
+    }
+
+    /// Acknowledges a 2xx to an INVITE as a phone writes it.
+    pub fn confirms_it(&mut self, answer: &Message, body: &str) -> Result<()> {
+        self.acknowledges(answer, PATTERN, body)
+    }
+
+    /// Answers a request as a phone writes it.
+    pub fn replies(&self, request: &Message, status: &str, body: &str) {
+        self.answers(request, status, self.pattern, "", body);
+    }
+
+    /// Takes the call back that it began and nobody answered; 487 or it is an error.
+    pub async fn takes_back(&mut self) -> Result<()> {
+        let answer = self.cancels(PATTERN).await?;
+        ensure!(answer.status() == Some(200), "CANCEL: {}", answer.text);
+        let outcome = self.outcome().await?;
+        ensure!(
+            outcome.status() == Some(487),
+            "after CANCEL: {}",
+            outcome.text
+        );
+        Ok(())
     }
 
     /// Hangs up; 200 or it is an error.

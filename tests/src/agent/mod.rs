@@ -26,6 +26,7 @@ pub use call::{Beginning, Call};
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::Opening;
 pub(crate) use endpoint::opening;
+pub use manners::Sent;
 pub use message::{Message, compact};
 pub use template::{Parts, fill};
 pub use wire::Kind;
