@@ -4,6 +4,7 @@
 //! - [`Profile`] tells what kind of leg speaks: WebRTC, DTLS-SRTP, SRTP with its keys in the description, plain RTP.
 //! - [`Direction`] and [`Hold`]: which way media flows, and the three ways to put a call on hold.
 //! - [`legal`] compares an answer with its offer (RFC 3264) and says in words what is wrong.
+//! - [`restart`] shows an offer that restarts ICE as if it did not, until it is accepted.
 //! - [`Slim`] takes out what a plain phone does not miss.
 //! - [`WebRtc`] reads a browser's description with types: fingerprint, ICE, candidates, BUNDLE, codecs.
 //!
@@ -19,6 +20,7 @@ pub mod legal;
 mod line;
 mod media;
 mod profile;
+pub mod restart;
 mod section;
 mod session;
 mod slim;

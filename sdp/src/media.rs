@@ -108,19 +108,25 @@ impl<'a> Media<'a> {
     /// Rejects the section: port 0, and all its other lines go (RFC 3264 §6, §8.2: the m= line keeps its place). Words of the
     /// m= line but the port stay as they are.
     pub fn reject(&mut self) {
+        if self.set_port(0) {
+            self.section.lines_mut().truncate(1);
+        }
+    }
+
+    /// Sets the port, a number of ports behind it goes; the other words of the m= line stay as they are.
+    pub(crate) fn set_port(&mut self, port: u16) -> bool {
         let text = self.text();
-        let mut rejected = text[..self.head.kind_end].to_vec();
-        rejected.extend_from_slice(b" 0");
-        rejected.extend_from_slice(&text[self.head.port_end..]);
-        let Some(head) = Head::read(&rejected) else {
-            return;
+        let mut line = text[..self.head.kind_end].to_vec();
+        line.extend_from_slice(format!(" {port}").as_bytes());
+        line.extend_from_slice(&text[self.head.port_end..]);
+        let Some(head) = Head::read(&line) else {
+            return false;
         };
         self.head = head;
-        let lines = self.section.lines_mut();
-        lines.truncate(1);
-        if let Some(line) = lines.first_mut() {
-            line.set_text(rejected);
+        if let Some(first) = self.section.lines_mut().first_mut() {
+            first.set_text(line);
         }
+        true
     }
 
     /// The lines, the m= line first.

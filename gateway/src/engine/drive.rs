@@ -223,6 +223,7 @@ impl Engine {
         state.failures.push((index, reason.clone()));
         let Some(fork) = &mut state.fork else { return };
         let actions = fork.response(index, reason.status());
+        self.offer_refused(transaction, state, index, None);
         self.run_fork(transaction, state, actions, None);
         self.session_ended_by(transaction, state, index, None);
     }
@@ -242,7 +243,9 @@ impl Engine {
         {
             proxy::privacy::reveal(&mut response, &transaction.request);
         }
-        state.offered |= response.has_sdp() && !transaction.request.has_sdp();
+        if response.has_sdp() && !transaction.request.has_sdp() {
+            state.offered = Some(Bytes::copy_from_slice(response.original().body()));
+        }
         // RFC 3261 §16.7 step 6 makes 500 of a 503 on the way.
         let status = response.original().status();
         let is_no_answer = state.branches.get(index).is_some_and(|branch| {
@@ -289,6 +292,7 @@ impl Engine {
         {
             branch.ended = Some(response.clone());
         }
+        self.offer_refused(transaction, state, index, Some(status));
         self.run_fork(transaction, state, actions, Some(response));
         if status >= 200 {
             self.session_ended_by(transaction, state, index, Some(status));

@@ -7,7 +7,7 @@
 //! - [`transaction`], [`table`], [`drive`]: what is kept of a request while it is pending, and what its machines ask for;
 //! - [`failover`]: the next member of a group, where one is silent;
 //! - [`call`]: what is told to the table of calls;
-//! - [`session`]: offers and answers on their way through RTPEngine;
+//! - [`session`]: offers and answers on their way through RTPEngine; [`refused`]: what a refused offer changed there;
 //! - [`index`]: where devices are now; [`keepalive`]: whether they are still there.
 
 mod call;
@@ -16,6 +16,7 @@ mod failover;
 mod index;
 mod keepalive;
 mod question;
+mod refused;
 mod register;
 mod request;
 mod response;

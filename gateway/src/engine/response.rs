@@ -10,6 +10,7 @@ use proxy::{Device, Flow, Reason, device};
 use sip::transaction::NonInviteClientInput;
 use sip::{Edited, Header, Message, Method};
 
+use super::session::Asked;
 use super::transaction::ClientInput;
 use super::{Engine, Outcome};
 
@@ -112,7 +113,6 @@ impl Engine {
         let floods = (200..300).contains(&response.status()) && state.answers.len() >= ANSWERS;
         self.forget_if_over(&transaction, &state);
         let branch = state.branches.get(index);
-        let had_offer = branch.is_some_and(|branch| branch.request.original().has_sdp());
         let offered_to = branch.map_or(*flow, |branch| branch.offered_to);
         drop(state);
         if !is_new || repeated || is_over || floods {
@@ -127,7 +127,8 @@ impl Engine {
             return Outcome::Done;
         };
         Outcome::wait(async move {
-            me.session_in_response(&mut onward, (&flow, &offered_to), had_offer)
+            let asked = Asked::Known(&transaction, index);
+            me.session_in_response(&mut onward, (&flow, &offered_to), asked)
                 .await;
             me.deliver(&transaction, index, onward.response);
         })
@@ -164,8 +165,10 @@ impl Engine {
             return Outcome::Done;
         };
         Outcome::wait(async move {
-            let had_offer = onward.via.offer;
-            me.session_in_response(&mut onward, (&flow, &flow), had_offer)
+            let asked = Asked::Forgotten {
+                had_offer: onward.via.offer,
+            };
+            me.session_in_response(&mut onward, (&flow, &flow), asked)
                 .await;
             me.send_back(&onward);
         })

@@ -1,6 +1,8 @@
 //! Offers and answers on their way through RTPEngine (MEDIA.md §3, §4): which message's SDP is what, and when a session
 //! ends. Signalling that needs none of it never comes here.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use proxy::media::{
     End, Ending, OfferAnswer, Place, Role, Tags, Towards, end_of_session, ng_via_branch,
@@ -14,7 +16,29 @@ use sip::{Edited, Header, Message, Method};
 use super::Engine;
 use super::transaction::{State, Transaction};
 use crate::media::Exchange;
+use crate::media::agreed::Dialog;
 use crate::media::exchange::{self, carries_offer, target_of, towards};
+
+/// What is known of the request that a response answers.
+#[derive(Clone, Copy)]
+pub(super) enum Asked<'a> {
+    /// Its transaction, and which branch of it.
+    Known(&'a Arc<Transaction>, usize),
+    /// Only what our Via says.
+    Forgotten {
+        /// It had an offer.
+        had_offer: bool,
+    },
+}
+
+impl Asked<'_> {
+    fn had_offer(&self) -> bool {
+        match self {
+            Self::Known(transaction, _) => transaction.request.has_sdp(),
+            Self::Forgotten { had_offer } => *had_offer,
+        }
+    }
+}
 
 impl Engine {
     /// True if sending these means to ask RTPEngine first.
@@ -58,12 +82,20 @@ impl Engine {
         let (sdp, at) = match role_of_sdp(Place::Request(request.method()), pending) {
             Role::Offer(_) => {
                 let target = self.target_of_hop(&forward.hop);
-                let exchange =
+                let mut exchange =
                     Exchange::of_offer(&request, &forward.source, media, target, &self.site());
-                sessions
+                let shown = self.to_be_shown(&request, media.pass).await?;
+                if let Some(shown) = &shown {
+                    exchange.sdp = shown;
+                }
+                let offered = sessions
                     .offer(media, &exchange, towards(forward))
                     .await
-                    .map_err(|error| self.no_media(&error))?
+                    .map_err(|error| self.no_media(&error))?;
+                if self.over_meanwhile(&request, offered.1, forward.from_called) {
+                    return Err(Reason::NoTransaction);
+                }
+                offered
             }
             Role::Answer(tags) => (
                 self.answer_exchange(&request, media, tags, &forward.source)
@@ -88,10 +120,16 @@ impl Engine {
             return Err(Reason::NoMedia);
         };
         let exchange = Exchange::of(request, tags, source, &self.site());
-        sessions
+        let sdp = sessions
             .answer(media, &exchange)
             .await
-            .map_err(|error| self.no_media(&error))
+            .map_err(|error| self.no_media(&error))?;
+        let offered = self.invite_of(request).and_then(|transaction| {
+            let state = transaction.lock();
+            state.offered.clone()
+        });
+        self.agreed_on(&exchange, media.pass, offered.as_deref());
+        Ok(sdp)
     }
 
     /// The answer in an ACK (a late offer). False if it cannot be passed on: without its answer the call has no media.
@@ -119,6 +157,16 @@ impl Engine {
 
     /// How far the offer/answer exchange of the INVITE is that a PRACK, or the ACK to its 2xx, belongs to.
     fn pending_invite(&self, request: &Message) -> Option<OfferAnswer> {
+        let transaction = self.invite_of(request)?;
+        let mut state = OfferAnswer::of_invite(transaction.request.has_sdp());
+        if state == OfferAnswer::Awaited && transaction.lock().offered.is_some() {
+            state = OfferAnswer::Offered;
+        }
+        Some(state)
+    }
+
+    /// The transaction of the INVITE that a PRACK or ACK belongs to.
+    fn invite_of(&self, request: &Message) -> Option<Arc<Transaction>> {
         if !matches!(request.method(), Method::Prack | Method::Ack) {
             return None;
         }
@@ -130,12 +178,7 @@ impl Engine {
             }
             _ => request.cseq()?.number,
         };
-        let transaction = self.table.invite(request.call_id(), number)?;
-        let mut state = OfferAnswer::of_invite(transaction.request.has_sdp());
-        if state == OfferAnswer::Awaited && transaction.lock().offered {
-            state = OfferAnswer::Offered;
-        }
-        Some(state)
+        self.table.invite(request.call_id(), number)
     }
 
     /// True if a response's SDP has to pass RTPEngine.
@@ -148,18 +191,19 @@ impl Engine {
         &self,
         onward: &mut Onward,
         (flow, offered_to): (&Flow, &Flow),
-        had_offer: bool,
+        asked: Asked<'_>,
     ) {
         let Some(sessions) = &self.media else { return };
         let response = onward.response.original().clone();
         let reliable = response.header(Header::RSeq).is_some();
+        let status = response.status();
         let place = Place::Response {
             to: response.method(),
-            status: response.status(),
-            reliable: reliable || response.status() >= 200,
+            status,
+            reliable: reliable || status >= 200,
         };
-        let invite =
-            (response.method() == Method::Invite).then(|| OfferAnswer::of_invite(had_offer));
+        let invite = (response.method() == Method::Invite)
+            .then(|| OfferAnswer::of_invite(asked.had_offer()));
         let media = onward.via.media;
         let role = role_of_sdp(place, invite);
         let tags = match role {
@@ -175,12 +219,20 @@ impl Engine {
                     Some(source) => Towards::Known(profile_of_flow(source.transport)),
                     None => Towards::Settled(sip::Transport::Udp),
                 };
+                self.offered_late(&response, media.pass).await;
                 sessions
                     .offer(media, &exchange, towards)
                     .await
                     .map(|(sdp, _)| sdp)
             }
-            _ => sessions.answer(media, &exchange).await,
+            _ => {
+                self.confirm_offer(asked, media).await;
+                let answered = sessions.answer(media, &exchange).await;
+                if answered.is_ok() {
+                    self.answered_by(&exchange, media.pass, status, asked);
+                }
+                answered
+            }
         };
         match sdp {
             Ok(sdp) => onward.response.set_body(sdp),
@@ -192,7 +244,7 @@ impl Engine {
         }
     }
 
-    fn no_media(&self, error: &rtpengine_client::Error) -> Reason {
+    pub(super) fn no_media(&self, error: &rtpengine_client::Error) -> Reason {
         if let Some(since) = self.no_media.due(super::now()) {
             tracing::warn!(
                 ?error,
@@ -209,7 +261,9 @@ impl Engine {
 
     /// A branch that was offered and never sent.
     pub(super) fn session_failed(&self, forward: &Forward, media: Media) {
-        let ending = ending_of(forward.request.original(), None, forward.from_called, false);
+        let request = forward.request.original();
+        self.undo_offer(request, forward, media, None);
+        let ending = ending_of(request, None, forward.from_called, false);
         self.end(&forward.request, &forward.hop, media, ending);
     }
 
@@ -282,12 +336,19 @@ impl Engine {
             request.to_tag().unwrap_or_default(),
         );
         match end_of_session(ending) {
-            End::Nothing => {}
+            End::Nothing | End::Again => {}
             End::Branch { at_once } => {
                 let branch = ng_via_branch(media.pass, &self.target_of_hop(hop));
                 sessions.delete_branch(media, request.call_id(), from, branch, at_once);
             }
             End::Dialog { tags } => {
+                let dialog = Dialog {
+                    pass: media.pass,
+                    call_id: request.call_id(),
+                    from_tag: from,
+                    to_tag: to,
+                };
+                sessions.agreed().end(dialog, std::time::Instant::now());
                 sessions.delete_dialog(media, request.call_id(), from, to, tags)
             }
         }
@@ -342,7 +403,7 @@ pub(crate) fn ending_of(
             status,
             from_called,
         },
-        Method::Update => Ending::Update { status },
+        Method::Update | Method::Prack => Ending::Update { status },
         _ => return None,
     })
 }

@@ -37,8 +37,8 @@ pub(crate) struct State {
     pub(crate) branches: Vec<Branch>,
     /// The caller's CANCEL came, with this Reason.
     pub(crate) cancelled: Option<Option<Bytes>>,
-    /// A response to an INVITE without offer has brought one.
-    pub(crate) offered: bool,
+    /// The offer that a response to an INVITE without one has brought, as it came.
+    pub(crate) offered: Option<Bytes>,
     /// Branches that ended without an answer, and why.
     pub(crate) failures: SmallVec<[(usize, Reason); 1]>,
     /// Who is tried because of a 3xx.
@@ -138,7 +138,7 @@ impl Transaction {
             fork: None,
             branches: Vec::new(),
             cancelled: None,
-            offered: false,
+            offered: None,
             failures: SmallVec::new(),
             redirects: Redirects::default(),
             started: SmallVec::new(),

@@ -1,6 +1,7 @@
 //! Sessions at RTPEngine: which node, offer, answer, delete. What is asked is [`proxy::media`]'s decision; here it is sent,
 //! and waited for.
 
+pub(crate) mod agreed;
 pub(crate) mod command;
 mod deletes;
 pub(crate) mod exchange;
@@ -21,6 +22,7 @@ use sdp::Session;
 pub use deletes::DeletesState;
 pub use exchange::Exchange;
 
+use agreed::Agreed;
 use deletes::{Deletes, Ended};
 
 /// An answer goes where its offer went, so there is no other node to try.
@@ -49,12 +51,13 @@ pub struct NodeState {
     pub deletes: DeletesState,
 }
 
-/// The sessions of a node, at the pool's RTPEngines. Nothing is remembered here.
+/// The sessions of a node, at the pool's RTPEngines. What is remembered of them is [`agreed`] alone.
 pub struct Sessions {
     pool: Arc<Pool>,
     offer_within: Duration,
     delete_delay: Duration,
     deletes: Deletes,
+    agreed: Agreed,
 }
 
 impl Sessions {
@@ -71,7 +74,13 @@ impl Sessions {
             pool,
             offer_within,
             delete_delay,
+            agreed: Agreed::default(),
         }
+    }
+
+    /// What the sides of each dialog have agreed on.
+    pub(crate) fn agreed(&self) -> &Agreed {
+        &self.agreed
     }
 
     /// The pool.

@@ -15,7 +15,7 @@ pub enum Ending {
         /// Another branch of its fork has the call.
         lost: bool,
     },
-    /// An UPDATE.
+    /// An UPDATE, or a PRACK.
     Update {
         /// Its final response.
         status: Option<u16>,
@@ -34,6 +34,9 @@ pub enum Ending {
 pub enum End {
     /// Nothing.
     Nothing,
+    /// No `delete`: with any of them the call, which goes on, would be gone (measured). But RTPEngine has taken the refused offer
+    /// for the last word, and has no rollback: what the two sides agreed on before is said to it again.
+    Again,
     /// `delete` with from-tag and, where the pass has one, via-branch, and **no to-tag**.
     Branch {
         /// `delete-delay` 0. Else the session is kept for a while: a later offer of the same call takes it back (measured), so
@@ -61,7 +64,14 @@ pub fn end_of_session(ending: Ending) -> End {
         } => End::Branch {
             at_once: lost || status == Some(487),
         },
-        // With any delete the call, which goes on, would be gone (measured).
+        Ending::Invite {
+            in_dialog: true,
+            status: None | Some(300..),
+            ..
+        }
+        | Ending::Update {
+            status: None | Some(300..),
+        } => End::Again,
         Ending::Invite { .. } | Ending::Update { .. } => End::Nothing,
         // Challenged, it comes again, and media flows until then.
         Ending::Bye {
@@ -135,17 +145,23 @@ mod tests {
                 at_once,
             ),
             ("and this one never answered", lost(None), at_once),
-            ("hold refused", invite(true, Some(488)), End::Nothing),
-            ("hold glared", invite(true, Some(491)), End::Nothing),
-            ("hold cancelled", invite(true, None), End::Nothing),
+            ("hold refused", invite(true, Some(488)), End::Again),
+            ("hold glared", invite(true, Some(491)), End::Again),
+            ("hold cancelled", invite(true, None), End::Again),
             (
                 "even 481 to a re-INVITE: its BYE follows",
                 invite(true, Some(481)),
-                End::Nothing,
+                End::Again,
             ),
             (
                 "update refused",
                 Ending::Update { status: Some(405) },
+                End::Again,
+            ),
+            ("hold taken", invite(true, Some(200)), End::Nothing),
+            (
+                "update taken",
+                Ending::Update { status: Some(200) },
                 End::Nothing,
             ),
             ("the caller hangs up", bye(false, Some(200)), caller_first),

@@ -1,0 +1,97 @@
+//! Two phones in a call, with audio.
+
+use anyhow::{Result, ensure};
+use causeway_tests::agent::{Call, Device, Kind, Message};
+use causeway_tests::scene::Scene;
+
+use crate::leg::{Leg, phone, talk};
+
+/// One end.
+pub(crate) struct End {
+    /// Its side of the dialog.
+    pub(crate) call: Call,
+    /// Its media.
+    pub(crate) leg: Leg,
+}
+
+/// Who called, and who was called.
+pub(crate) struct Pair {
+    pub(crate) caller: End,
+    pub(crate) called: End,
+    _devices: [Device; 2],
+}
+
+impl Pair {
+    /// alice calls bob, and they hear each other.
+    pub(crate) async fn talking(scene: &Scene, kinds: [Kind; 2]) -> Result<Self> {
+        let alice = phone(scene, "alice", kinds[0]).await?;
+        let bob = phone(scene, "bob", kinds[1]).await?;
+        let (mut caller, mut called) = (Leg::open().await?, Leg::open().await?);
+        let mut outgoing = alice.calls("bob", &caller.sdp("sendrecv")).await?;
+        let mut incoming = bob.called().await?;
+        called.follows(incoming.invite.body())?;
+        incoming.rings();
+        let answer = called.sdp("sendrecv");
+        let (accepted, answered) =
+            tokio::try_join!(incoming.accepts(&answer), outgoing.is_answered(""))?;
+        ensure!(accepted.body().is_empty(), "an ACK with a body");
+        caller.follows(answered.body())?;
+        talk(&caller, &called).await?;
+        let end = |call, leg| End { call, leg };
+        Ok(Pair {
+            caller: end(outgoing, caller),
+            called: end(incoming, called),
+            _devices: [alice, bob],
+        })
+    }
+
+    /// The one who does something, and the other one.
+    pub(crate) fn both(&mut self, by_caller: bool) -> (&mut End, &mut End) {
+        if by_caller {
+            (&mut self.caller, &mut self.called)
+        } else {
+            (&mut self.called, &mut self.caller)
+        }
+    }
+
+    /// One of them ends the call.
+    pub(crate) async fn hang_up(&mut self, by_caller: bool) -> Result<()> {
+        let (one, other) = self.both(by_caller);
+        tokio::try_join!(one.call.hangs_up(), other.call.takes("BYE", "")).map(drop)
+    }
+
+    /// They hear each other.
+    pub(crate) async fn talk(&self) -> Result<()> {
+        talk(&self.caller.leg, &self.called.leg).await
+    }
+}
+
+/// One offers, the other refuses; what the other one got.
+pub(crate) async fn is_refused(
+    (one, other): (&mut End, &mut End),
+    method: &str,
+    offer: &str,
+    status: &str,
+) -> Result<Message> {
+    let refusal = async {
+        let request = other.call.expects(method).await?;
+        other.call.answers(&request, status, PLAIN, "", "");
+        if method == "INVITE" {
+            other.call.expects("ACK").await?;
+        }
+        anyhow::Ok(request)
+    };
+    let (answer, request) = tokio::try_join!(one.call.says(method, "", offer), refusal)?;
+    ensure!(
+        answer.start().contains(status),
+        "{status} was said, and {} heard",
+        answer.start()
+    );
+    Ok(request)
+}
+
+/// A response without a body.
+pub(crate) const PLAIN: &str = "X\r\nVia: x\r\nFrom: x\r\nTo: x\r\nCall-ID: x\r\nCSeq: x\r\nContact: x\r\nContent-Length: 0\r\n\r\n";
+/// A response with one.
+pub(crate) const WITH_BODY: &str = "X\r\nVia: x\r\nFrom: x\r\nTo: x\r\nCall-ID: x\r\nCSeq: x\r\nContact: x\r\n\
+    Content-Type: application/sdp\r\nContent-Length: 0\r\n\r\n";
