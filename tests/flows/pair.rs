@@ -1,7 +1,7 @@
 //! Two phones in a call, with audio.
 
 use anyhow::{Result, ensure};
-use causeway_tests::agent::{Call, Device, Kind, Message};
+use causeway_tests::agent::{Call, Device, Kind, Message, Sent};
 use causeway_tests::scene::Scene;
 
 use crate::leg::{Leg, phone, talk};
@@ -88,6 +88,15 @@ pub(crate) async fn is_refused(
         answer.start()
     );
     Ok(request)
+}
+
+/// The final answer to an INVITE that was sent; a 2xx is acknowledged.
+pub(crate) async fn ends(call: &mut Call, sent: &Sent) -> Result<Message> {
+    let answer = call.answer_to(sent).await?;
+    if answer.status() < Some(300) {
+        call.confirms_it(&answer, "")?;
+    }
+    Ok(answer)
 }
 
 /// A response without a body.

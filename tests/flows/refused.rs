@@ -7,7 +7,7 @@ use causeway_tests::agent::Kind;
 use causeway_tests::scene::Scene;
 
 use crate::leg::{Leg, phone};
-use crate::pair::{PLAIN, Pair, WITH_BODY, is_refused};
+use crate::pair::{PLAIN, Pair, WITH_BODY, ends, is_refused};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -60,8 +60,8 @@ async fn of_two_offers_that_cross_both_are_refused_or_one_is_taken_and_audio_goe
             let Pair { caller, called, .. } = &mut pair;
             let (first, second) = (to_caller.sdp("sendrecv"), to_called.sdp("sendrecv"));
             let (mine, theirs) = (
-                caller.call.begins("INVITE", &first)?,
-                called.call.begins("INVITE", &second)?,
+                caller.call.sends("INVITE", &first)?,
+                called.call.sends("INVITE", &second)?,
             );
             // Both are on their way before anybody answers.
             let at_called = called.call.expects("INVITE").await?;
@@ -78,8 +78,8 @@ async fn of_two_offers_that_cross_both_are_refused_or_one_is_taken_and_audio_goe
             caller
                 .call
                 .answers(&at_caller, of_called.0, WITH_BODY, "", &of_called.1);
-            let first = caller.call.ends(&mine).await?;
-            let second = called.call.ends(&theirs).await?;
+            let first = ends(&mut caller.call, &mine).await?;
+            let second = ends(&mut called.call, &theirs).await?;
             called.call.expects("ACK").await?;
             caller.call.expects("ACK").await?;
             anyhow::Ok([first, second])

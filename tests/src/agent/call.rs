@@ -201,19 +201,6 @@ impl Call {
         self.finally(&text, to).await
     }
 
-    /// Sends a request as it stands.
-    pub(super) fn sends(&self, text: &str) -> Result<()> {
-        let to = self.hop()?;
-        self.endpoint.send(text, to);
-        Ok(())
-    }
-
-    /// The final answer to a request that was sent where requests go now.
-    pub(super) async fn final_answer(&mut self, text: &str) -> Result<Message> {
-        let to = self.hop()?;
-        self.finally(text, to).await
-    }
-
     /// The final answer to a request that was sent.
     pub(super) async fn finally(&mut self, text: &str, to: SocketAddr) -> Result<Message> {
         let sent = Message {

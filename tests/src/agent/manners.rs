@@ -25,22 +25,6 @@ impl Call {
         Ok(answer)
     }
 
-    /// Sends a request in the dialog and does not wait; [`ends`](Self::ends) does.
-    pub fn begins(&mut self, method: &str, body: &str) -> Result<String> {
-        let text = self.request(PATTERN, method, "", body);
-        self.sends(&text)?;
-        Ok(text)
-    }
-
-    /// The final answer to a request that [`begins`](Self::begins) sent; acknowledges a 2xx to an INVITE.
-    pub async fn ends(&mut self, request: &str) -> Result<Message> {
-        let answer = self.final_answer(request).await?;
-        if answer.method() == "INVITE" && answer.status() < Some(300) {
-            self.acknowledges(&answer, PATTERN, "")?;
-        }
-        Ok(answer)
-    }
-
     /// Waits until the call that it began was answered, and acknowledges; `body` answers an offer that only the 200 brought.
     pub async fn is_answered(&mut self, body: &str) -> Result<Message> {
         let answer = self.outcome().await?;
