@@ -7,6 +7,7 @@
 
 mod killed;
 mod refused;
+mod soak;
 mod stage;
 mod vanished;
 

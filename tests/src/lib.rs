@@ -9,6 +9,7 @@ pub mod browser;
 pub mod certificate;
 pub mod core;
 pub mod data;
+pub mod draw;
 pub mod gateway;
 pub mod http;
 pub mod kamailio;
