@@ -41,7 +41,7 @@ fn hash(key: (u64, u64), address_of_record: &[u8], instance: Option<&[u8]>, cont
 
 impl Device {
     /// False for what stands in a token where the device was not known.
-    pub(crate) fn is_known(self) -> bool {
+    pub fn is_known(self) -> bool {
         self != Self::default()
     }
 }

@@ -5,8 +5,11 @@
 //! by the INVITE's transaction. Pure but for its counters: the time is an argument.
 
 mod counts;
+mod legs;
 #[cfg(test)]
 mod tests;
+mod watch;
+mod watching;
 
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -20,8 +23,15 @@ use sip::{Edited, Header};
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
+use watch::Watched;
+use watching::Watching;
+
 pub(crate) use counts::{Counts, Place};
 pub use counts::{PeerState, Quota};
+pub(crate) use legs::{Answered, Leg};
+pub use watch::{Cause, Heard};
+pub(crate) use watching::Due;
+pub use watching::WatchState;
 
 const SHARDS: usize = 64;
 /// Calls that are kept at most; some 500 bytes each.
@@ -47,6 +57,19 @@ pub struct Settings {
     pub age: Duration,
     /// The peers' limits, in their order.
     pub quotas: Vec<Quota>,
+    /// What calls are watched for.
+    pub watch: Watch,
+}
+
+/// What calls are watched for; what is zero is off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Watch {
+    /// How long no packet comes from a side until that is said.
+    pub silent_after: Duration,
+    /// The call is ended then.
+    pub ends_silent: bool,
+    /// How long a device's flow is dead until its calls are ended.
+    pub device_gone: Duration,
 }
 
 /// One dialog: what names it, whichever side speaks.
@@ -82,6 +105,8 @@ struct Call {
     media: Media,
     /// When it was last known to be up.
     heard: Duration,
+    /// What is kept where calls are watched.
+    watched: Option<Box<Watched>>,
 }
 
 /// A call of which nothing was heard for a while.
@@ -115,6 +140,7 @@ pub(crate) struct Calls {
     most: (usize, usize),
     counts: Arc<Counts>,
     calls: DashMap<u64, Call>,
+    watching: Watching,
 }
 
 impl Calls {
@@ -127,6 +153,7 @@ impl Calls {
             most: (CALLS - FOR_PEERS, CALLS),
             counts: Arc::new(Counts::new(settings.quotas)),
             calls: DashMap::with_shard_amount(SHARDS),
+            watching: Watching::new(settings.watch),
         }
     }
 
@@ -208,6 +235,7 @@ impl Calls {
                     until,
                     media: dialog.media,
                     heard: now,
+                    watched: None,
                 });
             }
         }
@@ -227,6 +255,7 @@ impl Calls {
     pub(crate) fn ended(&self, dialog: &Dialog<'_>, now: Duration) {
         if let Some(mut call) = self.calls.get_mut(&self.key(dialog)) {
             call.end(now);
+            self.watching.release(call.watched.take());
         }
     }
 
@@ -253,7 +282,13 @@ impl Calls {
 
     /// Forgets what is over or was not refreshed.
     pub(crate) fn sweep(&self, now: Duration) {
-        self.calls.retain(|_, call| call.until > now);
+        self.calls.retain(|_, call| {
+            let stays = call.until > now;
+            if !stays {
+                self.watching.release(call.watched.take());
+            }
+            stays
+        });
     }
 
     /// Calls with media of which nothing was heard for a while, `most` of them; they count as heard of now.
@@ -280,6 +315,7 @@ impl Calls {
     pub(crate) fn is_gone(&self, call: &Doubtful, now: Duration) {
         if let Some(mut known) = self.calls.get_mut(&call.key) {
             known.end(now);
+            self.watching.release(known.watched.take());
         }
     }
 

@@ -22,6 +22,7 @@ fn calls() -> Calls {
         on: true,
         age: AGE,
         quotas: vec![quota("limited", LIMIT), quota("free", 0)],
+        watch: Watch::default(),
     };
     Calls::new(settings, (1, 2))
 }

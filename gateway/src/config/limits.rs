@@ -65,6 +65,8 @@ section! {
         pub timer_c: Duration = Duration::from_secs(185), within(Duration::from_secs(10), HOUR);
         /// How long a request in a call waits for a device whose connection is gone: a page that reloads comes back.
         pub device_wait: Duration = Duration::from_secs(8), within(Duration::ZERO, Duration::from_secs(30));
+        /// How long a device whose connection closed, or that answers no ping any more, may stay away until its calls are ended with a BYE to both sides: a browser that crashed says nothing. 0 is off, else at least 10 s. Too short, and calls end though the phone only changed networks.
+        pub device_gone: Duration = Duration::ZERO, within(Duration::ZERO, HOUR);
     }
 }
 
@@ -169,6 +171,12 @@ impl Timers {
                 "`t1` is longer than `t2`: the first retransmission would come after the last",
             );
             checks.push(found.help("the RFC's are \"500ms\" and \"4s\""));
+        }
+        if !self.device_gone.is_zero() && self.device_gone < Duration::from_secs(10) {
+            let message =
+                "calls end before a page that reloads, or a phone that changes networks, is back";
+            let found = checks.source.error("timers.device_gone", message);
+            checks.push(found.help("at least \"10s\", for example \"60s\"; 0 is off"));
         }
         if self.timer_c <= Duration::from_secs(180) {
             let found = checks.source.warning(

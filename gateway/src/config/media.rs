@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::address::HostPort;
 use super::check::Checks;
 use super::schema::section;
+use super::value::words;
 
 section! {
     /// Which RTPEngines carry the media. Without any, media goes past the gateway and a browser cannot talk to a phone.
@@ -20,6 +21,20 @@ section! {
         pub in_flight: u16 = 1024, within(1, 10_000);
         /// How long RTPEngine keeps the ports of an INVITE that failed: a retry with credentials takes them back.
         pub delete_delay: Duration = Duration::from_secs(10), within(Duration::ZERO, Duration::from_secs(300));
+        /// How long no packet may come from a side of a call until that is said, in the log and in the metrics; 0 is off, else at least 5 s. RTPEngine is asked about each call four times within it, and a side on hold need send nothing. Too short, and phones that send nothing while nobody speaks (without comfort noise) count as dead.
+        pub silent_after: Duration = Duration::ZERO, within(Duration::ZERO, Duration::from_secs(3600));
+        /// What becomes of such a call. `"report"`: nothing, it is only said. `"end"`: both sides get a BYE. Longer than what a network that changes hands takes, or calls end that would have gone on.
+        pub silent: Silent = Silent::Report;
+    }
+}
+
+words! {
+    /// What becomes of a call in which a side is silent.
+    pub enum Silent {
+        /// It is said.
+        Report = "report",
+        /// It is ended.
+        End = "end",
     }
 }
 
@@ -62,6 +77,21 @@ impl Media {
                 "every RTPEngine has weight 0: no call gets media",
             );
             checks.push(found.help("give at least one a weight of 1"));
+        }
+        if !self.silent_after.is_zero() && self.silent_after < Duration::from_secs(5) {
+            let message = "a call counts as dead after a pause that every phone makes";
+            let found = checks.source.error("media.silent_after", message);
+            checks.push(found.help("at least \"5s\", for example \"30s\"; 0 is off"));
+        }
+        if self.silent == Silent::End && self.silent_after.is_zero() {
+            let message = "no call is ever found silent: `silent_after` is 0";
+            let found = checks.source.error("media.silent", message);
+            checks.push(found.help("for example `silent_after = \"30s\"` beside it"));
+        }
+        if !self.silent_after.is_zero() && self.rtpengine.is_empty() {
+            let message = "without an RTPEngine nobody knows of packets";
+            let found = checks.source.error("media.silent_after", message);
+            checks.push(found.help("an `rtpengine`, or no `silent_after`"));
         }
         if self.retransmit >= self.timeout {
             let key = if checks.source.wrote("media.retransmit") {

@@ -67,7 +67,7 @@ pub use limits::{Limits, Timers};
 pub use listen::Listen;
 pub use log::{Format, Level, Log};
 pub use machine::probe;
-pub use media::{Media, RtpEngine};
+pub use media::{Media, RtpEngine, Silent};
 pub use member::{Member, MemberUri};
 pub use node::Node;
 pub use origin::Origin;

@@ -1,15 +1,17 @@
 //! What the table of calls ([`crate::calls`]) is told of what passes: here every place of the engine where a call begins, is
 //! answered, refreshed or over comes together. Where nobody needs the table, each is one look at a flag.
 
+use std::time::Duration;
+
 use proxy::response::Onward;
 use proxy::site::Side;
 use proxy::token::{Media, Pass};
-use proxy::{Flow, Forward, Room};
+use proxy::{Flow, Flows as _, Forward, Room};
 use sip::{Edited, Message, Method};
 
 use super::Engine;
-use super::transaction::{State, Transaction};
-use crate::calls::{CallState, Dialog, PeerState, Place};
+use super::transaction::{Branch, State, Transaction};
+use crate::calls::{Answered, CallState, Dialog, PeerState, Place};
 
 const PASSES: [Pass; 4] = [Pass::Up, Pass::Down, Pass::Local, Pass::Through];
 
@@ -90,11 +92,47 @@ impl Engine {
                 let peer = peer.filter(|_| !branch.forward.from_called);
                 let make = || Some(self.calls.counts().place(peer, member));
                 self.calls.answered(&dialog, response, place, make, now);
+                self.call_is_watched(transaction, branch, (&dialog, response), now);
             }
-            (Method::Update, 200..=299) => self.calls.refreshed(&dialog, response, now),
+            (Method::Update, 200..=299) => {
+                self.calls.refreshed(&dialog, response, now);
+                self.call_is_watched(transaction, branch, (&dialog, response), now);
+            }
             (Method::Bye, 200..) if !is_challenge(status) => self.calls.ended(&dialog, now),
+            (_, 200..) if self.calls.watch().ends() => {
+                let number = transaction.request.cseq().map_or(0, |cseq| cseq.number);
+                self.calls.spoke(&dialog, number);
+            }
             _ => {}
         }
+    }
+
+    /// What a call that is watched has to know of its sides.
+    fn call_is_watched(
+        &self,
+        transaction: &Transaction,
+        branch: &Branch,
+        (dialog, response): (&Dialog<'_>, &Edited),
+        now: Duration,
+    ) {
+        if !self.calls.watch().is_on() {
+            return;
+        }
+        let source = transaction.source;
+        let answered = Answered {
+            invite: &transaction.request,
+            source: (source, self.index.device(&source)),
+            sent: &branch.request,
+            flow: (
+                branch.flow,
+                branch
+                    .forward
+                    .towards
+                    .or_else(|| self.index.device(&branch.flow)),
+            ),
+            response,
+        };
+        self.calls.watched(dialog, &answered, &self.site(), now);
     }
 
     /// Nobody answered a request that is in a transaction, so we do.
@@ -123,12 +161,23 @@ impl Engine {
 
     /// A request is passed on that nobody remembers.
     pub(super) fn call_is_passed(&self, forward: &Forward) {
-        if !self.calls.is_on() || forward.request.method() != Method::Bye {
+        let is_bye = forward.request.method() == Method::Bye;
+        if !self.calls.is_on() || !is_bye && !self.calls.watch().ends() {
             return;
         }
         let media = forward.media.unwrap_or(Media::none(forward.pass));
-        if let Some(dialog) = Dialog::of(&forward.request, media) {
+        let Some(dialog) = Dialog::of(&forward.request, media) else {
+            return;
+        };
+        if is_bye {
             self.calls.ending(&dialog, self.started.elapsed());
+        } else {
+            let number = forward
+                .request
+                .original()
+                .cseq()
+                .map_or(0, |cseq| cseq.number);
+            self.calls.spoke(&dialog, number);
         }
     }
 

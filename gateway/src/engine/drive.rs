@@ -35,6 +35,8 @@ impl Engine {
         let actions = state.server.handle(input, &self.times(&transaction.source));
         for action in actions {
             match action {
+                // Who would get it has not asked.
+                Action::Send(_) if transaction.ours => {}
                 Action::Send(bytes) => drop(self.send(&transaction.source, bytes)),
                 Action::SetTimer(timer, after) => {
                     let serial = self.arm(transaction, Slot::Server(timer), after);

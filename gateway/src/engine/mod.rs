@@ -6,7 +6,7 @@
 //! - [`request`] and [`response`]: the way of each; [`question`]: what a decision has to know;
 //! - [`transaction`], [`table`], [`drive`]: what is kept of a request while it is pending, and what its machines ask for;
 //! - [`failover`]: the next member of a group, where one is silent;
-//! - [`call`]: what is told to the table of calls;
+//! - [`call`]: what is told to the table of calls; [`watch`]: calls that are looked at, and ended if nobody else does;
 //! - [`session`]: offers and answers on their way through RTPEngine; [`refused`]: what a refused offer changed there;
 //! - [`index`]: where devices are now; [`keepalive`]: whether they are still there.
 
@@ -25,6 +25,7 @@ mod table;
 mod timers;
 mod transaction;
 mod waiting;
+mod watch;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -43,7 +44,7 @@ use sip::{Limits, Message};
 use tokio::sync::Semaphore;
 
 use crate::call_out::{CallOutState, CallOuts};
-use crate::calls::Calls;
+use crate::calls::{Calls, WatchState};
 use crate::cluster::{self, Cluster, NodeState};
 use crate::dns::Resolver;
 use crate::guard::{Complaint, Guard};
@@ -221,7 +222,8 @@ impl Engine {
             sweeping,
             watching,
             self.cluster.run(self.upstream.resolver()),
-            self.keep_alive()
+            self.keep_alive(),
+            self.watch_calls()
         );
     }
 
@@ -263,6 +265,11 @@ impl Engine {
     pub fn drain_media(&self, node: &str, drain: bool) -> bool {
         let sessions = self.media.as_ref();
         sessions.is_some_and(|sessions| sessions.drain(node, drain))
+    }
+
+    /// What is counted of calls that are watched.
+    pub fn watch_state(&self) -> WatchState {
+        self.calls.watch_state()
     }
 
     /// What is counted of each call-out.

@@ -70,7 +70,9 @@ impl Engine {
                 }
                 Decision::Register(edited) => return self.register(flow, &request, *edited),
                 Decision::Relay(forward) => {
-                    self.note_move(std::slice::from_ref(&*forward), flow);
+                    if transaction.as_ref().is_none_or(|known| !known.ours) {
+                        self.note_move(std::slice::from_ref(&*forward), flow);
+                    }
                     return match transaction {
                         None => self.relay(*forward),
                         // It had to wait and so has a transaction, which only an answer of its own branch ends.
@@ -78,7 +80,9 @@ impl Engine {
                     };
                 }
                 Decision::Start(forwards) => {
-                    self.note_move(&forwards, flow);
+                    if transaction.as_ref().is_none_or(|known| !known.ours) {
+                        self.note_move(&forwards, flow);
+                    }
                     return self.start(flow, request, transaction, forwards, granted);
                 }
                 Decision::Await {
@@ -196,6 +200,15 @@ impl Engine {
 
     /// Makes the server transaction of a request, before anything waits; `None` when the table is full.
     pub(super) fn begin(&self, flow: &Flow, request: &Message) -> Option<Arc<Transaction>> {
+        self.begin_as(flow, request, false)
+    }
+
+    /// [`begin`](Self::begin) of a request that we make, as if it came by this flow.
+    pub(super) fn begin_ours(&self, flow: &Flow, request: &Message) -> Option<Arc<Transaction>> {
+        self.begin_as(flow, request, true)
+    }
+
+    fn begin_as(&self, flow: &Flow, request: &Message, ours: bool) -> Option<Arc<Transaction>> {
         if self.table.is_full() {
             return None;
         }
@@ -203,6 +216,7 @@ impl Engine {
             self.table.server_key(request),
             *flow,
             request.clone(),
+            ours,
         ));
         self.table.insert(transaction.clone());
         if request.method() == Method::Invite {

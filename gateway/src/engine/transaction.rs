@@ -25,6 +25,8 @@ pub(crate) struct Transaction {
     pub(crate) source: Flow,
     /// As it came.
     pub(crate) request: Message,
+    /// It is of our own making: nobody waits for its answers.
+    pub(crate) ours: bool,
     state: Mutex<State>,
 }
 
@@ -127,7 +129,7 @@ impl ArmedTimers {
 
 impl Transaction {
     /// The transaction of a request that just came.
-    pub(crate) fn new(key: u64, source: Flow, request: Message) -> Self {
+    pub(crate) fn new(key: u64, source: Flow, request: Message, ours: bool) -> Self {
         let server = match request.method() {
             Method::Invite => Server::Invite(InviteServer::new().0),
             _ => Server::Other(NonInviteServer::new().0),
@@ -149,6 +151,7 @@ impl Transaction {
             key,
             source,
             request,
+            ours,
             state: Mutex::new(state),
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod command;
 mod deletes;
 pub(crate) mod exchange;
 mod flags;
+mod silence;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub use exchange::Exchange;
 
 use agreed::Agreed;
 use deletes::{Deletes, Ended};
+
+use crate::calls::Heard;
 
 /// An answer goes where its offer went, so there is no other node to try.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -179,6 +182,32 @@ impl Sessions {
                 reason: rtpengine_client::Reason::UnknownCall,
                 ..
             }) => Some(false),
+            Err(_) => None,
+        }
+    }
+
+    /// How RTPEngine hears the two sides of a call; `None` where that cannot be known.
+    pub async fn hears(
+        &self,
+        media: Media,
+        call_id: &[u8],
+        tags: [&[u8]; 2],
+    ) -> Option<[Heard; 2]> {
+        let generation = Generation::from_u8(media.generation);
+        let id = NodeId(u16::from(media.node));
+        let node = match self.pool.alive(id, generation) {
+            Some(node) => node,
+            // Its sessions went with it.
+            None if self.pool.node(id)?.state() != State::Down => return Some([Heard::Unknown; 2]),
+            None => return None,
+        };
+        let query = Query::new(ng_call_id(call_id, media.pass));
+        match node.request(&query, QUERY_WITHIN).await {
+            Ok(info) => Some(silence::heard(&info, tags)),
+            Err(Error::Rejected {
+                reason: rtpengine_client::Reason::UnknownCall,
+                ..
+            }) => Some([Heard::Unknown; 2]),
             Err(_) => None,
         }
     }

@@ -340,12 +340,19 @@ fn calls(config: &Config) -> crate::calls::Settings {
     };
     let quotas: Vec<Quota> = config.peer.iter().map(quota).collect();
     let least_calls = |group: &config::Group| group.algorithm == config::Balance::LeastCalls;
+    let watch = crate::calls::Watch {
+        silent_after: config.media.silent_after,
+        ends_silent: config.media.silent == config::Silent::End,
+        device_gone: config.timers.device_gone,
+    };
     crate::calls::Settings {
         on: config.admin.listen.is_some()
+            || watch.is_on()
             || quotas.iter().any(|quota| quota.calls > 0)
             || config.group.values().any(least_calls),
         age: config.limits.call_age,
         quotas,
+        watch,
     }
 }
 

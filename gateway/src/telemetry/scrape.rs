@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
 use crate::call_out::CallOutState;
-use crate::calls::{CallState, PeerState};
+use crate::calls::{CallState, PeerState, WatchState};
 use crate::cluster::NodeState;
 use crate::engine::Engine;
 use crate::guard::Refusal;
@@ -42,6 +42,7 @@ struct Figures {
     peers: Vec<PeerState>,
     call_outs: Vec<CallOutState>,
     media: Vec<media::NodeState>,
+    watch: WatchState,
 }
 
 impl Figures {
@@ -86,6 +87,7 @@ impl Figures {
             peers: engine.peers(),
             call_outs: engine.call_outs(),
             media: engine.media_nodes(),
+            watch: engine.watch_state(),
         }
     }
 }
@@ -152,6 +154,23 @@ impl Collector for Figures {
             "too_long_datagrams",
             "Datagrams to devices that did not fit the MTU",
             self.too_long,
+        )?;
+        counter(
+            &mut encoder,
+            "silent_calls",
+            "Calls in which no packet came from a side for `media.silent_after`",
+            self.watch.silent,
+        )?;
+        let ended = [
+            ("silent", self.watch.ended_silent),
+            ("gone", self.watch.ended_gone),
+        ];
+        counters(
+            &mut encoder,
+            "ended_calls",
+            "Calls ended with a BYE of our own",
+            "cause",
+            &ended,
         )?;
         counters(
             &mut encoder,
@@ -544,6 +563,9 @@ pub fn status(engine: &Engine, transports: &Transports) -> Value {
     };
     json!({
         "calls": figures.calls,
+        "silent_calls": figures.watch.silent,
+        "ended_silent": figures.watch.ended_silent,
+        "ended_gone": figures.watch.ended_gone,
         "media": figures.media.iter().map(media).collect::<Vec<_>>(),
         "peers": figures.peers.iter().map(peer).collect::<Vec<_>>(),
         "members": figures.members.iter().map(member).collect::<Vec<_>>(),

@@ -1,0 +1,196 @@
+//! Calls in which one side says nothing any more, or is not there: said, and ended with a BYE to both sides if so configured.
+
+use std::time::Duration;
+
+use causeway_tests::agent::{Account, Call, Device, Kind};
+use causeway_tests::scene::{DOMAIN, PASSWORD, Scene};
+
+use crate::voice::Voice;
+
+/// The times of RFC 3261, a fifth as long: what is kept of a request is gone soon.
+const FAST: &str = "[timers]\nt1 = \"100ms\"\nt4 = \"1s\"\n";
+
+/// A phone of a user of the scene.
+async fn phone(scene: &Scene, user: &str, kind: Kind) -> Device {
+    let server = if matches!(kind, Kind::Ws) {
+        scene.web
+    } else {
+        scene.sip
+    };
+    let account = Account {
+        user,
+        domain: DOMAIN,
+        password: PASSWORD,
+        kind,
+        server,
+    };
+    Device::registered(&account, None).await.unwrap()
+}
+
+/// Two sides of a call who speak to each other.
+struct Talk {
+    caller: Call,
+    called: Call,
+    voices: [Voice; 2],
+    /// What RTPEngine said to each.
+    there: [String; 2],
+}
+
+impl Talk {
+    async fn between(caller: &Device, called: &Device) -> Self {
+        let voices = [Voice::new().await, Voice::new().await];
+        let mut outgoing = caller
+            .calls(&called.user, &voices[0].sdp("sendrecv"))
+            .await
+            .unwrap();
+        let mut incoming = called.called().await.unwrap();
+        let body = voices[1].sdp("sendrecv");
+        let (accepted, answer) = tokio::join!(incoming.accepts(&body), outgoing.is_answered(""));
+        accepted.unwrap();
+        let answer = answer.unwrap();
+        let mut talk = Talk {
+            // RTPEngine keeps its ports for as long as the call lasts.
+            there: [answer.body().to_owned(), incoming.invite.body().to_owned()],
+            caller: outgoing,
+            called: incoming,
+            voices,
+        };
+        talk.speaks();
+        talk.flows().await;
+        talk
+    }
+
+    /// A call of which nobody looks at the media.
+    async fn between_plain(caller: &Device, called: &Device) -> (Call, Call) {
+        let mut outgoing = caller.calls(&called.user, &caller.offer()).await.unwrap();
+        let mut incoming = called.called().await.unwrap();
+        let body = called.answer();
+        let (accepted, answer) = tokio::join!(incoming.accepts(&body), outgoing.is_answered(""));
+        accepted.unwrap();
+        answer.unwrap();
+        (outgoing, incoming)
+    }
+
+    /// Both speak.
+    fn speaks(&mut self) {
+        for (voice, there) in self.voices.iter_mut().zip(&self.there) {
+            voice.speaks_to(there);
+        }
+    }
+
+    async fn flows(&self) {
+        tokio::join!(self.voices[0].hears(25), self.voices[1].hears(25));
+    }
+
+    /// Both get a BYE for this reason, above all that the other side has said, and take it.
+    async fn is_ended(&mut self, reason: &str) {
+        let (to_caller, to_called) =
+            tokio::join!(self.caller.takes("BYE", ""), self.called.takes("BYE", ""));
+        let (to_caller, to_called) = (to_caller.unwrap(), to_called.unwrap());
+        for bye in [&to_caller, &to_called] {
+            assert!(
+                bye.header("Reason").unwrap_or_default().contains(reason),
+                "{}",
+                bye.text
+            );
+        }
+        assert!(
+            to_called.cseq().0 > self.caller.number,
+            "{}",
+            to_called.text
+        );
+        assert!(to_caller.cseq().0 > 0, "{}", to_caller.text);
+    }
+
+    /// The caller's re-INVITE, taken by the called side.
+    async fn changes(&mut self, offer: &str, answer: &str) {
+        let (offer, answer) = (self.voices[0].sdp(offer), self.voices[1].sdp(answer));
+        let (said, taken) = tokio::join!(
+            self.caller.says("INVITE", "", &offer),
+            self.called.takes("INVITE", &answer)
+        );
+        assert_eq!(said.unwrap().status(), Some(200));
+        taken.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_side_that_falls_silent_ends_the_call_for_both_and_a_held_one_goes_on() {
+    let scene = Scene::start_with(
+        &[],
+        &format!("silent_after = \"5s\"\nsilent = \"end\"\n{FAST}"),
+    )
+    .await
+    .unwrap();
+    let (alice, bob) = (
+        phone(&scene, "alice", Kind::Udp).await,
+        phone(&scene, "bob", Kind::Udp).await,
+    );
+    let (carol, desk) = (
+        phone(&scene, "carol", Kind::Tcp).await,
+        phone(&scene, "desk1", Kind::Udp).await,
+    );
+    let mut dead = Talk::between(&alice, &bob).await;
+    let mut held = Talk::between(&carol, &desk).await;
+
+    // The hold of a phone that plays no music: neither sends anything.
+    held.changes("sendonly", "recvonly").await;
+    held.voices.iter().for_each(Voice::falls_silent);
+
+    // The other call's caller says nothing more, and goes on hearing.
+    dead.voices[0].falls_silent();
+    dead.is_ended("No Media").await;
+    assert_eq!(scene.figure("ended_silent").await, 1);
+
+    // The one on hold was silent for longer, and goes on.
+    assert_eq!(
+        (held.caller.requests("BYE"), held.called.requests("BYE")),
+        (0, 0)
+    );
+    held.changes("sendrecv", "sendrecv").await;
+    held.speaks();
+    held.flows().await;
+
+    // The one who was called falls silent.
+    held.voices[1].falls_silent();
+    held.is_ended("No Media").await;
+    scene.nothing_stays(Duration::from_secs(15)).await.unwrap();
+    assert_eq!(scene.figure("ended_silent").await, 2);
+}
+
+#[tokio::test]
+async fn a_browser_that_crashed_ends_its_call_and_one_that_reloads_does_not() {
+    let times = format!("{FAST}device_wait = \"1s\"\ndevice_gone = \"10s\"\n");
+    let scene = Scene::start_with(&[], &times).await.unwrap();
+    let (alice, bob) = (
+        phone(&scene, "alice", Kind::Ws).await,
+        phone(&scene, "bob", Kind::Udp).await,
+    );
+    let (mut carol, desk) = (
+        phone(&scene, "carol", Kind::Tcp).await,
+        phone(&scene, "desk1", Kind::Udp).await,
+    );
+    let (_, mut lost) = Talk::between_plain(&alice, &bob).await;
+    let (mut caller, mut called) = Talk::between_plain(&desk, &carol).await;
+
+    alice.cuts_the_connection();
+    carol.cuts_the_connection();
+    carol.reconnects().await.unwrap();
+    assert_eq!(carol.registers().await.unwrap().status, 200);
+    let bye = lost.takes("BYE", "").await.unwrap();
+    assert!(
+        bye.header("Reason")
+            .unwrap_or_default()
+            .contains("Device Gone"),
+        "{}",
+        bye.text
+    );
+    assert_eq!(scene.figure("ended_gone").await, 1);
+
+    // Who came back has its call, and hangs up itself.
+    assert_eq!((caller.requests("BYE"), called.requests("BYE")), (0, 0));
+    let (hung_up, taken) = tokio::join!(caller.hangs_up(), called.takes("BYE", ""));
+    hung_up.unwrap();
+    taken.unwrap();
+    scene.nothing_stays(Duration::from_secs(15)).await.unwrap();
+}

@@ -1,0 +1,9 @@
+//! RTPEngines that fail, and calls whose media is dead: signalling goes on, and what nobody ends is ended.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what a test cannot do without, it unwraps: the panic prints the logs of its peers"
+)]
+
+mod dead;
+mod voice;
