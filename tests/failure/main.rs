@@ -6,6 +6,7 @@
 )]
 
 mod killed;
+mod media;
 mod refused;
 mod soak;
 mod stage;

@@ -26,8 +26,10 @@ const USERS: [&str; 6] = ["alice", "bob", "carol", "desk1", "desk2", "echo"];
 pub struct Scene {
     /// The gateway; its ports stay over a restart.
     pub gateway: Gateway,
-    /// Its only RTPEngine.
+    /// Its only RTPEngine, or the first one.
     pub engine: RtpEngine,
+    /// The others, where the scene has several.
+    pub engines: Vec<RtpEngine>,
     /// Where phones register, UDP and TCP.
     pub sip: SocketAddr,
     /// Where the page is, plain HTTP: on loopback that is a secure context.
@@ -44,8 +46,23 @@ impl Scene {
 
     /// Starts both, with more users and more configuration (whole sections of TOML).
     pub async fn start_with(more_users: &[String], more: &str) -> Result<Self> {
+        Self::start_beside(1, more_users, more).await
+    }
+
+    /// As [`start_with`](Self::start_with), with so many RTPEngines.
+    pub async fn start_beside(engines: usize, more_users: &[String], more: &str) -> Result<Self> {
         // RTPEngine tidies nothing up by itself meanwhile: what the gateway forgets stays to be seen.
-        let engine = RtpEngine::start_with(&["--timeout=3600", "--silent-timeout=3600"]).await?;
+        let tidy = ["--timeout=3600", "--silent-timeout=3600"];
+        let engine = RtpEngine::start_with(&tidy).await?;
+        let mut others = Vec::new();
+        for _ in 1..engines {
+            others.push(RtpEngine::start_with(&tidy).await?);
+        }
+        let nodes: Vec<String> = [&engine]
+            .into_iter()
+            .chain(&others)
+            .map(|engine| format!("\"{}\"", engine.ng))
+            .collect();
         let (sip, web, admin) = (
             ports::free_address(),
             ports::free_address(),
@@ -55,9 +72,9 @@ impl Scene {
             "[node]\ndata_dir = \"@FOLDER@/data\"\n\
              [listen.public]\nudp = \"{sip}\"\ntcp = \"{sip}\"\nws = \"{web}\"\npage = true\n\
              [admin]\nlisten = \"{admin}\"\n\
-             [media]\nrtpengine = \"{}\"\ndelete_delay = \"1s\"\n\
+             [media]\nrtpengine = [{}]\ndelete_delay = \"1s\"\n\
              {more}\n",
-            engine.ng
+            nodes.join(", ")
         );
         let users = USERS
             .iter()
@@ -73,6 +90,7 @@ impl Scene {
         Ok(Scene {
             gateway,
             engine,
+            engines: others,
             sip,
             web,
             admin,

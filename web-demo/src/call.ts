@@ -1,7 +1,7 @@
 /**
  * A call as a typed state machine: a state and an event give the next state. Pure: no JsSIP, no DOM, no clock.
  */
-import type { End } from './words';
+import type { End, Words } from './words';
 
 export type Direction = 'out' | 'in';
 export type Phase = 'calling' | 'ringing' | 'up' | 'ended';
@@ -31,6 +31,8 @@ export interface Call {
   readonly hold: { readonly local: boolean; readonly remote: boolean };
   readonly muted: boolean;
   readonly media: Media;
+  /** Why no audio arrives, where a new path did not help. */
+  readonly verdict: Words | null;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly upAt: number | null;
@@ -48,7 +50,7 @@ export type CallEvent =
   | { type: 'up'; at: number }
   | { type: 'hold'; side: 'local' | 'remote'; on: boolean }
   | { type: 'mute'; on: boolean }
-  | { type: 'media'; media: Media }
+  | { type: 'media'; media: Media; verdict?: Words }
   | { type: 'tone'; tone: string }
   | { type: 'transfer'; transfer: Transfer | null }
   | { type: 'leaving' }
@@ -64,6 +66,7 @@ export function newCall(id: number, direction: Direction, peer: Peer, at: number
     hold: { local: false, remote: false },
     muted: false,
     media: 'waiting',
+    verdict: null,
     startedAt: at,
     upAt: null,
     endedAt: null,
@@ -87,7 +90,7 @@ export function next(call: Call, event: CallEvent): Call {
     case 'mute':
       return { ...call, muted: event.on };
     case 'media':
-      return { ...call, media: event.media };
+      return sameMedia(call, event) ? call : { ...call, media: event.media, verdict: event.verdict ?? null };
     case 'tone':
       return { ...call, tones: (call.tones + event.tone).slice(-32) };
     case 'transfer':
@@ -97,6 +100,10 @@ export function next(call: Call, event: CallEvent): Call {
     case 'end':
       return { ...call, phase: 'ended', endedAt: event.at, end: event.end, transfer: null };
   }
+}
+
+function sameMedia(call: Call, event: { media: Media; verdict?: Words }): boolean {
+  return call.media === event.media && call.verdict?.reason === event.verdict?.reason;
 }
 
 function further(now: Progress, event: { status: number; media: boolean }): Progress {

@@ -4,8 +4,10 @@
 import type { RTCSession } from 'jssip/lib/RTCSession';
 import type { IncomingResponse } from 'jssip/lib/SIPMessage';
 import { type Call, type CallEvent, expectsAudio, newCall, next, type Peer } from './call';
+import { isOtherEnd, KEEPS_DTLS, type Renewal, renew, rollBack } from './connection';
 import { close, openMicrophone, Speaker } from './media';
-import { type Figures, look, NO_FIGURES, read, startWatch, type Watch } from './stats';
+import { look, startWatch, verdict, type Watch } from './silence';
+import { type Figures, NO_FIGURES, read } from './stats';
 import { type End, endOf, transferFailed } from './words';
 
 export type DtmfWay = 'RFC2833' | 'INFO';
@@ -22,6 +24,9 @@ export interface Surroundings {
 
 /** JsSIP's default of 90 s would end a call whose refresh falls into a restart of the gateway; RFC 4028 §4 recommends half an hour. */
 export const SESSION_EXPIRES = 1800;
+
+/** How long candidates are gathered after the first one: a STUN server that does not answer would hold a call for 10 s. */
+const GATHERING = 1_000;
 
 /** How long a failed transfer is spoken of, in milliseconds. */
 const TOLD_FOR = 15_000;
@@ -42,6 +47,10 @@ export class Session {
   private readonly speaker: Speaker;
   private watch: Watch;
   private polling: ReturnType<typeof setInterval> | undefined;
+  /** The last offer of a new path was refused. */
+  private refused = false;
+  /** A new connection that was offered and not yet taken. */
+  private renewal: Renewal | undefined;
 
   constructor(
     id: number,
@@ -53,6 +62,7 @@ export class Session {
     this.call = newCall(id, direction, peerOf(sip, around), Date.now());
     this.speaker = new Speaker(() => around.blocked());
     this.watch = startWatch(Date.now());
+    this.keepRefused();
     this.listen();
   }
 
@@ -135,10 +145,17 @@ export class Session {
     });
   }
 
-  /** Asks for new media paths: an ICE restart in a re-INVITE (RFC 8839 §4.4.3.1). False when it cannot be sent now. */
-  restartIce(): boolean {
+  /**
+   * Asks for a new media path in a re-INVITE: an ICE restart (RFC 8839 §4.4.3.1), or a whole new connection where that would not do.
+   * False when it cannot be sent now.
+   */
+  newPath(wholly: boolean): boolean {
     if (!this.around.connected() || !this.sip.isReadyToReOffer()) return false;
-    return this.sip.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
+    this.refused = false;
+    if (!wholly) return this.sip.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
+    this.settle(false);
+    this.renewal = renew(this.sip, this.around.way());
+    return this.sip.renegotiate({}, () => this.settle(true));
   }
 
   /** The connection is there again. */
@@ -174,7 +191,7 @@ export class Session {
     (await connection.getStats()).forEach((row: { type: string }) => {
       rows.push(row);
     });
-    this.figures = read(rows as never, connection.iceConnectionState);
+    this.figures = read(rows as never, connection.iceConnectionState, connection.connectionState);
     return this.figures;
   }
 
@@ -194,17 +211,62 @@ export class Session {
       if (response)
         this.apply({ type: 'progress', status: response.status_code, media: Boolean(response.body) });
     });
+    sip.on('sdp', (e) => {
+      if (e.originator === 'remote' && e.type === 'offer' && this.call.phase === 'up') this.offered(e.sdp);
+    });
+    sip.on('icecandidate', ({ ready }) => setTimeout(ready, GATHERING));
     sip.on('accepted', () => this.up());
     sip.on('confirmed', () => this.up());
     sip.on('hold', (e) => this.apply({ type: 'hold', side: side(e.originator), on: true }));
+    // The far side has made a new path, or takes the call from hold: both want patience.
+    sip.on('reinvite', () => this.watchAnew());
     sip.on('unhold', (e) => {
-      this.watch = startWatch(Date.now(), this.watch.received);
+      this.watchAnew();
       this.apply({ type: 'hold', side: side(e.originator), on: false });
     });
     sip.on('muted', () => this.apply({ type: 'mute', on: true }));
     sip.on('unmuted', () => this.apply({ type: 'mute', on: false }));
     sip.on('ended', (e) => this.ended(e as never));
     sip.on('failed', (e) => this.ended(e as never));
+  }
+
+  /**
+   * JsSIP hangs up when a re-INVITE was refused, or when the connection breaks under one. RFC 3261 §14.1 lets the call go on as it
+   * was, and so do we: the offer is taken back.
+   */
+  private keepRefused(): void {
+    const { sip } = this;
+    const terminate = sip.terminate.bind(sip);
+    sip.terminate = (options) => {
+      const { connection } = sip;
+      const cause = options?.cause ?? '';
+      const gone = ['WebRTC Error', 'Connection Error', 'Request Timeout'].includes(cause);
+      if (!gone || this.call.phase !== 'up' || options?.reason_phrase === 'Session Timer Expired')
+        return terminate(options);
+      if (cause === 'WebRTC Error') this.refused = true;
+      if (this.renewal) this.settle(false);
+      else rollBack(connection);
+    };
+  }
+
+  /** The new connection that was offered is the one from now on, or never was. */
+  private settle(taken: boolean): void {
+    if (taken) this.renewal?.done();
+    else this.renewal?.undo();
+    this.renewal = undefined;
+  }
+
+  /** An offer from another RTPEngine than before, in a browser that would not follow. */
+  private offered(sdp: string): void {
+    const before = this.sip.connection?.remoteDescription?.sdp ?? '';
+    if (!KEEPS_DTLS || !isOtherEnd(before, sdp)) return;
+    this.settle(false);
+    renew(this.sip, this.around.way()).done();
+  }
+
+  private watchAnew(): void {
+    const { received, pauses } = this.watch;
+    this.watch = startWatch(Date.now(), received, pauses);
   }
 
   private up(): void {
@@ -214,7 +276,6 @@ export class Session {
   }
 
   private attend(connection: RTCPeerConnection): void {
-    if (this.polling !== undefined) return;
     connection.addEventListener('track', (event) =>
       this.speaker.play(event.streams[0] ?? new MediaStream([event.track])),
     );
@@ -224,27 +285,33 @@ export class Session {
       (event) => {
         if (connection.iceConnectionState !== 'failed' || this.call.phase !== 'up') return;
         event.stopImmediatePropagation();
-        this.apply({ type: 'media', media: this.restartIce() ? 'restoring' : 'silent' });
+        // In a call that expects audio the watch for silence asks for the new path.
+        if (!expectsAudio(this.call)) this.newPath(KEEPS_DTLS);
       },
       { capture: true },
     );
-    this.polling = setInterval(() => void this.poll(), 250);
+    this.polling ??= setInterval(() => void this.poll(), 250);
   }
 
   private async poll(): Promise<void> {
     const figures = await this.measure();
     if (!expectsAudio(this.call)) {
-      this.watch = startWatch(Date.now(), figures.received);
+      this.watch = startWatch(Date.now(), figures.received, this.watch.pauses);
       return;
     }
     const seen = look(this.watch, figures, Date.now(), this.call.direction === 'out');
     // A restart that cannot be sent now is tried at the next reading, so it does not count.
-    const restarted = seen.restart && this.restartIce();
+    const restarted = seen.restart && this.newPath(KEEPS_DTLS || this.watch.restarts > 0);
     if (!seen.restart || restarted) this.watch = seen.watch;
-    if (restarted) this.apply({ type: 'media', media: 'restoring' });
-    else if (seen.silent) {
-      if (this.call.media !== 'restoring') this.apply({ type: 'media', media: 'silent' });
-    } else if (figures.received > 0) this.apply({ type: 'media', media: 'flowing' });
+    const { peer, media } = this.call;
+    if (!seen.silent) {
+      this.refused = false;
+      if (figures.received > 0) this.apply({ type: 'media', media: 'flowing' });
+    } else if (seen.inVain || this.refused) {
+      this.apply({ type: 'media', media: 'silent', verdict: verdict(peer.display, figures, this.refused) });
+    } else if (restarted || media !== 'restoring') {
+      this.apply({ type: 'media', media: restarted ? 'restoring' : 'silent' });
+    }
   }
 
   private ended(event: EndEvent): void {
@@ -260,6 +327,7 @@ export class Session {
         direction: this.call.direction,
         peer: this.call.peer.display,
         silent: this.call.media === 'silent' || this.call.media === 'restoring',
+        verdict: this.call.verdict,
       }),
     );
   }
@@ -270,6 +338,7 @@ export class Session {
 
   private finishWith(end: End): void {
     clearInterval(this.polling);
+    this.settle(true);
     this.speaker.stop();
     if (this.microphone) close(this.microphone);
     this.apply({ type: 'end', at: Date.now(), end });

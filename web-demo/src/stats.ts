@@ -1,5 +1,5 @@
 /**
- * Call quality: getStats (W3C webrtc-stats) into a few figures, the figures into words, and the watch for silence. Pure.
+ * Call quality: getStats (W3C webrtc-stats) into a few figures, and the figures into words. Pure.
  */
 
 /** Figures of one call. Counters run from its beginning; times in milliseconds; levels from 0 to 1; energy as webrtc-stats has it. */
@@ -43,8 +43,8 @@ export const NO_FIGURES: Figures = {
 
 type Row = Record<string, unknown> & { type: string };
 
-/** Reads the audio of a stats report. */
-export function read(report: Iterable<Row>, ice: string): Figures {
+/** Reads the audio of a stats report. `overall` is the connection's state, for browsers that do not report the transport (Firefox). */
+export function read(report: Iterable<Row>, ice: string, overall = 'new'): Figures {
   const rows = [...report];
   const audio = (type: string) => rows.filter((row) => row.type === type && row.kind === 'audio');
   const inbound = audio('inbound-rtp');
@@ -73,7 +73,7 @@ export function read(report: Iterable<Row>, ice: string): Figures {
     lostThere: number(remote?.fractionLost),
     codec: codecName(codec),
     ice,
-    dtls: typeof transport?.dtlsState === 'string' ? transport.dtlsState : 'new',
+    dtls: typeof transport?.dtlsState === 'string' ? transport.dtlsState : overall,
   };
 }
 
@@ -135,53 +135,4 @@ export function judge(before: Figures, now: Figures): Quality {
     if (why.length > 0) return { grade, words: `${word}: ${why.join(', ')}` };
   }
   return { grade: 'good', words: 'Good' };
-}
-
-/** What a watch for silence remembers. */
-export interface Watch {
-  received: number;
-  /** When a packet was last seen to arrive, or the watch began. */
-  since: number;
-  restarts: number;
-}
-
-export interface Silence {
-  watch: Watch;
-  silent: boolean;
-  /** Now is the time for an ICE restart by re-INVITE. */
-  restart: boolean;
-}
-
-/** No packet for this long is silence that the user is told of, in milliseconds. */
-export const SILENT_AFTER = 5_000;
-/** The called side waits this much longer with its re-INVITE, so that two browsers do not offer at once (RFC 3261 §14.1 glare). */
-const CALLED_SIDE_LATER = 3_000;
-/** With ICE alive the far side may simply send nothing (voice activity detection): then we stop asking. */
-const RESTARTS_WHILE_CONNECTED = 3;
-
-export function startWatch(now: number, received = 0): Watch {
-  return { received, since: now, restarts: 0 };
-}
-
-/** Looks at a reading: is the far side silent, and is an ICE restart due? They are spaced 5, 10, 20, 40, then 60 seconds apart. */
-export function look(watch: Watch, figures: Figures, now: number, caller: boolean): Silence {
-  if (figures.received > watch.received) {
-    return { watch: startWatch(now, figures.received), silent: false, restart: false };
-  }
-  const quiet = now - watch.since;
-  const wait = restartAfter(watch.restarts) + (caller ? 0 : CALLED_SIDE_LATER);
-  const gaveUp = figures.ice === 'connected' && watch.restarts >= RESTARTS_WHILE_CONNECTED;
-  const restart = quiet >= wait && !gaveUp;
-  return {
-    watch: restart ? { ...watch, restarts: watch.restarts + 1 } : watch,
-    silent: quiet >= SILENT_AFTER,
-    restart,
-  };
-}
-
-/** How long after the last packet the n-th restart is due. */
-function restartAfter(n: number): number {
-  let at = SILENT_AFTER;
-  for (let i = 0; i < n; i++) at += Math.min(SILENT_AFTER * 2 ** (i + 1), 60_000);
-  return at;
 }

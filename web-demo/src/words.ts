@@ -31,6 +31,8 @@ export interface Ending {
   peer: string;
   /** No audio arrived any more, and an attempt to mend that was under way. */
   silent: boolean;
+  /** Why, where that attempt was in vain. */
+  verdict: Words | null;
 }
 
 const words = (reason: string, title: string, hint = ''): Words => ({ reason, title, hint });
@@ -119,7 +121,7 @@ export function endOf(ending: Ending): End {
   const say = (w: Words, normal = false): End => ({ ...w, status, normal });
   if (ending.cause === 'Canceled') return say(cancelled(ending), true);
   if (ending.cause === 'Terminated') return say(hungUp(ending), ending.wasUp);
-  if (ending.silent && ending.wasUp && ending.originator !== 'remote') return say(lost(ending.peer));
+  if (ending.silent && ending.wasUp && ending.originator !== 'remote') return say(lost(ending));
   if (ending.direction === 'in' && ending.originator === 'local' && ending.cause !== 'No Answer') {
     const local = CAUSES[ending.cause];
     return local ? say(local(ending.peer)) : say(words('declined', 'You declined'), true);
@@ -142,10 +144,10 @@ function hungUp(ending: Ending): Words {
   return words('far-hung-up', `${ending.peer} hung up`, text);
 }
 
-function lost(peer: string): Words {
+function lost({ peer, verdict }: Ending): Words {
   const hint =
     'No audio arrived any more, and a new path could not be built. Their phone may have lost its network.';
-  return words('lost', `The connection with ${peer} was lost`, hint);
+  return words('lost', `The connection with ${peer} was lost`, verdict ? `${verdict.title}.` : hint);
 }
 
 function unknown(status: number | null, phrase: string): Words {

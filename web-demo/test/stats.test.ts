@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Figures, judge, look, NO_FIGURES, read, startWatch, type Watch } from '../src/stats';
+import { type Figures, judge, NO_FIGURES, read } from '../src/stats';
 
 const report = [
   {
@@ -73,41 +73,4 @@ test.each<[why: string, figures: Figures, grade: string, words: string]>([
   ['the way is long', now({ rtt: 700 }), 'poor', 'Poor: long delay'],
 ])('quality when %s', (_why, figures, grade, words) => {
   expect(judge(before, figures)).toEqual({ grade, words });
-});
-
-/** Plays seconds of silence from second 0 and answers at which of them a restart was asked for. */
-function restarts(seconds: number, ice: string, caller: boolean): number[] {
-  let watch: Watch = startWatch(0, 10);
-  const at: number[] = [];
-  for (let second = 1; second <= seconds; second++) {
-    const seen = look(watch, { ...NO_FIGURES, received: 10, ice }, second * 1000, caller);
-    watch = seen.watch;
-    if (seen.restart) at.push(second);
-  }
-  return at;
-}
-
-test('ICE is restarted after five seconds of silence, then ever more rarely', () => {
-  expect(restarts(200, 'disconnected', true)).toEqual([5, 15, 35, 75, 135, 195]);
-});
-
-test('the called side is later, so that two browsers do not offer at once', () => {
-  expect(restarts(30, 'disconnected', false)).toEqual([8, 18]);
-});
-
-test('a far side that only says nothing is asked three times', () => {
-  expect(restarts(200, 'connected', true)).toEqual([5, 15, 35]);
-});
-
-test('a packet ends the silence and the count', () => {
-  const quiet: Watch = { received: 10, since: 0, restarts: 2 };
-  const seen = look(quiet, { ...NO_FIGURES, received: 11 }, 60_000, true);
-  expect(seen).toEqual({ watch: startWatch(60_000, 11), silent: false, restart: false });
-});
-
-test('silence is told after five seconds, on both sides', () => {
-  const quiet = startWatch(0, 10);
-  const figures = { ...NO_FIGURES, received: 10 };
-  expect(look(quiet, figures, 4_999, false).silent).toBe(false);
-  expect(look(quiet, figures, 5_000, false).silent).toBe(true);
 });

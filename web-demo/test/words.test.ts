@@ -19,6 +19,7 @@ const outgoing: Ending = {
   direction: 'out',
   peer: 'Bob',
   silent: false,
+  verdict: null,
 };
 
 test.each<[why: string, ending: Partial<Ending>, reason: string, title: string, normal: boolean]>([

@@ -30,8 +30,8 @@ export class Announcer {
   calls(calls: readonly Call[]): void {
     for (const call of calls) {
       const words = `${sentence(call)}: ${call.peer.display}`;
-      const what =
-        call.media === 'silent' || call.media === 'restoring' ? `${words}. No audio arrives.` : words;
+      const silent = call.media === 'silent' || call.media === 'restoring';
+      const what = silent ? `${words}. ${call.verdict?.title ?? 'No audio arrives'}.` : words;
       if (this.said.get(call.id) === what) continue;
       this.said.set(call.id, what);
       if (shown(call) === 'ringing') this.shout.textContent = `Incoming call from ${call.peer.display}`;

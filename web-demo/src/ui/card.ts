@@ -90,6 +90,7 @@ export class Card {
     dataset.direction = call.direction;
     dataset.progress = call.progress;
     dataset.media = call.media;
+    dataset.verdict = call.verdict?.reason ?? '';
     dataset.hold = holdWord(call.hold);
     dataset.muted = String(call.muted);
     dataset.reason = call.end?.reason ?? '';
@@ -161,18 +162,12 @@ export class Card {
 
   /** Words about what is wrong or under way. */
   private tell(call: Call): void {
-    const missing = call.media === 'silent' || call.media === 'restoring';
-    const trouble =
-      call.transfer?.words ??
-      (call.phase === 'up' && missing && shown(call) === 'up'
-        ? call.media === 'silent'
-          ? `No audio arrives from ${call.peer.display}.`
-          : `No audio arrives from ${call.peer.display}. Building a new path …`
-        : '');
+    const silent = shown(call) === 'up' ? silenceOf(call) : '';
+    const trouble = call.transfer?.words ?? silent;
     setText(this.trouble, trouble);
     this.trouble.hidden = !trouble;
     this.trouble.dataset.kind = call.transfer && call.transfer.state !== 'failed' ? 'info' : 'warn';
-    const hint = call.end?.hint ?? '';
+    const hint = call.end?.hint ?? (silent && call.verdict ? call.verdict.hint : '');
     setText(this.reason, hint);
     this.reason.hidden = !hint;
   }
@@ -202,6 +197,13 @@ export class Card {
     this.buttons.keypad.setAttribute('aria-expanded', String(!this.keypad.element.hidden));
     this.buttons.transfer.setAttribute('aria-expanded', String(!this.transferring.element.hidden));
   }
+}
+
+/** What is said while nothing is heard. */
+function silenceOf({ media, verdict, peer }: Call): string {
+  if (verdict) return `${verdict.title}.`;
+  if (media === 'restoring') return 'No audio arrives; reconnecting the media …';
+  return media === 'silent' ? `No audio arrives from ${peer.display}.` : '';
 }
 
 function holdWord(hold: Call['hold']): string {

@@ -1,0 +1,54 @@
+/**
+ * A new media path for a call that is up: ICE restarted in the connection that it has, or a whole new connection in its place.
+ * The second goes past JsSIP, which has one connection a session: two of its private names are used here and nowhere else.
+ */
+import type { RTCSession } from 'jssip/lib/RTCSession';
+
+interface Inside {
+  _connection: RTCPeerConnection;
+  _createRTCConnection(way: RTCConfiguration, constraints: null): void;
+}
+
+/** A new connection while nobody knows yet whether the far side takes it. */
+export interface Renewal {
+  /** The far side has taken it. */
+  done(): void;
+  /** It has not: the call goes on by the old one. */
+  undo(): void;
+}
+
+/** Puts a new connection, with the tracks that are sent, in the place of the old one, which stays open until one of them is chosen. */
+export function renew(sip: RTCSession, way: RTCConfiguration): Renewal {
+  const inside = sip as unknown as Inside;
+  const old = inside._connection;
+  const tracks = old.getSenders().flatMap((sender) => sender.track ?? []);
+  inside._createRTCConnection(way, null);
+  const fresh = inside._connection;
+  const stream = new MediaStream(tracks);
+  for (const track of tracks) fresh.addTrack(track, stream);
+  return {
+    done: () => old.close(),
+    undo: () => {
+      inside._connection = old;
+      fresh.close();
+    },
+  };
+}
+
+/** Takes back an offer that was not accepted. */
+export function rollBack(connection: RTCPeerConnection | undefined): void {
+  if (connection?.signalingState === 'have-local-offer')
+    connection.setLocalDescription({ type: 'rollback' }).catch(() => {});
+}
+
+/**
+ * Firefox never makes a second DTLS association in one connection (seen with 153): after an offer or answer of another RTPEngine it would
+ * go on with the keys of the first one, for ever.
+ */
+export const KEEPS_DTLS = typeof navigator !== 'undefined' && /\bFirefox\//.test(navigator.userAgent);
+
+/** Whether the far side of a description has another certificate than before: RFC 8842 §5.1 wants a new DTLS association then. */
+export function isOtherEnd(before: string, now: string): boolean {
+  const of = (sdp: string) => /^a=fingerprint:.*$/im.exec(sdp)?.[0].toLowerCase().trim();
+  return of(before) !== undefined && of(now) !== undefined && of(before) !== of(now);
+}
