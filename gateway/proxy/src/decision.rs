@@ -267,6 +267,8 @@ pub struct Forward {
     /// What the token of the dialog said of its media; `None` outside a dialog. Its pass is the one that made the
     /// dialog, whichever way this request goes.
     pub media: Option<crate::token::Media>,
+    /// A new call goes through RTPEngine, if there is one ([`crate::media::ends::anchors`]).
+    pub anchored: bool,
     /// The sender was the called side when the dialog began; false outside a dialog.
     pub from_called: bool,
     /// The device that it goes to, where that is known.

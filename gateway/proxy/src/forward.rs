@@ -62,6 +62,7 @@ pub(crate) fn prepare(
         pass,
         record_route,
         media: None,
+        anchored: true,
         from_called: false,
         towards: None,
         moved: None,

@@ -7,10 +7,11 @@ use crate::decision::{Context, Device};
 use crate::flow::{Flow, ListenerId};
 use crate::forward::{core_copy, towards};
 use crate::hiding;
+use crate::media::Ends;
 use crate::privacy;
 use crate::side::{Side, side_of_source};
 use crate::status::Reason;
-use crate::token::{FlowAddress, Pass, Purpose, RecordRouteDevice, Token, ViaToken};
+use crate::token::{FlowAddress, Media, Pass, Purpose, RecordRouteDevice, Token, ViaToken};
 
 /// A response as it goes on: our Via taken off, our Record-Route in the copy of the other side.
 #[derive(Clone, Debug)]
@@ -179,12 +180,13 @@ fn swap_record_route(
         anonymous,
         holder,
         other,
+        ends,
     } = ours(response, via, context, direction)?;
     let mut answering = towards(flow, context);
     if let (false, Some(device)) = (Device(answering.device).is_known(), holder) {
         answering.device = device;
     }
-    let media = via.media;
+    let media = Media { ends, ..via.media };
     let token = match direction {
         Pass::Up => Token::RecordRouteDevice(RecordRouteDevice {
             media,
@@ -257,6 +259,8 @@ struct Ours {
     holder: Option<[u8; 4]>,
     /// The device that asked, which gets the other copy.
     other: Option<[u8; 4]>,
+    /// What it says of the ends of the dialog.
+    ends: Ends,
 }
 
 /// The Record-Route value that this pass put there: its token
@@ -294,12 +298,18 @@ fn ours(response: &Edited, via: &ViaToken, context: &Context<'_>, direction: Pas
             };
             let came_from = asked.map(|(listener, flow, _)| (listener, flow));
             let other = asked.map(|(_, _, device)| device);
-            (media == via.media && came_from.is_none_or(|flow| flow == source)).then_some(Ours {
+            let ends = media.ends;
+            let bare = Media {
+                ends: via.media.ends,
+                ..media
+            };
+            (bare == via.media && came_from.is_none_or(|flow| flow == source)).then_some(Ours {
                 index,
                 called,
                 anonymous,
                 holder,
                 other: other.filter(|device| Device(*device).is_known()),
+                ends,
             })
         })
 }

@@ -13,6 +13,7 @@ use crate::cluster::Shared;
 use crate::flow::{Flow, ListenerId};
 pub use crate::group::{Algorithm, By, FailOver, Group, Member, Standing};
 pub use crate::listener::Listener;
+use crate::media::policy::Policies;
 use crate::peer::{Peer, Peers};
 pub use crate::rule::{Asked, Condition, Match, Route, To, dialled};
 pub use crate::side::Side;
@@ -45,8 +46,10 @@ pub struct Site {
     pub routes: Vec<Route>,
     /// What this node and the others of its cluster are called together.
     pub shared: Shared,
-    /// True when an RTPEngine is configured: sessions are anchored.
+    /// True when an RTPEngine is configured: sessions are anchored, unless a policy says otherwise.
     pub media: bool,
+    /// What is wanted of media.
+    pub policies: Policies,
     /// Require authentication of requests that claim a user of ours (on unless told otherwise).
     pub authenticate: bool,
 }

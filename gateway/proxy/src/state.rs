@@ -3,6 +3,7 @@
 use sip::Method;
 
 use crate::decision::{Context, Decision, Forward, Hop};
+use crate::media::ends;
 use crate::redirect;
 use crate::status::Reason;
 
@@ -46,6 +47,11 @@ impl Keeping {
 
 /// SIGNALLING §3: what has a transaction, and what is relayed without.
 pub(crate) fn decide_state(mut forwards: Vec<Forward>, context: &Context<'_>) -> Decision {
+    if context.site.policies.speak() {
+        forwards
+            .iter_mut()
+            .for_each(|forward| anchor(forward, context));
+    }
     match keeping(&forwards, context) {
         None => Decision::Reply(Reason::NotRegistered),
         Some(keeping) if keeping.is_stateless() => {
@@ -53,6 +59,15 @@ pub(crate) fn decide_state(mut forwards: Vec<Forward>, context: &Context<'_>) ->
         }
         Some(_) => Decision::Start(forwards),
     }
+}
+
+/// Whether a new call, by this flow or the next one, goes through RTPEngine.
+fn anchor(forward: &mut Forward, context: &Context<'_>) {
+    if forward.media.is_none() {
+        forward.anchored = ends::anchors(forward, context);
+    }
+    let others = forward.bound.iter_mut().flat_map(|bound| &mut bound.others);
+    others.for_each(|other| anchor(other, context));
 }
 
 /// Why these copies of a request have a transaction, or the one has none; `None` if there is none to send.
@@ -110,8 +125,11 @@ fn opens(forward: &Forward) -> bool {
 
 /// What changes a session has to be seen by RTPEngine.
 fn needs_media(forward: &Forward, context: &Context<'_>) -> bool {
-    // Of a new call nothing is said yet: it will be anchored.
-    let is_anchored = context.site.media && forward.media.is_none_or(|media| media.is_some());
+    // Of a new call nothing is said yet: it will be anchored, unless a policy says otherwise.
+    let is_anchored = context.site.media
+        && forward
+            .media
+            .map_or(forward.anchored, |media| media.is_some());
     is_anchored
         && match forward.request.method() {
             Method::Invite => true,

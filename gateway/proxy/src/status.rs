@@ -54,6 +54,8 @@ pub enum Reason {
     NoMedia,
     /// RTPEngine cannot read the offer.
     NotAcceptable,
+    /// RFC 3261 §21.4.26: the media policies leave no codec that both ends may use.
+    NoCodec,
     /// The store could not keep what the answer would promise.
     StoreFailed,
     /// RFC 3261 §16.7 step 6 and §16.8: no final response came.
@@ -88,7 +90,7 @@ impl Reason {
             Reason::Configured(status) => *status,
             Reason::Unresolvable => 502,
             Reason::NobodyAlive | Reason::NoMedia | Reason::StoreFailed => 500,
-            Reason::NotAcceptable => 488,
+            Reason::NotAcceptable | Reason::NoCodec => 488,
             Reason::TooBroad => 440,
             Reason::Overloaded | Reason::TooManyCalls | Reason::CallsTooFast => 503,
             Reason::TooLarge => 513,
@@ -122,6 +124,7 @@ impl Reason {
             Reason::NoMedia => "Server Internal Error: no media engine",
             Reason::StoreFailed => "Server Internal Error: not stored",
             Reason::NotAcceptable => "Not Acceptable Here: offer not understood",
+            Reason::NoCodec => "Not Acceptable Here: no codec left that both ends may use",
             Reason::TooBroad => "Max-Breadth Exceeded",
             Reason::Overloaded => "Service Unavailable",
             Reason::TooManyCalls => "Service Unavailable: all your lines are in use",
@@ -158,6 +161,7 @@ impl Reason {
             Reason::NoMedia => "no_media",
             Reason::StoreFailed => "store_failed",
             Reason::NotAcceptable => "not_acceptable",
+            Reason::NoCodec => "no_codec",
             Reason::TooBroad => "too_broad",
             Reason::Overloaded => "overloaded",
             Reason::TooManyCalls => "too_many_calls",

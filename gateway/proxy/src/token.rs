@@ -13,6 +13,7 @@
 //! 18 bytes are UDP over IPv6, 6 are a connection.
 
 pub mod base64url;
+mod ends;
 mod payload;
 
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
 
 use crate::key::{Key, Keys};
+use crate::media::Ends;
 
 const MAC_BYTES: usize = 8;
 const VERSION_BIT: u8 = 0x80;
@@ -97,6 +99,7 @@ impl Media {
             node: u8::MAX,
             generation: 0,
             pass,
+            ends: Ends::NONE,
         }
     }
 
@@ -115,6 +118,8 @@ pub struct Media {
     pub generation: u8,
     /// The pass.
     pub pass: Pass,
+    /// What the two copies of the Record-Route say of the ends; a Via says nothing of it.
+    pub ends: Ends,
 }
 
 /// What a Path of ours holds.

@@ -317,6 +317,7 @@ fn rtpengine_is_asked_about_a_call_that_has_said_nothing_for_long() {
         node: 1,
         generation: 2,
         pass: Pass::Up,
+        ends: proxy::media::Ends::NONE,
     };
     let place = || Some(calls.counts().place(Some(1), None));
     let at = |seconds| Duration::from_secs(seconds);

@@ -80,6 +80,7 @@ pub(crate) fn check(
     members_are_heard(config, &mut checks);
     devices_come_in(config, &mut checks);
     super::role::check(config, &mut checks);
+    super::policy::check(config, &mut checks);
     browsers_need_media(config, &mut checks);
     readers_of_this_file(config, &mut checks);
     checks.found

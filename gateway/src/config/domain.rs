@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::address::is_host_name;
 use super::check::Checks;
 use super::diagnostic::File;
+use super::policy::LegMedia;
 use super::reader::Reader;
 use super::schema::section;
 use super::secret::Secret;
@@ -22,6 +23,8 @@ section! {
         pub users: Vec<User> = Vec::new();
         /// A TOML file with more `[[users]]`, so that passwords need not stand in this one; readable by its owner alone.
         pub users_file: Option<PathBuf> = None;
+        /// What is wanted of the media of the domain's users.
+        pub media: LegMedia = LegMedia::default();
         /// How users prove who they are.
         pub auth: Auth = Auth::default();
     }
@@ -69,6 +72,7 @@ impl Domain {
         let at = format!("domain.{name}");
         self.check_names(name, &at, checks);
         self.check_algorithms(&at, checks);
+        self.media.0.check(&format!("{at}.media"), checks);
         let mut taken = BTreeMap::new();
         let algorithms = self.auth.algorithms.clone();
         check_users(

@@ -8,6 +8,7 @@ use super::Config;
 use super::check::Checks;
 use super::listen::Listen;
 use super::member::Member;
+use super::policy::LegMedia;
 use super::reader::{Item, Reader};
 use super::route::{RouteFrom, RouteTo, known};
 use super::schema::{Setting, section};
@@ -30,6 +31,8 @@ section! {
         pub contact: Contact = Contact::Keep;
         /// What becomes of a 3xx to an INVITE. `"pass"`: the caller gets it. `"follow"`: its Contacts are tried in the caller's place, the best first, five at most; only members of groups and addresses in the networks of the core, since a redirection chooses where this node sends. Without one that is, the caller gets the 3xx all the same, and so he does from members that a `listener` makes outside.
         pub redirects: Redirects = Redirects::Pass;
+        /// What is wanted of the media of legs to and from the members.
+        pub media: LegMedia = LegMedia::default();
         /// How it is found out who of them lives.
         pub probe: Probe = Probe::default();
     }
@@ -172,6 +175,7 @@ impl Group {
                 .warning(&members, format!("every member of `{at}` is being drained"));
             checks.push(found.help("requests that a route sends there are answered 500"));
         }
+        self.media.0.check(&format!("{at}.media"), checks);
         self.check_algorithm(name, config, checks);
     }
 

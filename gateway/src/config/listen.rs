@@ -10,6 +10,7 @@ use super::certificate::Certificate;
 use super::check::Checks;
 use super::keepalive::Keepalive;
 use super::origin::Origin;
+use super::policy::LegMedia;
 use super::schema::section;
 use super::value::words;
 
@@ -48,6 +49,8 @@ section! {
         pub shorten: Vec<Saving> = Saving::ALL.to_vec();
         /// What devices that registered over UDP are sent from time to time, so that their NATs go on letting calls in.
         pub keepalive: Keepalive = Keepalive::default();
+        /// What is wanted of the media of legs that come and go by this side.
+        pub media: LegMedia = LegMedia::default();
         /// Serve the demo softphone on the WebSocket ports.
         pub page: bool = false;
     }
@@ -146,6 +149,7 @@ impl Listen {
         self.check_core(&at, checks);
         self.check_path(&at, checks);
         self.keepalive.check(&at, self, checks);
+        self.media.0.check(&format!("{at}.media"), checks);
     }
 
     fn check_tls(&self, at: &str, checks: &mut Checks<'_>) {

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::address::HostPort;
 use super::check::Checks;
+use super::policy::MediaPolicy;
 use super::schema::section;
 use super::value::words;
 
@@ -25,6 +26,8 @@ section! {
         pub silent_after: Duration = Duration::ZERO, within(Duration::ZERO, Duration::from_secs(3600));
         /// What becomes of such a call. `"report"`: nothing, it is only said. `"end"`: both sides get a BYE. Longer than what a network that changes hands takes, or calls end that would have gone on.
         pub silent: Silent = Silent::Report;
+        /// What is wanted of the media of all legs.
+        pub policy: MediaPolicy = MediaPolicy::default();
     }
 }
 
@@ -50,6 +53,7 @@ section! {
 
 impl Media {
     pub(crate) fn check(&self, checks: &mut Checks<'_>) {
+        self.policy.check("media.policy", checks);
         for (index, engine) in self.rtpengine.iter().enumerate() {
             let at = format!("media.rtpengine[{index}]");
             if self.rtpengine[..index]

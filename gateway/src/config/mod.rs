@@ -27,6 +27,7 @@ mod member;
 mod node;
 mod origin;
 mod peer;
+mod policy;
 mod reader;
 mod registrar;
 mod role;
@@ -72,6 +73,9 @@ pub use member::{Member, MemberUri};
 pub use node::Node;
 pub use origin::Origin;
 pub use peer::Peer;
+pub use policy::{
+    AnchorWord, CodecName, Codecs, DtmfWord, FamilyWord, LegMedia, MediaPolicy, Profile,
+};
 pub use registrar::Registrar;
 pub use role::Role;
 pub use route::{Pattern, Route, RouteFrom, RouteTo};

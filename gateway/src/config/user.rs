@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use super::check::Checks;
 use super::domain::{Algorithm, Credential};
+use super::policy::LegMedia;
 use super::schema::section;
 use super::secret::Secret;
 use super::source::Surroundings;
@@ -22,6 +23,8 @@ section! {
         pub ha1: Option<Secret> = None;
         /// The algorithm of `ha1`.
         pub algorithm: Algorithm = Algorithm::Md5;
+        /// What is wanted of the media of this user's legs.
+        pub media: LegMedia = LegMedia::default();
     }
 }
 
@@ -43,6 +46,7 @@ impl User {
         checks: &mut Checks<'_>,
     ) {
         self.check_name(at, checks);
+        self.media.0.check(&format!("{at}.media"), checks);
         let keys = ["password", "password_file", "password_env", "ha1"];
         let given: Vec<&str> = keys
             .into_iter()

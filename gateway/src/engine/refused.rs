@@ -5,8 +5,10 @@
 //! - a new transport (ICE restart, new DTLS keys) is kept from it until the answer is there: its own credentials, which it
 //!   draws anew for each restart, can not be brought back, and media goes on by the old ones meanwhile.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
-use proxy::media::{End, Tags, Towards, end_of_session};
+use proxy::media::{End, Legs, Tags, Towards, end_of_session};
 use proxy::token::{Media, Pass};
 use proxy::{Flow, Forward, Reason};
 use sdp::{Session, restart};
@@ -16,7 +18,7 @@ use super::Engine;
 use super::session::{Asked, ending_of};
 use super::transaction::{State, Transaction};
 use crate::media::agreed::{Dialog, Refused};
-use crate::media::exchange::towards;
+use crate::media::exchange::{address_of_hop, towards};
 use crate::media::{Exchange, Sessions};
 
 /// An offer as it was made.
@@ -24,6 +26,8 @@ struct Made {
     request: Message,
     source: Flow,
     towards: Towards,
+    legs: Legs,
+    reached: IpAddr,
     media: Media,
     from_called: bool,
 }
@@ -98,17 +102,17 @@ impl Engine {
         if stands && restarted.is_none() {
             return;
         }
-        let towards = match transaction.lock().branches.get(index) {
-            Some(branch) => towards(&branch.forward),
+        let (towards, legs, reached) = match transaction.lock().branches.get(index) {
+            Some(branch) => self.towards(&branch.forward, branch.media),
             None => return,
         };
         let exchange = Exchange::of(request, Tags::FromTo, &transaction.source, &self.site());
         let exchange = Exchange {
             sdp: restarted.as_deref().unwrap_or(request.body()),
-            ..exchange
+            ..exchange.between(legs, Some(reached))
         };
         if let Err(error) = sessions.offer(media, &exchange, towards).await {
-            self.no_media(&error);
+            self.no_offer(&error);
         }
     }
 
@@ -188,10 +192,13 @@ impl Engine {
         let Some(refused) = sessions.agreed().refused(dialog, number(request)) else {
             return;
         };
+        let (towards, legs, reached) = self.towards(forward, media);
         let made = Made {
             request: request.clone(),
             source: forward.source,
-            towards: towards(forward),
+            towards,
+            legs,
+            reached,
             media,
             from_called: forward.from_called,
         };
@@ -213,6 +220,8 @@ impl Engine {
             request,
             source,
             towards,
+            legs,
+            reached,
             media,
             from_called,
         } = made;
@@ -220,19 +229,26 @@ impl Engine {
             sdp,
             ..Exchange::of(request, Tags::FromTo, flow, &self.site())
         };
-        let offer = said_by(source, &refused.offer);
+        let offer = said_by(source, &refused.offer).between(legs.clone(), Some(*reached));
         let mut said = sessions.offer(*media, &offer, *towards).await;
         if let (Ok((sdp, at)), Some(flow)) = (&mut said, answerer) {
-            let answer = said_by(&flow, &refused.answer);
+            let answer = said_by(&flow, &refused.answer).between(legs.clone().turned(), None);
             match sessions.answer(*at, &answer).await {
                 Ok(answered) => *sdp = answered,
-                Err(error) => said = Err(error),
+                Err(error) => said = Err(error.into()),
             }
         }
         match said {
             Ok((_, at)) => drop(self.over_meanwhile(request, at, *from_called)),
-            Err(error) => drop(self.no_media(&error)),
+            Err(error) => drop(self.no_offer(&error)),
         }
+    }
+
+    /// What is known of the leg that an offer goes to, what is wanted of both, and where it is.
+    fn towards(&self, forward: &Forward, media: Media) -> (Towards, Legs, IpAddr) {
+        let legs = Legs::of(forward, &self.view().context());
+        let towards = towards(forward, media, &legs);
+        (towards, legs, address_of_hop(&forward.hop))
     }
 }
 

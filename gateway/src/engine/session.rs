@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proxy::media::{
-    End, Ending, OfferAnswer, Place, Role, Tags, Towards, end_of_session, ng_via_branch,
-    profile_of_flow, role_of_sdp,
+    End, Ending, Legs, OfferAnswer, Place, Profile, Role, Tags, Towards, end_of_session, ends,
+    ng_via_branch, role_of_sdp,
 };
 use proxy::response::Onward;
 use proxy::token::Media;
-use proxy::{Flow, Forward, Hop, Reason};
+use proxy::{Context, Flow, Forward, Hop, Reason};
 use sip::{Edited, Header, Message, Method};
 
 use super::Engine;
 use super::transaction::{State, Transaction};
-use crate::media::Exchange;
 use crate::media::agreed::Dialog;
-use crate::media::exchange::{self, carries_offer, target_of, towards};
+use crate::media::exchange::{self, address_of_hop, carries_offer, target_of, towards};
+use crate::media::{Exchange, OfferError};
 
 /// What is known of the request that a response answers.
 #[derive(Clone, Copy)]
@@ -56,9 +56,12 @@ impl Engine {
         }
         let none = Media::none(forward.pass);
         match (&self.media, forward.request.method()) {
-            (Some(sessions), Method::Invite) => sessions
+            (Some(sessions), Method::Invite) if forward.anchored => sessions
                 .choose(forward.request.call_id(), forward.pass)
-                .unwrap_or(none),
+                .map_or(none, |media| Media {
+                    ends: ends::of_request(forward, &self.view().context()),
+                    ..media
+                }),
             _ => none,
         }
     }
@@ -71,7 +74,7 @@ impl Engine {
         };
         if !media.is_some() {
             // The dialog began without RTPEngine, or none is alive.
-            return if forward.media.is_some() {
+            return if forward.media.is_some() || !forward.anchored {
                 Ok(media)
             } else {
                 Err(Reason::NoMedia)
@@ -79,26 +82,29 @@ impl Engine {
         }
         let request = forward.request.original().clone();
         let pending = self.pending_invite(&request);
+        let legs = Legs::of(forward, &self.view().context());
         let (sdp, at) = match role_of_sdp(Place::Request(request.method()), pending) {
             Role::Offer(_) => {
                 let target = self.target_of_hop(&forward.hop);
+                let towards = towards(forward, media, &legs);
                 let mut exchange =
-                    Exchange::of_offer(&request, &forward.source, media, target, &self.site());
+                    Exchange::of_offer(&request, &forward.source, media, target, &self.site())
+                        .between(legs, Some(address_of_hop(&forward.hop)));
                 let shown = self.to_be_shown(&request, media.pass).await?;
                 if let Some(shown) = &shown {
                     exchange.sdp = shown;
                 }
                 let offered = sessions
-                    .offer(media, &exchange, towards(forward))
+                    .offer(media, &exchange, towards)
                     .await
-                    .map_err(|error| self.no_media(&error))?;
+                    .map_err(|error| self.no_offer(&error))?;
                 if self.over_meanwhile(&request, offered.1, forward.from_called) {
                     return Err(Reason::NoTransaction);
                 }
                 offered
             }
             Role::Answer(tags) => (
-                self.answer_exchange(&request, media, tags, &forward.source)
+                self.answer_exchange(&request, media, tags, (&forward.source, legs))
                     .await?,
                 media,
             ),
@@ -114,12 +120,12 @@ impl Engine {
         request: &Message,
         media: Media,
         tags: Tags,
-        source: &Flow,
+        (source, legs): (&Flow, Legs),
     ) -> Result<Bytes, Reason> {
         let Some(sessions) = &self.media else {
             return Err(Reason::NoMedia);
         };
-        let exchange = Exchange::of(request, tags, source, &self.site());
+        let exchange = Exchange::of(request, tags, source, &self.site()).between(legs, None);
         let sdp = sessions
             .answer(media, &exchange)
             .await
@@ -136,9 +142,10 @@ impl Engine {
     pub(super) async fn answer_in_ack(&self, forward: &mut Forward, media: Media) -> bool {
         let request = forward.request.original().clone();
         let pending = self.pending_invite(&request);
+        let legs = Legs::of(forward, &self.view().context());
         match role_of_sdp(Place::Request(Method::Ack), pending) {
             Role::Answer(tags) => match self
-                .answer_exchange(&request, media, tags, &forward.source)
+                .answer_exchange(&request, media, tags, (&forward.source, legs))
                 .await
             {
                 Ok(sdp) => {
@@ -212,13 +219,17 @@ impl Engine {
             Role::Remove => return remove_body(&mut onward.response),
         };
         let target = target_of(&Hop::Flow(*offered_to));
-        let exchange = Exchange::of_response(&response, tags, flow, media, target, &self.site());
+        let source = self.index_flow(onward);
+        let asker = Asker::of(asked, &self.view().context());
+        let exchange = Exchange::of_response(&response, tags, flow, media, target, &self.site())
+            .between(
+                asker.legs.clone().turned(),
+                source.map(|flow| flow.peer.ip()),
+            );
         let sdp = match role {
             Role::Offer(_) => {
-                let towards = match self.index_flow(onward) {
-                    Some(source) => Towards::Known(profile_of_flow(source.transport)),
-                    None => Towards::Settled(sip::Transport::Udp),
-                };
+                let transport = source.map_or(sip::Transport::Udp, |source| source.transport);
+                let towards = asker.towards(&exchange.legs, transport);
                 self.offered_late(&response, media.pass).await;
                 sessions
                     .offer(media, &exchange, towards)
@@ -231,16 +242,23 @@ impl Engine {
                 if answered.is_ok() {
                     self.answered_by(&exchange, media.pass, status, asked);
                 }
-                answered
+                answered.map_err(OfferError::from)
             }
         };
         match sdp {
             Ok(sdp) => onward.response.set_body(sdp),
             Err(error) => {
                 // The call is answered: refusing is too late. Its private addresses stay here all the same.
-                self.no_media(&error);
+                self.no_offer(&error);
                 remove_body(&mut onward.response);
             }
+        }
+    }
+
+    pub(super) fn no_offer(&self, error: &OfferError) -> Reason {
+        match error {
+            OfferError::NothingLeft(_) => Reason::NoCodec,
+            OfferError::Engine(error) => self.no_media(error),
         }
     }
 
@@ -371,6 +389,41 @@ impl Engine {
             };
             let ending = ending_of(request, None, from_called, false);
             self.end(&Edited::new(request.clone()), &hop, media, ending);
+        }
+    }
+}
+
+/// The legs of a request, for the offer or answer in its response.
+#[derive(Default)]
+struct Asker {
+    legs: Legs,
+    /// What its token says of the profile of who asked, in a dialog that was up.
+    settled: Option<Option<Profile>>,
+}
+
+impl Asker {
+    /// Nothing is known of it where the transaction died with its node.
+    fn of(asked: Asked<'_>, context: &Context<'_>) -> Self {
+        let Asked::Known(transaction, index) = asked else {
+            return Self::default();
+        };
+        let state = transaction.lock();
+        let Some(branch) = state.branches.get(index) else {
+            return Self::default();
+        };
+        let forward = &branch.forward;
+        let end = branch.media.ends.towards(!forward.from_called);
+        Self {
+            legs: Legs::of(forward, context),
+            settled: forward.media.map(|_| end.profile),
+        }
+    }
+
+    /// What is known of who asked, when he gets an offer.
+    fn towards(&self, legs: &Legs, transport: sip::Transport) -> Towards {
+        match self.settled {
+            Some(profile) => Towards::settled(profile, transport),
+            None => Towards::Known(ends::profile_of(&legs.to, transport)),
         }
     }
 }

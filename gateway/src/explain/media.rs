@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use proxy::media::{
-    End, OfferAnswer, Place, Role, Towards, end_of_session, profile_of_flow, role_of_sdp,
+    End, Legs, OfferAnswer, Place, Role, Towards, end_of_session, ends, profile_of_flow,
+    role_of_sdp,
 };
 use proxy::response::Onward;
 use proxy::token::Media;
@@ -13,10 +14,10 @@ use rtpengine_client::{NodeConfig, Request, Value};
 use sip::{Header, Message, Method};
 
 use super::node::Imagined;
-use super::report::Told;
+use super::report::{Report, Told};
 use super::words;
 use crate::engine::ending_of;
-use crate::media::exchange::{carries_offer, carries_session, target_of, towards};
+use crate::media::exchange::{address_of_hop, carries_offer, carries_session, target_of, towards};
 use crate::media::{Exchange, command};
 
 /// The media of a request that is passed on: that of its dialog, or for a new call the RTPEngine that would be chosen.
@@ -24,7 +25,7 @@ pub(super) fn of(node: &Imagined, forward: &Forward) -> Media {
     if let Some(media) = forward.media {
         return media;
     }
-    let chosen = (forward.request.method() == Method::Invite)
+    let chosen = (forward.request.method() == Method::Invite && forward.anchored)
         .then(|| node.pool.choose(forward.request.call_id()))
         .flatten();
     match chosen {
@@ -32,8 +33,23 @@ pub(super) fn of(node: &Imagined, forward: &Forward) -> Media {
             node: engine.id.0 as u8,
             generation: 0,
             pass: forward.pass,
+            ends: ends::of_request(forward, &node.context()),
         },
         None => Media::none(forward.pass),
+    }
+}
+
+/// What the configuration wants of both legs of a session, and which section said it.
+pub(super) fn policies(report: &mut Report, node: &Imagined, forward: &Forward) {
+    if !node.site.media || !carries_offer(&forward.request) {
+        return;
+    }
+    let legs = Legs::of(forward, &node.context());
+    for (whose, leg) in [("sends", &legs.from), ("gets", &legs.to)] {
+        for (key, value, origin) in leg.said() {
+            let text = format!("of who {whose} it: {key} = {value}, as {origin} says");
+            report.step("policy", text);
+        }
     }
 }
 
@@ -51,6 +67,11 @@ const TAKEN_OFF: Said = Said {
     remark: Some("its SDP is part of no exchange: the body is taken off"),
 };
 
+const NOTHING_LEFT: Said = Said {
+    told: Vec::new(),
+    remark: Some("the policies leave no codec that both ends may use: it is answered 488"),
+};
+
 /// What is said for a request, before it leaves and at its end.
 pub(super) fn for_request(node: &Imagined, forward: &Forward, media: Media) -> Said {
     let request = forward.request.original();
@@ -60,25 +81,37 @@ pub(super) fn for_request(node: &Imagined, forward: &Forward, media: Media) -> S
         return Said::default();
     }
     if !media.is_some() {
-        let remark = "RTPEngine is told nothing: the call began without it";
+        let remark = match (forward.media, forward.anchored) {
+            (Some(_), _) => Some("RTPEngine is told nothing: the call began without it"),
+            (None, false) => {
+                Some("RTPEngine is told nothing: `anchor` leaves the call to its ends")
+            }
+            (None, true) => None,
+        };
         return Said {
-            remark: forward.media.map(|_| remark),
+            remark,
             ..Said::default()
         };
     }
     let mut told = Vec::new();
+    let legs = Legs::of(forward, &node.context());
     if is_ack || carries_offer(&forward.request) {
         let before = "before it leaves";
         match role_of_sdp(Place::Request(request.method()), None) {
             Role::Offer(_) => {
                 let target = target(node, &forward.hop);
+                let towards = towards(forward, media, &legs);
                 let exchange =
-                    Exchange::of_offer(request, &forward.source, media, target, &node.site);
-                let offer = command::offer(media, &exchange, towards(forward));
-                told.push(said(node, media, before, &offer));
+                    Exchange::of_offer(request, &forward.source, media, target, &node.site)
+                        .between(legs, Some(address_of_hop(&forward.hop)));
+                match command::offer(media, &exchange, towards) {
+                    Ok((offer, _)) => told.push(said(node, media, before, &offer)),
+                    Err(_) => return NOTHING_LEFT,
+                }
             }
             Role::Answer(tags) => {
-                let exchange = Exchange::of(request, tags, &forward.source, &node.site);
+                let exchange =
+                    Exchange::of(request, tags, &forward.source, &node.site).between(legs, None);
                 told.push(said(
                     node,
                     media,
@@ -131,8 +164,10 @@ pub(super) fn for_response(
     let told = match role_of_sdp(place, invite) {
         Role::Offer(tags) => {
             let towards = Towards::Known(profile_of_flow(back.transport));
-            let offer = command::offer(media, &exchange(tags), towards);
-            said(node, media, before, &offer)
+            match command::offer(media, &exchange(tags), towards) {
+                Ok((offer, _)) => said(node, media, before, &offer),
+                Err(_) => return NOTHING_LEFT,
+            }
         }
         Role::Answer(tags) => said(
             node,

@@ -420,6 +420,7 @@ impl Done<'_> {
                 "the caller asked for privacy: From says no more who it is",
             );
         }
+        media::policies(report, node, forward);
         let at = media::of(node, forward);
         let said = media::for_request(node, forward, at);
         if !said.told.is_empty() && forward.media.is_none() {

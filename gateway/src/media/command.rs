@@ -2,28 +2,42 @@
 
 use std::time::Duration;
 
-use proxy::media::{Tags, Towards, answer_flags, ng_call_id, offer_flags};
+use proxy::media::codec::NothingLeft;
+use proxy::media::{Tags, Towards, ng_call_id};
 use proxy::token::Media;
 use rtpengine_client::command::{Answer, Delete, Offer};
 use rtpengine_client::words::Flag;
 
 use super::{Exchange, flags};
 
-/// `offer`.
-pub(crate) fn offer(media: Media, exchange: &Exchange<'_>, towards: Towards) -> Offer {
+/// `offer`, and the m= lines that its receiver must not take.
+///
+/// # Errors
+/// [`NothingLeft`] if the policies leave no codec.
+pub(crate) fn offer(
+    media: Media,
+    exchange: &Exchange<'_>,
+    towards: Towards,
+) -> Result<(Offer, Vec<usize>), NothingLeft> {
+    let mut intent = exchange.offer_flags(towards)?;
+    let rejected = std::mem::take(&mut intent.codecs.rejected);
+    let mut options = flags::options(&intent);
+    if intent.record {
+        options.metadata = Some(String::from_utf8_lossy(exchange.call_id).into_owned());
+    }
     let mut offer = Offer::new(
         ng_call_id(exchange.call_id, media.pass),
         exchange.from_tag,
         exchange.sdp,
     )
-    .options(flags::options(&offer_flags(towards, exchange.address())));
+    .options(options);
     if !exchange.to_tag.is_empty() {
         offer = offer.to_tag(exchange.to_tag);
     }
     if let Some(branch) = &exchange.via_branch {
         offer = offer.via_branch(branch.as_str());
     }
-    offer
+    Ok((offer, rejected))
 }
 
 /// `answer`.
@@ -34,7 +48,7 @@ pub(crate) fn answer(media: Media, exchange: &Exchange<'_>) -> Answer {
         exchange.to_tag,
         exchange.sdp,
     )
-    .options(flags::options(&answer_flags(exchange.address())));
+    .options(flags::options(&exchange.answer_flags()));
     if let Some(branch) = &exchange.via_branch {
         answer = answer.via_branch(branch.as_str());
     }

@@ -3,8 +3,11 @@
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
-use proxy::media::intent::{Address, address_of};
-use proxy::media::{Tags, Towards, ng_via_branch, profile_of_flow};
+use proxy::media::codec::NothingLeft;
+use proxy::media::ends::{self, profile_of, transport_of};
+use proxy::media::intent::{Address, Intent, address_of};
+use proxy::media::offer::with_policies;
+use proxy::media::{Legs, Tags, Towards, answer_flags, ng_via_branch, offer_flags};
 use proxy::response::Onward;
 use proxy::site::Side;
 use proxy::token::Media;
@@ -30,6 +33,10 @@ pub struct Exchange<'a> {
     pub seen: IpAddr,
     /// It came from the core, whose addresses are believed.
     pub from_core: bool,
+    /// What is wanted of the legs that it is between.
+    pub legs: Legs,
+    /// Where it goes, as far as signalling tells.
+    pub reached: Option<IpAddr>,
 }
 
 impl<'a> Exchange<'a> {
@@ -81,6 +88,39 @@ impl<'a> Exchange<'a> {
             sdp: message.body(),
             seen: source.peer.ip(),
             from_core: site.side_of(source) == Side::Core,
+            legs: Legs::default(),
+            reached: None,
+        }
+    }
+
+    /// The same between legs of which something is wanted.
+    #[must_use]
+    pub(crate) fn between(self, legs: Legs, reached: Option<IpAddr>) -> Self {
+        Self {
+            legs,
+            reached,
+            ..self
+        }
+    }
+
+    /// The flags of an offer, and the lines of which the policies leave nothing.
+    ///
+    /// # Errors
+    /// [`NothingLeft`] if the policies leave no codec.
+    pub(super) fn offer_flags(&self, towards: Towards) -> Result<Intent, NothingLeft> {
+        let intent = offer_flags(towards, self.address());
+        match Session::parse(self.sdp) {
+            Ok(offer) => with_policies(intent, &self.legs, &offer, self.reached),
+            // RTPEngine says what is wrong with it.
+            Err(_) => Ok(intent),
+        }
+    }
+
+    /// The flags of an answer.
+    pub(super) fn answer_flags(&self) -> Intent {
+        Intent {
+            inject_keys: self.legs.inject_keys(),
+            ..answer_flags(self.address())
         }
     }
 
@@ -95,15 +135,7 @@ impl<'a> Exchange<'a> {
 
 /// The address in the first c= line that counts.
 fn said_address(sdp: &[u8]) -> Option<IpAddr> {
-    let session = Session::parse(sdp).ok()?;
-    let connection = session.connection_of(0)?;
-    let text = std::str::from_utf8(connection).ok()?;
-    text.split_ascii_whitespace()
-        .nth(2)?
-        .split('/')
-        .next()?
-        .parse()
-        .ok()
+    ends::said_address(&Session::parse(sdp).ok()?, 0)
 }
 
 /// True for what has an SDP that RTPEngine must see before it leaves.
@@ -127,13 +159,20 @@ pub(crate) fn carries_session(response: &Message, onward: &Onward) -> bool {
 }
 
 /// What is known of the leg that an offer goes to.
-pub(crate) fn towards(forward: &Forward) -> Towards {
-    let transport = match &forward.hop {
-        Hop::Flow(flow) => flow.transport,
-        Hop::Server { transport, .. } => *transport,
-    };
-    let is_new = forward.request.to_tag().is_none();
-    Towards::of(is_new.then(|| profile_of_flow(transport)), transport)
+pub(crate) fn towards(forward: &Forward, media: Media, legs: &Legs) -> Towards {
+    let transport = transport_of(&forward.hop);
+    if forward.request.to_tag().is_none() {
+        return Towards::Known(profile_of(&legs.to, transport));
+    }
+    Towards::settled(media.ends.towards(forward.from_called).profile, transport)
+}
+
+/// Where a hop is.
+pub(crate) fn address_of_hop(hop: &Hop) -> IpAddr {
+    match hop {
+        Hop::Flow(flow) => flow.peer.ip(),
+        Hop::Server { address, .. } => address.ip(),
+    }
 }
 
 /// Names the target of a branch, alike for the request that goes there and the response that comes from there.

@@ -1,8 +1,10 @@
 //! The proxy's intents in the ng protocol's words, one to one.
 
-use proxy::media::intent::{Address, Ice, Intent, Protocol, RtcpMux, Sdes};
+use std::time::Duration;
+
+use proxy::media::intent::{Address, Ice, Intent, Ip, Protocol, RtcpMux, Sdes};
 use rtpengine_client::Options;
-use rtpengine_client::words;
+use rtpengine_client::{Codecs, words};
 
 /// What RTPEngine is told.
 pub(super) fn options(intent: &Intent) -> Options {
@@ -50,8 +52,29 @@ pub(super) fn options(intent: &Intent) -> Options {
         } else {
             Vec::new()
         },
-        flags: vec![flag],
+        flags: std::iter::once(flag)
+            .chain(intent.inject_keys.then_some(words::Flag::InjectDtmf))
+            .collect(),
         received_from,
+        codecs: Codecs {
+            strip: intent.codecs.strip.clone(),
+            mask: intent.codecs.mask.clone(),
+            offer: intent.codecs.offer.clone(),
+            transcode: intent.codecs.transcode.clone(),
+            ..Codecs::default()
+        },
+        record_call: intent.record.then_some(words::RecordCall::On),
+        direction: intent
+            .direction
+            .as_ref()
+            .map(|(from, to)| (from.to_string(), to.to_string())),
+        address_family: intent.family.map(|family| match family {
+            Ip::V4 => words::AddressFamily::Ip4,
+            Ip::V6 => words::AddressFamily::Ip6,
+        }),
+        ptime: intent
+            .ptime
+            .map(|milliseconds| Duration::from_millis(milliseconds.into())),
         ..Options::default()
     }
 }

@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use proxy::media::codec::NothingLeft;
 use proxy::media::lines::reject_surplus;
-use proxy::media::{Tags, Towards, ng_call_id};
+use proxy::media::{Ends, Tags, Towards, ng_call_id};
 use proxy::token::{Media, Pass};
 use rtpengine_client::command::{Delete, Query};
 use rtpengine_client::{Counts, Error, Generation, Node, NodeId, Pool, State};
@@ -52,6 +53,17 @@ pub struct NodeState {
     pub counts: Counts,
     /// What is counted of the sessions that have ended.
     pub deletes: DeletesState,
+}
+
+/// Why there is no offer for the other side.
+#[derive(Debug, thiserror::Error)]
+pub enum OfferError {
+    /// The policies leave no codec that both ends may use.
+    #[error(transparent)]
+    NothingLeft(#[from] NothingLeft),
+    /// RTPEngine refused, or none answers.
+    #[error(transparent)]
+    Engine(#[from] Error),
 }
 
 /// The sessions of a node, at the pool's RTPEngines. What is remembered of them is [`agreed`] alone.
@@ -104,6 +116,7 @@ impl Sessions {
             node: id.0 as u8,
             generation: generation.map_or(0, Generation::to_u8),
             pass,
+            ends: Ends::NONE,
         }
     }
 
@@ -120,35 +133,47 @@ impl Sessions {
     /// node, which is then kept unless it is gone.
     ///
     /// # Errors
-    /// The last node's error.
+    /// The last node's error, or that the policies leave no codec.
     pub async fn offer(
         &self,
         media: Media,
         exchange: &Exchange<'_>,
         towards: Towards,
-    ) -> Result<(Bytes, Media), Error> {
-        let offer = command::offer(media, exchange, towards);
+    ) -> Result<(Bytes, Media), OfferError> {
         let Some(first) = self.node(media, exchange.call_id) else {
-            return Err(Error::NoNode);
+            return Err(Error::NoNode.into());
         };
+        let generation = Generation::from_u8(media.generation);
+        let id = NodeId(u16::from(media.node));
+        let knows_it = self.pool.alive(id, generation).is_some();
         let mut tried = Vec::new();
         let mut node = first.clone();
         loop {
+            // An RTPEngine that never saw the call is told all.
+            let towards = if knows_it && node.id() == id {
+                towards
+            } else {
+                towards.anew()
+            };
+            let (offer, rejected) = command::offer(media, exchange, towards)?;
             match node.request(&offer, self.offer_within).await {
                 Ok(answer) => {
                     let sdp = answer.sdp.map(|sdp| sdp.0.to_vec()).unwrap_or_default();
                     // Its generation, too: the token's may be that of a process which is no more.
-                    let at = self.media(node.id(), media.pass);
-                    return Ok((without_surplus(exchange.sdp, sdp), at));
+                    let at = Media {
+                        ends: media.ends,
+                        ..self.media(node.id(), media.pass)
+                    };
+                    return Ok((without_surplus(exchange.sdp, sdp, &rejected), at));
                 }
                 // What this node says of the SDP, another one would say too.
-                Err(error @ Error::Rejected { .. }) => return Err(error),
+                Err(error @ Error::Rejected { .. }) => return Err(error.into()),
                 Err(error) => {
                     tried.push(node.id());
                     let next = self.pool.choose_except(exchange.call_id, &tried);
                     match next.and_then(|id| self.pool.node(id)) {
                         Some(next) => node = next.clone(),
-                        None => return Err(error),
+                        None => return Err(error.into()),
                     }
                 }
             }
@@ -293,10 +318,17 @@ impl Sessions {
 }
 
 /// The offer that RTPEngine made, without the lines that its receiver must not take (MEDIA.md §7).
-fn without_surplus(offer: &[u8], rewritten: Vec<u8>) -> Bytes {
+fn without_surplus(offer: &[u8], rewritten: Vec<u8>, rejected: &[usize]) -> Bytes {
     let changed = match (Session::parse(offer), Session::parse(&rewritten)) {
         (Ok(offer), Ok(mut session)) => {
-            (reject_surplus(&offer, &mut session) > 0).then(|| session.to_bytes())
+            let surplus = reject_surplus(&offer, &mut session) > 0;
+            for index in rejected {
+                // RTPEngine gives back all codecs of a line that has lost all.
+                if let Some(line) = session.media_mut().get_mut(*index) {
+                    line.reject();
+                }
+            }
+            (surplus || !rejected.is_empty()).then(|| session.to_bytes())
         }
         _ => None,
     };

@@ -2,6 +2,7 @@
 //! every module.
 
 pub(crate) mod keys;
+mod media;
 mod page;
 pub(crate) mod settings;
 pub(crate) mod site;

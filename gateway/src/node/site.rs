@@ -99,6 +99,7 @@ pub(crate) fn of(config: &Config, media: bool) -> Described {
         shared: shared(&config.cluster),
         core: [trust.concat(), core.concat()].concat(),
         media,
+        policies: super::media::policies(config),
         authenticate: true,
     };
     Described {

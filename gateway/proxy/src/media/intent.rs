@@ -2,12 +2,16 @@
 //! tried on RTPEngine 10.5.3.5.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use sdp::Profile;
 use sip::Transport;
 
-/// What RTPEngine is to do with an SDP. What is `None` or `false` is not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+use super::codec::Choice;
+use super::profile_of_flow;
+
+/// What RTPEngine is to do with an SDP. What is `None`, `false` or empty is not sent.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Intent {
     /// `transport-protocol`.
     pub transport_protocol: Option<Protocol>,
@@ -25,6 +29,27 @@ pub struct Intent {
     pub replace_origin: bool,
     /// Whether the address in the SDP or the one that the message came from is where its sender expects media.
     pub address: Address,
+    /// `codec`.
+    pub codecs: Choice,
+    /// Flag `inject-DTMF`: without it `play DTMF` is answered and nobody hears it (measured). In offer and answer.
+    pub inject_keys: bool,
+    /// `record-call: on`, with the Call-ID as `metadata`. Where it is written is RTPEngine's own configuration.
+    pub record: bool,
+    /// `direction`: the interfaces that face the sender and the receiver.
+    pub direction: Option<(Arc<str>, Arc<str>)>,
+    /// `address-family`.
+    pub family: Option<Ip>,
+    /// `ptime`, in milliseconds.
+    pub ptime: Option<u16>,
+}
+
+/// A family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ip {
+    /// `IP4`
+    V4,
+    /// `IP6`
+    V6,
 }
 
 /// The protocol of the m= lines.
@@ -84,16 +109,33 @@ pub enum Address {
 pub enum Towards {
     /// A leg whose profile is known, from what it said, from its token, or for a first offer from its flow.
     Known(Profile),
-    /// A leg of a call that is up, of which only the flow is known here. RTPEngine then keeps for each m= line the protocol, ICE
-    /// and DTLS that it had (measured), so only that is said which it would forget: the suites, and rtcp-mux. A browser is known
-    /// by its flow in any case.
-    Settled(Transport),
+    /// A leg of a call that is up. RTPEngine then keeps for each m= line the protocol, ICE and DTLS that it had (measured), so only
+    /// that is said which it would forget: the suites, and rtcp-mux. A browser is known by its flow in any case.
+    Settled {
+        /// Its flow.
+        transport: Transport,
+        /// What it was when the dialog began, for an RTPEngine that never saw the call: it would pass on the offerer's kind, and a
+        /// phone would be asked for DTLS (measured).
+        was: Profile,
+    },
 }
 
 impl Towards {
-    /// What is known of a leg: its profile if somebody has it, else its flow.
-    pub fn of(profile: Option<Profile>, transport: Transport) -> Self {
-        profile.map_or(Self::Settled(transport), Self::Known)
+    /// A leg of a call that is up: its token has its profile where that is another than its flow says.
+    pub fn settled(profile: Option<Profile>, transport: Transport) -> Self {
+        Self::Settled {
+            transport,
+            was: profile.unwrap_or(profile_of_flow(transport)),
+        }
+    }
+
+    /// The same for an RTPEngine that never saw the call.
+    #[must_use]
+    pub fn anew(self) -> Self {
+        match self {
+            Self::Settled { was, .. } => Self::Known(was),
+            known => known,
+        }
     }
 }
 
@@ -101,8 +143,11 @@ impl Towards {
 pub fn offer_flags(towards: Towards, address: Address) -> Intent {
     let profile = match towards {
         Towards::Known(profile) => profile,
-        Towards::Settled(Transport::Ws | Transport::Wss) => Profile::WebRtc,
-        Towards::Settled(Transport::Udp | Transport::Tcp | Transport::Tls) => {
+        Towards::Settled {
+            transport: Transport::Ws | Transport::Wss,
+            was: Profile::WebRtc,
+        } => Profile::WebRtc,
+        Towards::Settled { .. } => {
             let (sdes, rtcp_mux) = (Some(Sdes::TwoSuites), Some(RtcpMux::Demux));
             return Intent {
                 sdes,
@@ -174,7 +219,7 @@ pub fn address_of(said: Option<IpAddr>, seen: IpAddr) -> Address {
 }
 
 /// Addresses that no NAT's outside has: RFC 1918, RFC 6598, link-local, loopback, and their like of IPv6.
-fn is_private(address: IpAddr) -> bool {
+pub(super) fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(four) => {
             let [first, second, ..] = four.octets();
@@ -244,7 +289,7 @@ mod tests {
                 osrtp_offer: profile == Profile::SrtpOptional,
                 rtcp_mux: Some(mux),
                 replace_origin: true,
-                address: said,
+                ..Intent::default()
             };
             assert_eq!(
                 offer_flags(Towards::Known(profile), said),
@@ -258,7 +303,13 @@ mod tests {
     fn a_later_offer_to_an_unknown_leg_leaves_its_kind_to_rtpengine() {
         let said = Address::AsSaid;
         for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
-            let flags = offer_flags(Towards::of(None, transport), said);
+            let settled = Towards::settled(None, transport);
+            let flags = offer_flags(settled, said);
+            assert_eq!(
+                settled.anew(),
+                Towards::Known(Profile::Rtp),
+                "{transport:?}"
+            );
             assert_eq!(
                 (flags.transport_protocol, flags.ice, flags.dtls_off),
                 (None, None, false),
@@ -272,14 +323,14 @@ mod tests {
         }
         let browser = offer_flags(Towards::Known(Profile::WebRtc), said);
         assert_eq!(
-            offer_flags(Towards::of(None, Transport::Wss), said),
+            offer_flags(Towards::settled(None, Transport::Wss), said),
             browser
         );
-        let phone = offer_flags(Towards::Known(Profile::SrtpSdes), said);
-        assert_eq!(
-            offer_flags(Towards::of(Some(Profile::SrtpSdes), Transport::Wss), said),
-            phone
-        );
+        for transport in [Transport::Tls, Transport::Wss] {
+            let settled = Towards::settled(Some(Profile::SrtpSdes), transport);
+            assert_eq!(offer_flags(settled, said).transport_protocol, None);
+            assert_eq!(settled.anew(), Towards::Known(Profile::SrtpSdes));
+        }
     }
 
     #[test]

@@ -4,10 +4,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use smallvec::SmallVec;
 
+use super::ends;
 use super::{
     ContactToken, FlowAddress, Lines, Media, Pass, PathToken, Purpose, RecordRouteCore,
     RecordRouteDevice, Token, Towards, ViaToken,
 };
+
+use crate::media::Ends;
 
 /// Room for every token but those that hold what others wrote.
 pub(super) type Payload = SmallVec<[u8; 48]>;
@@ -31,17 +34,21 @@ pub(super) fn write(token: &Token) -> (Payload, bool) {
                 if core.anonymous { ANONYMOUS_BIT } else { 0 },
             );
             to.extend_from_slice(&core.device);
-            write_flow(&mut to, core.listener, core.node, core.flow)
+            let family = write_flow(&mut to, core.listener, core.node, core.flow);
+            ends::write(&mut to, &core.media.ends);
+            family
         }
         Token::RecordRouteDevice(device) => {
             let called = if device.called { CALLED_BIT } else { 0 };
             let anonymous = if device.anonymous { ANONYMOUS_BIT } else { 0 };
             write_media(&mut to, device.media, called | anonymous);
             to.extend_from_slice(device.holder.as_ref().map_or(&[][..], |holder| &holder[..]));
-            device.towards.is_some_and(|other| {
+            let family = device.towards.is_some_and(|other| {
                 to.extend_from_slice(&other.device);
                 write_flow(&mut to, other.listener, other.node, other.flow)
-            })
+            });
+            ends::write(&mut to, &device.media.ends);
+            family
         }
         Token::Via(via) => {
             let offer = if via.offer { OFFER_BIT } else { 0 };
@@ -76,7 +83,9 @@ pub(super) fn read(purpose: Purpose, bytes: &[u8], family: bool) -> Option<Token
         }
         Purpose::RecordRouteCore => {
             let anonymous = bytes.get(1)? & ANONYMOUS_BIT != 0;
-            let (media, bytes) = read_media(bytes, ANONYMOUS_BIT)?;
+            let (mut media, bytes) = read_media(bytes, ANONYMOUS_BIT)?;
+            let (bytes, ends) = ends::read(bytes)?;
+            media.ends = ends;
             if media.pass == Pass::Through {
                 return None;
             }
@@ -93,14 +102,17 @@ pub(super) fn read(purpose: Purpose, bytes: &[u8], family: bool) -> Option<Token
         Purpose::RecordRouteDevice => {
             let bits = bytes.get(1)?;
             let (called, anonymous) = (bits & CALLED_BIT != 0, bits & ANONYMOUS_BIT != 0);
-            let (media, bytes) = read_media(bytes, CALLED_BIT | ANONYMOUS_BIT)?;
+            let (mut media, bytes) = read_media(bytes, CALLED_BIT | ANONYMOUS_BIT)?;
+            let (bytes, ends) = ends::read(bytes)?;
+            media.ends = ends;
             let (holder, bytes) = read_holder(bytes);
             let towards = match bytes {
                 [] if !family => None,
                 other => Some(read_device(other, family)?),
             };
             // Between servers there is neither device nor side.
-            let says_more = called || anonymous || holder.is_some() || towards.is_some();
+            let says_more =
+                called || anonymous || holder.is_some() || towards.is_some() || ends != Ends::NONE;
             if media.pass == Pass::Through && says_more {
                 return None;
             }
@@ -164,6 +176,7 @@ fn read_media(bytes: &[u8], allowed: u8) -> Option<(Media, &[u8])> {
         node,
         generation: bits >> 4,
         pass,
+        ends: Ends::NONE,
     };
     Some((media, rest))
 }

@@ -1,7 +1,9 @@
 //! Vectors, lengths and what must not pass.
 
 use super::*;
+use crate::media::ends::{End, POLICY_BITS};
 use proptest::prelude::*;
+use sdp::Profile;
 
 const NOW: u64 = 1_785_542_400;
 const CALL: Option<&[u8]> = Some(b"a84b4c76e66710@pc33.example.com");
@@ -9,6 +11,7 @@ const MEDIA: Media = Media {
     node: 3,
     generation: 1,
     pass: Pass::Up,
+    ends: Ends::NONE,
 };
 
 /// The key 00 01 … 1f, as anyone can type it again.
@@ -344,6 +347,26 @@ fn any_media() -> impl Strategy<Value = Media> {
         node,
         generation,
         pass,
+        ends: Ends::NONE,
+    })
+}
+
+/// What a Record-Route says, which knows the ends.
+fn any_call() -> impl Strategy<Value = Media> {
+    let profile = || {
+        proptest::option::of(prop_oneof![
+            Just(Profile::WebRtc),
+            Just(Profile::DtlsSrtp),
+            Just(Profile::SrtpSdes),
+            Just(Profile::SrtpOptional),
+            Just(Profile::Rtp),
+        ])
+    };
+    let policy = || prop_oneof![Just(0), 0..=POLICY_BITS];
+    let end = move || (profile(), policy()).prop_map(|(profile, policy)| End { profile, policy });
+    (any_media(), end(), end()).prop_map(|(media, caller, called)| Media {
+        ends: Ends { caller, called },
+        ..media
     })
 }
 
@@ -366,7 +389,7 @@ fn any_token() -> impl Strategy<Value = Token> {
             flow: other.flow,
         })
     });
-    let core = (any_towards(), any_media(), any::<bool>()).prop_map(|(other, media, anonymous)| {
+    let core = (any_towards(), any_call(), any::<bool>()).prop_map(|(other, media, anonymous)| {
         Token::RecordRouteCore(RecordRouteCore {
             listener: other.listener,
             node: other.node,
@@ -377,7 +400,7 @@ fn any_token() -> impl Strategy<Value = Token> {
         })
     });
     let device = (
-        any_media(),
+        any_call(),
         any::<(bool, bool)>(),
         proptest::option::of(any::<[u8; 4]>()),
         proptest::option::of(any_towards()),

@@ -405,6 +405,7 @@ impl Edge {
             node: 1,
             generation: 0,
             pass: Pass::Up,
+            ends: proxy::media::Ends::NONE,
         };
         let token = RecordRouteDevice {
             media,
