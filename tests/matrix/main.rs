@@ -1,46 +1,126 @@
 //! Every kind of party calls every other kind, through a gateway with the real RTPEngine, and walks through all that can happen
 //! to a call. After each step audio is proven where it is heard.
+//!
+//! One call of every pair in `make test`; the whole cross is `make matrix`, which sets `CAUSEWAY_MATRIX=whole`. A pair is a test
+//! of its own, so that one can be run alone: `cargo test -p causeway-tests --test matrix -- avp_calls_core`.
 
+mod kind;
 mod stage;
+mod table;
 mod walk;
 
-use anyhow::{Result, ensure};
-use causeway_tests::party::{Party, Profile};
-use stage::Stage;
-use walk::{Outcome, walk};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Who calls whom.
-const KINDS: [Profile; 2] = [Profile::Avp, Profile::Webrtc];
+use anyhow::{Context, Result, bail};
+use kind::Kind;
+use libtest_mimic::{Arguments, Failed, Trial};
+use stage::{Stage, USERS};
+use table::Pair;
+use tokio::runtime::{Handle, Runtime};
+use walk::{Done, Outcome, fork, walk};
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    let users: Vec<String> = (0..2 * KINDS.len().pow(2))
-        .map(|number| format!("user{number}"))
-        .collect();
-    let stage = Stage::set(&users).await?;
-    let mut failed = 0;
-    let pairs = KINDS
-        .iter()
-        .flat_map(|one| KINDS.map(|other| (*one, other)));
-    for ((number, pair), (one, other)) in (0_u32..).zip(users.chunks(2)).zip(pairs) {
-        let mut one = stage.phone(one, &pair[0], 2 * number).await?;
-        let mut other = stage.phone(other, &pair[1], 2 * number + 1).await?;
-        println!("{} calls {}", one.kind(), other.kind());
-        for steps in [walk::LONG, walk::EARLY, walk::LATE, walk::CANCELLED] {
-            for done in walk(steps, &mut one, &mut other).await {
-                let how = match done.outcome {
-                    Outcome::Ok => "ok".to_owned(),
-                    Outcome::Cannot(why) => format!("cannot: {why}"),
-                    Outcome::Failed(why) => {
-                        failed += 1;
-                        format!("FAILED: {why}")
-                    }
-                };
-                let what = format!("{:?} by {:?}", done.step, done.who);
-                println!("  {what:<30} {:>5.1} s  {how}", done.took.as_secs_f64());
+/// Pairs at once unless `--test-threads` says otherwise: each has its audio to keep in time.
+const AT_ONCE: usize = 3;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    let Ok(runtime) = Runtime::new() else {
+        return ExitCode::FAILURE;
+    };
+    let whole = std::env::var("CAUSEWAY_MATRIX").is_ok_and(|value| value == "whole");
+    let pairs = Arc::new(Mutex::new(Vec::new()));
+    let mut trials = Vec::new();
+    for caller in Kind::ROWS {
+        for called in Kind::COLUMNS {
+            if (caller, called) != (Kind::Core, Kind::Core) {
+                let (handle, pairs) = (runtime.handle().clone(), pairs.clone());
+                let name = format!("{caller:?}_calls_{called:?}").to_lowercase();
+                let run = move || run(&handle, &pairs, caller, called, whole);
+                trials.push(Trial::test(name, run));
             }
         }
     }
-    ensure!(failed == 0, "{failed} steps failed\n{}", stage.logs());
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let pairs = std::mem::take(&mut *pairs.lock().unwrap_or_else(PoisonError::into_inner));
+    if !pairs.is_empty() {
+        println!("{}", table::print(pairs));
+    }
+    conclusion.exit_code()
+}
+
+fn run(
+    runtime: &Handle,
+    pairs: &Mutex<Vec<Pair>>,
+    caller: Kind,
+    called: Kind,
+    whole: bool,
+) -> Result<(), Failed> {
+    let mut done = Vec::new();
+    let result = runtime.block_on(async {
+        calls(caller, called, whole, &mut done).await?;
+        if whole {
+            fails_over(caller, called, &mut done).await?;
+        }
+        if whole && called == Kind::COLUMNS[0] {
+            forks(caller, &mut done).await?;
+        }
+        anyhow::Ok(())
+    });
+    let mut pairs = pairs.lock().unwrap_or_else(PoisonError::into_inner);
+    pairs.push(Pair {
+        caller,
+        called,
+        done,
+    });
+    result.map_err(|error| format!("{error:#}").into())
+}
+
+/// All calls of a pair at one stage; afterwards nothing is left of them.
+async fn calls(caller: Kind, called: Kind, whole: bool, all: &mut Vec<Done>) -> Result<()> {
+    let stage = Stage::set().await?;
+    let mut one = stage.party(caller, USERS[0], 0).await?;
+    let mut other = stage.party(called, USERS[1], 1).await?;
+    let ways = if whole { walk::WHOLE } else { walk::SHORT };
+    for way in ways {
+        let done = walk(*way, one.as_mut(), other.as_mut()).await;
+        let failed = failed(&done);
+        all.extend(done);
+        failed.with_context(|| stage.logs())?;
+    }
+    stage.is_empty().await.with_context(|| stage.logs())
+}
+
+/// One call where what is asked first is of no use.
+async fn fails_over(caller: Kind, called: Kind, all: &mut Vec<Done>) -> Result<()> {
+    let stage = Stage::set_failing().await?;
+    let mut one = stage.party(caller, USERS[0], 0).await?;
+    let mut other = stage.party(called, USERS[1], 1).await?;
+    let done = walk(walk::FAILOVER, one.as_mut(), other.as_mut()).await;
+    let failed = failed(&done);
+    all.extend(done);
+    failed.with_context(|| stage.logs())
+}
+
+/// A user has a browser and a phone; either answers.
+async fn forks(caller: Kind, all: &mut Vec<Done>) -> Result<()> {
+    let stage = Stage::set().await?;
+    let mut one = stage.party(caller, USERS[0], 0).await?;
+    let mut phone = stage.party(Kind::Avp, USERS[2], 1).await?;
+    let mut browser = stage.party(Kind::Webrtc, USERS[2], 2).await?;
+    let (one, phone, browser) = (one.as_mut(), phone.as_mut(), browser.as_mut());
+    all.push(fork("fork: the phone answers", one, phone, browser).await);
+    all.push(fork("fork: the browser answers", one, browser, phone).await);
+    failed(all).with_context(|| stage.logs())?;
+    stage.is_empty().await.with_context(|| stage.logs())
+}
+
+fn failed(done: &[Done]) -> Result<()> {
+    for Done { name, outcome, .. } in done {
+        if let Outcome::Failed(why) = outcome {
+            bail!("{name}: {why}");
+        }
+    }
     Ok(())
 }

@@ -49,7 +49,12 @@ impl Call {
 
     /// Sends a request in the dialog and does not wait; [`answer_to`](Self::answer_to) does.
     pub fn sends(&mut self, method: &str, body: &str) -> Result<Sent> {
-        let text = self.request(PATTERN, method, "", body);
+        self.sends_as(PATTERN, method, body)
+    }
+
+    /// The same after a pattern.
+    pub fn sends_as(&mut self, pattern: &str, method: &str, body: &str) -> Result<Sent> {
+        let text = self.request(pattern, method, "", body);
         let to = self.hop()?;
         self.endpoint.send(&text, to);
         Ok(Sent { text, to })

@@ -1,5 +1,6 @@
 //! What FreeSWITCH does with a call: each act is a message that it was seen to send, named by its folder in the captures.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
@@ -8,6 +9,9 @@ use super::Script;
 use super::captured::{Captured, Session};
 use super::echo::Echo;
 use crate::agent::{self, Message};
+
+/// Its re-INVITE with the whole of what it has.
+const RESUME: &str = "e_hold_reinvite/019_fs_to_reg2_INVITE";
 
 /// One of its calls.
 #[derive(Debug)]
@@ -27,7 +31,73 @@ impl Call {
 
     /// How many packets of audio it has sent back.
     pub fn echoed(&self) -> u64 {
+        self.echo.packets().values().sum()
+    }
+
+    /// The same by payload type.
+    pub fn echoed_by_kind(&self) -> BTreeMap<u8, u64> {
         self.echo.packets()
+    }
+
+    /// The device rings, or there is a tone of ours before anybody answers: `c1`.
+    pub fn progresses(&self, with_audio: bool) -> Result<()> {
+        if with_audio {
+            let early = "c1_early_media_183/007_fs_to_reg2_INVITE-183";
+            return self.responds(early, "183 Session Progress", true);
+        }
+        let rings = "c1_early_media_183/004_fs_to_reg2_INVITE-180";
+        self.responds(rings, "180 Ringing", false)
+    }
+
+    /// Answers what rings: `c1`; an INVITE without an offer gets one of two lines: `f2`.
+    pub async fn picks_up(&mut self) -> Result<()> {
+        if self.dialog.invite.body().is_empty() {
+            return self.answers(Script::LateOffer).await;
+        }
+        self.responds("c2_echo/014_fs_to_reg2_INVITE-200", "200 OK", true)?;
+        self.dialog.expects("ACK").await.map(drop)
+    }
+
+    /// A re-INVITE from another port, which is refused with this status: what the call had goes on.
+    pub async fn is_refused(&mut self, status: u16) -> Result<()> {
+        let spare = Echo::open(self.own.ip()).await?;
+        let port = std::mem::replace(&mut self.session.port, spare.port);
+        let answer = self.sends(RESUME, "INVITE").await;
+        self.session.port = port;
+        let answer = answer?;
+        ensure!(answer.status() == Some(status), "refused: {}", answer.text);
+        Ok(())
+    }
+
+    /// A re-INVITE that gives another port, and is taken.
+    pub async fn moves(&mut self) -> Result<()> {
+        let spare = Echo::open(self.own.ip()).await?;
+        self.session.port = spare.port;
+        self.reinvites(RESUME).await?;
+        self.echo = spare;
+        Ok(())
+    }
+
+    /// A re-INVITE that does not wait for its answer.
+    pub fn begins_reinvite(&mut self) -> Result<agent::Sent> {
+        let captured = self.captured(RESUME)?;
+        self.session.version += 1;
+        let body = captured.body(self.own, self.session);
+        self.dialog.sends_as(&captured.head, "INVITE", &body)
+    }
+
+    /// Takes a re-INVITE without an offer: its 200 has one, and the ACK answers it.
+    pub async fn takes_late(&mut self) -> Result<()> {
+        let captured = self.captured("c2_echo/014_fs_to_reg2_INVITE-200")?;
+        let request = self.dialog.expects("INVITE").await?;
+        ensure!(request.body().is_empty(), "an offer: {}", request.text);
+        self.session.version += 1;
+        let body = captured.body(self.own, self.session);
+        self.dialog
+            .answers(&request, "200 OK", &captured.head, "", &body);
+        let ack = self.dialog.expects("ACK").await?;
+        ensure!(ack.body().contains("m=audio"), "no answer: {}", ack.text);
+        Ok(())
     }
 
     /// Answers the call that came in.
@@ -137,8 +207,7 @@ impl Call {
 
     /// Takes it back.
     pub async fn resumes(&mut self) -> Result<Message> {
-        self.reinvites("e_hold_reinvite/019_fs_to_reg2_INVITE")
-            .await
+        self.reinvites(RESUME).await
     }
 
     /// Refreshes the session timer by a re-INVITE: `h1`.
@@ -235,12 +304,21 @@ impl Call {
             ),
         };
         let body = answered_in_kind(body, request.body());
+        if offered {
+            self.echo.is_quiet(is_held(request.body()));
+        }
         self.dialog.answers(&request, "200 OK", &pattern, "", &body);
         if method == "INVITE" {
             self.dialog.expects("ACK").await?;
         }
         Ok(request)
     }
+}
+
+/// Whether who is offered this sends nothing any more, in any spelling.
+fn is_held(offer: &str) -> bool {
+    let marks = ["a=sendonly", "a=inactive", "c=IN IP4 0.0.0.0"];
+    marks.iter().any(|mark| offer.contains(mark))
 }
 
 /// RFC 3264 §6.1: who is put on hold sends nothing.

@@ -6,9 +6,11 @@
 //! type that was negotiated, and where that is G.711, with the other's tone in them.
 //!
 //! [`Phone`] is a party of ours in three kinds ([`Profile`]): plain RTP over UDP signalling, SDES over TLS, WebRTC over WSS.
+//! [`CoreParty`] says what FreeSWITCH said, and echoes what it hears.
 
 mod audio;
 mod cipher;
+mod core;
 mod description;
 mod media;
 mod packet;
@@ -24,6 +26,7 @@ use std::pin::Pin;
 use anyhow::Result;
 
 pub use audio::{hears, mark, silence, talk};
+pub use core::CoreParty;
 pub use description::Profile;
 pub use phone::Phone;
 
