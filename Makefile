@@ -1,6 +1,6 @@
 # Every target is one script in scripts/, so that each can be read, and run, by itself.
 .DEFAULT_GOAL := help
-.PHONY: help run cluster test check bench soak fuzz clean
+.PHONY: help run cluster test matrix check bench soak fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ cluster: ## the real case on one machine: two edges, two registrars, RTPEngine, 
 
 test: ## every test: unit, property, torture, end to end with real phones and browsers
 	@scripts/test.sh
+
+matrix: ## every kind of phone and browser calls every other, through all that can happen to a call, and a table of it
+	@ONLY='$(ONLY)' scripts/matrix.sh
 
 check: ## formats, lints and documentation, without a test
 	@scripts/check.sh

@@ -12,7 +12,7 @@ pub(crate) struct Pair {
     pub(crate) done: Vec<Done>,
 }
 
-const STEP: usize = 44;
+const STEP: usize = 50;
 const CELL: usize = 16;
 
 /// All tables, and below each why a cell is not ok.
@@ -35,15 +35,11 @@ pub(crate) fn print(mut pairs: Vec<Pair>) -> String {
             }
         }
         let mut notes: Vec<String> = Vec::new();
-        let mut seen = std::collections::BTreeMap::<&str, usize>::new();
         for name in names {
-            let nth = seen.entry(name).or_default();
             let _ = write!(text, "\n  {name:<width$}", width = STEP - 2);
             for pair in &row {
-                let mut all = pair.done.iter().filter(|done| done.name == name);
-                let cell = all
-                    .nth(*nth)
-                    .map_or_else(String::new, |done| cell(done, &mut notes));
+                let done = pair.done.iter().find(|done| done.name == name);
+                let cell = done.map_or_else(String::new, |done| cell(done, &mut notes));
                 let _ = write!(text, "{cell:<CELL$}");
             }
         }

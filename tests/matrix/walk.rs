@@ -143,9 +143,10 @@ pub(crate) async fn walk(way: Way, caller: &mut Anyone, called: &mut Anyone) -> 
     let (call, steps) = way;
     let mut all: Vec<Done> = Vec::new();
     let mut missing = None;
+    let mut held = String::new();
     for (index, (step, who)) in steps.iter().copied().enumerate() {
         let began = Instant::now();
-        let follows = index > 0 && matches!(step, Step::Resume);
+        let follows = index > 0 && step == Step::Resume;
         let outcome = match missing {
             Some(why) if follows || matches!(steps[0].0, Step::Early | Step::RingLate) => {
                 Outcome::Cannot(why)
@@ -161,9 +162,14 @@ pub(crate) async fn walk(way: Way, caller: &mut Anyone, called: &mut Anyone) -> 
             Caller => "caller",
             Called => "called",
         };
-        let step = name(step);
+        let mut what = name(step);
+        match step {
+            Step::Hold(_) => held.clone_from(&what),
+            Step::Resume => what = format!("resume after {held}"),
+            _ => {}
+        }
         all.push(Done {
-            name: format!("{call}: {step}, {by}"),
+            name: format!("{call}: {what}, {by}"),
             outcome,
             took: began.elapsed(),
         });
@@ -212,6 +218,7 @@ fn told(result: Result<()>) -> Outcome {
 
 async fn done(step: Step, one: &mut Anyone, other: &mut Anyone) -> Result<()> {
     let whom = other.user().to_owned();
+    other.prepares(step).await?;
     tokio::try_join!(one.begins(step, &whom), other.follows(step))?;
     match audio_after(step) {
         Audio::Both => talk(one, other).await,

@@ -190,6 +190,7 @@ impl Party for CoreParty {
                 Err("never captured")
             }
             (Step::Dtmf, Part::Begins) => Err("it echoes"),
+            (Step::RingLate, Part::Follows) => Err("offers SRTP first, and echoes without keys"),
             _ => Ok(()),
         }
     }

@@ -120,6 +120,10 @@ pub trait Party: Send {
     fn user(&self) -> &str;
     /// Whether it can take this part in a step; why not otherwise, in a few words.
     fn can(&self, step: Step, part: Part) -> Result<(), &'static str>;
+    /// Gets ready to follow a step, before it begins: for who has to be told beforehand that it shall refuse.
+    fn prepares(&mut self, _step: Step) -> Doing<'_> {
+        Box::pin(async { Ok(()) })
+    }
     /// Begins a step; `whom` is the user of the other, needed where a call begins.
     fn begins<'a>(&'a mut self, step: Step, whom: &'a str) -> Doing<'a>;
     /// Takes the other part.
