@@ -12,6 +12,7 @@ pub mod engine;
 pub mod explain;
 pub mod guard;
 pub mod keepalive;
+pub mod ladder;
 pub mod media;
 pub mod node;
 mod options;

@@ -20,6 +20,23 @@ use crate::error::Error;
 /// The longest payload of a UDP datagram over IPv4.
 const LONGEST_DATAGRAM: usize = 65_507;
 
+/// Who is told of each request that a client makes, its probes left out. Both are called on the caller's task and may not wait.
+pub trait Watch: std::fmt::Debug + Send + Sync {
+    /// A request is sent for the first time: this datagram, from and to these addresses.
+    fn sent(&self, local: SocketAddr, node: SocketAddr, datagram: &[u8]);
+
+    /// It has its answer (the dictionary), or is given up. `cookie`, with its space, began the datagram; `spent` says how long it
+    /// took and how many datagrams.
+    fn ended(
+        &self,
+        local: SocketAddr,
+        node: SocketAddr,
+        cookie: &[u8],
+        end: Result<&[u8], &Error>,
+        spent: (Duration, u32),
+    );
+}
+
 /// How a [`Client`] behaves.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
@@ -41,6 +58,8 @@ pub struct ClientConfig {
     pub timeout: Duration,
     /// What an answer may have.
     pub limits: Limits,
+    /// Who is told of the requests.
+    pub watch: Option<Arc<dyn Watch>>,
 }
 
 impl ClientConfig {
@@ -55,6 +74,7 @@ impl ClientConfig {
             longest_wait: Duration::from_millis(800),
             timeout: Duration::from_secs(2),
             limits: Limits::default(),
+            watch: None,
         }
     }
 }
@@ -94,6 +114,7 @@ struct Counters {
 #[derive(Debug)]
 struct Socket {
     udp: UdpSocket,
+    local: SocketAddr,
     waiting: Waiting,
 }
 
@@ -125,6 +146,7 @@ impl Client {
             let udp = UdpSocket::bind((config.bind.unwrap_or(any), 0)).await?;
             udp.connect(config.address).await?;
             let socket = Arc::new(Socket {
+                local: udp.local_addr()?,
                 udp,
                 waiting: Waiting::default(),
             });
@@ -166,7 +188,8 @@ impl Client {
     ) -> Result<R::Answer, Error> {
         let dictionary = request.encode()?;
         let _permit = self.permit()?;
-        let answer = self.exchange(&dictionary, timeout).await?;
+        let watch = self.config.watch.as_deref();
+        let answer = self.exchange(&dictionary, timeout, watch).await?;
         answer::read(&answer, &self.config.limits)
     }
 
@@ -176,7 +199,7 @@ impl Client {
         request: &R,
         timeout: Duration,
     ) -> Result<R::Answer, Error> {
-        let answer = self.exchange(&request.encode()?, timeout).await?;
+        let answer = self.exchange(&request.encode()?, timeout, None).await?;
         answer::read(&answer, &self.config.limits)
     }
 
@@ -209,7 +232,12 @@ impl Client {
         Ok(permit)
     }
 
-    async fn exchange(&self, dictionary: &[u8], timeout: Duration) -> Result<Bytes, Error> {
+    async fn exchange(
+        &self,
+        dictionary: &[u8],
+        timeout: Duration,
+        watch: Option<&dyn Watch>,
+    ) -> Result<Bytes, Error> {
         let cookie = Cookie::random()?;
         let datagram = cookie.before(dictionary);
         if datagram.len() > LONGEST_DATAGRAM {
@@ -219,22 +247,47 @@ impl Client {
             });
         }
         let socket = &self.sockets[self.next_socket.fetch_add(1, Relaxed) % self.sockets.len()];
+        let began = Instant::now();
+        let mut sent = 0;
+        let ends = (socket.local, self.config.address);
+        if let Some(watch) = watch {
+            watch.sent(ends.0, ends.1, &datagram);
+        }
+        let end = self
+            .carry(socket, cookie, &datagram, timeout, &mut sent)
+            .await;
+        if let Some(watch) = watch {
+            let cookie = &datagram[..datagram.len() - dictionary.len()];
+            let outcome = end.as_deref();
+            watch.ended(ends.0, ends.1, cookie, outcome, (began.elapsed(), sent));
+        }
+        end
+    }
+
+    /// Sends a datagram until it is answered or time is up, and counts how often.
+    async fn carry(
+        &self,
+        socket: &Socket,
+        cookie: Cookie,
+        datagram: &[u8],
+        timeout: Duration,
+        sent: &mut u32,
+    ) -> Result<Bytes, Error> {
         let mut ticket = socket.waiting.enter(cookie);
         let deadline = Instant::now() + timeout;
         let mut wait = self.config.first_wait;
-        let mut sent = 0;
         loop {
-            match timeout_at(deadline, send(&socket.udp, &datagram)).await {
+            match timeout_at(deadline, send(&socket.udp, datagram)).await {
                 Ok(result) => result.inspect_err(|why| self.count_failure(why))?,
-                Err(_) => return Err(self.timed_out(timeout, sent)),
+                Err(_) => return Err(self.timed_out(timeout, *sent)),
             }
-            let counter = if sent == 0 {
+            let counter = if *sent == 0 {
                 &self.counters.sent
             } else {
                 &self.counters.retransmitted
             };
             counter.fetch_add(1, Relaxed);
-            sent += 1;
+            *sent += 1;
 
             let next = (Instant::now() + wait).min(deadline);
             match timeout_at(next, &mut ticket.outcome).await {
@@ -247,7 +300,7 @@ impl Client {
                 }
                 // The sender lives in the table until it is used, so this says: the table was emptied. It is an end.
                 Ok(Err(_)) => return Err(Error::Refused),
-                Err(_) if next >= deadline => return Err(self.timed_out(timeout, sent)),
+                Err(_) if next >= deadline => return Err(self.timed_out(timeout, *sent)),
                 Err(_) => wait = (wait * 2).min(self.config.longest_wait),
             }
         }

@@ -16,7 +16,7 @@ mod rendezvous;
 pub mod words;
 
 pub use bencode::{ByteString, Value};
-pub use client::{Client, ClientConfig, Counts};
+pub use client::{Client, ClientConfig, Counts, Watch};
 pub use command::{Command, Request};
 pub use error::Error;
 pub use generation::Generation;

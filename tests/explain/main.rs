@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod capture;
+mod ladder;
 mod media;
 mod options;
 mod replay;

@@ -2,6 +2,7 @@
 //! private address only.
 
 mod order;
+mod trace;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::header::CONTENT_TYPE;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,8 +24,17 @@ use crate::engine::Engine;
 use crate::telemetry;
 use crate::transport::Transports;
 
+pub use trace::Shown;
+
+use trace::Trace;
+
 /// Scrapers at once.
 const CONNECTIONS: usize = 64;
+/// Readers of a trace at once, so that those who do not read leave connections for others.
+const READERS: usize = 16;
+
+/// What an answer is: whole, or one that goes on.
+type Answer = Response<Either<Full<Bytes>, Trace>>;
 
 /// Binds the admin API; the future serves it.
 ///
@@ -34,11 +44,13 @@ pub fn serve(
     address: SocketAddr,
     engine: Arc<Engine>,
     transports: Transports,
+    shown: Shown,
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let readers = Arc::new(Semaphore::new(READERS));
     let loopback = address.ip().is_loopback();
     Ok(async move {
         loop {
@@ -49,13 +61,21 @@ pub fn serve(
                 continue;
             };
             let (engine, transports) = (engine.clone(), transports.clone());
+            let (readers, shown) = (readers.clone(), shown.clone());
             tokio::spawn(async move {
                 let _slot = slot;
                 let answer = |request: Request<hyper::body::Incoming>| {
                     let (engine, transports) = (engine.clone(), transports.clone());
+                    let (readers, shown) = (readers.clone(), shown.clone());
                     async move {
                         Ok::<_, Infallible>(
-                            respond(request, (&engine, &transports), loopback).await,
+                            respond(
+                                request,
+                                (&engine, &transports),
+                                (&readers, &shown),
+                                loopback,
+                            )
+                            .await,
                         )
                     }
                 };
@@ -74,12 +94,21 @@ pub fn serve(
 
 async fn respond(
     request: Request<hyper::body::Incoming>,
-    (engine, transports): (&Engine, &Transports),
+    (engine, transports): (&Arc<Engine>, &Transports),
+    (readers, shown): (&Arc<Semaphore>, &Shown),
     loopback: bool,
-) -> Response<Full<Bytes>> {
+) -> Answer {
     let asks = request.method() == Method::GET || request.method() == Method::HEAD;
     if let Err((status, why)) = order::is_called_so(request.headers(), asks, loopback) {
         return whole(status, "text/plain", why + "\n");
+    }
+    if asks && request.uri().path() == "/trace" {
+        let query = request.uri().query().unwrap_or_default();
+        let slot = readers.clone().try_acquire_owned().ok();
+        return match Trace::begin(query, engine, shown, slot) {
+            Ok(trace) => Response::new(Either::Right(trace)),
+            Err((status, why)) => whole(status, "text/plain", why + "\n"),
+        };
     }
     if asks {
         return answer(request.uri().path(), engine, transports);
@@ -90,7 +119,7 @@ async fn respond(
     }
 }
 
-fn answer(path: &str, engine: &Engine, transports: &Transports) -> Response<Full<Bytes>> {
+fn answer(path: &str, engine: &Engine, transports: &Transports) -> Answer {
     let (status, kind, body) = match path {
         "/healthz" => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
         "/metrics" => {
@@ -110,17 +139,17 @@ fn answer(path: &str, engine: &Engine, transports: &Transports) -> Response<Full
         _ => (
             StatusCode::NOT_FOUND,
             "text/plain",
-            "here are /healthz, /metrics, /status and /calls, and orders: POST /drain, POST /undrain\n"
+            "here are /healthz, /metrics, /status, /calls and /trace, and orders: POST /drain, POST /undrain\n"
                 .to_owned(),
         ),
     };
     whole(status, kind, body)
 }
 
-fn whole(status: StatusCode, kind: &str, body: String) -> Response<Full<Bytes>> {
+fn whole(status: StatusCode, kind: &str, body: String) -> Answer {
     let built = Response::builder()
         .status(status)
         .header(CONTENT_TYPE, kind)
-        .body(Full::new(Bytes::from(body)));
-    built.unwrap_or_default()
+        .body(Either::Left(Full::new(Bytes::from(body))));
+    built.unwrap_or_else(|_| Response::new(Either::Left(Full::default())))
 }

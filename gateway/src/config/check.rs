@@ -65,6 +65,7 @@ pub(crate) fn check(
     config.registrar.check(&mut checks);
     config.media.check(&mut checks);
     config.turn.check(config, &mut checks);
+    config.trace.check(&mut checks);
     config.limits.check(
         config.node.open_files,
         config.registrar.max_expires,

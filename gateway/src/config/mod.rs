@@ -38,6 +38,7 @@ mod secret;
 mod source;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod transport;
 mod turn;
 mod unit;
@@ -81,6 +82,7 @@ pub use role::Role;
 pub use route::{Pattern, Route, RouteFrom, RouteTo};
 pub use secret::Secret;
 pub use source::{Source, Surroundings};
+pub use trace::{Secrets, Trace};
 pub use turn::{IceUrl, Turn};
 pub use unit::ByteSize;
 pub use user::User;
@@ -123,6 +125,8 @@ section! {
         pub log: Log = Log::default();
         /// Metrics and the admin API.
         pub admin: Admin = Admin::default();
+        /// What passed lately.
+        pub trace: Trace = Trace::default();
     }
 }
 

@@ -1,6 +1,6 @@
 //! The least of HTTP/1.1: one request, one answer.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -8,6 +8,10 @@ use anyhow::{Context, bail};
 
 /// The node answers at once, or it is in trouble.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Who follows a trace hears something every 15 s.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Bytes of an answer's head at most, and of a refusal.
+const LONGEST_HEAD: u64 = 64 << 10;
 /// Bytes of an answer at most.
 const LONGEST: u64 = 64 << 20;
 
@@ -31,12 +35,53 @@ pub(super) fn post(admin: SocketAddr, path: &str, body: &str) -> anyhow::Result<
     )
 }
 
+/// Gets what is at `path` line by line, for as long as the node goes on. It says something every 15 s at least.
+pub(super) fn lines(
+    admin: SocketAddr,
+    path: &str,
+    mut each: impl FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut stream =
+        TcpStream::connect_timeout(&admin, PATIENCE).with_context(|| unreachable(admin))?;
+    stream.set_read_timeout(Some(SILENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    // Of HTTP/1.0 an answer ends with its connection, and is not cut into chunks.
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {admin}\r\n\r\n").as_bytes())?;
+    let mut stream = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        let read = stream.by_ref().take(LONGEST_HEAD).read_line(&mut head);
+        if read.with_context(|| unreachable(admin))? == 0 || head.len() as u64 > LONGEST_HEAD {
+            break;
+        }
+    }
+    if head.split_whitespace().nth(1) != Some("200") {
+        let mut body = String::new();
+        stream
+            .by_ref()
+            .take(LONGEST_HEAD)
+            .read_to_string(&mut body)?;
+        said(&(head + &body))?;
+    }
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let read = stream.by_ref().take(LONGEST).read_line(&mut line);
+        match read.context("the node fell silent")? {
+            0 => return Ok(()),
+            _ => each(&line)?,
+        }
+    }
+}
+
+fn unreachable(admin: SocketAddr) -> String {
+    format!(
+        "no node answers at {admin}: is it running, and is that its `[admin] listen`? (--admin names another)"
+    )
+}
+
 fn exchange(admin: SocketAddr, request: &str) -> anyhow::Result<String> {
-    let unreachable = || {
-        format!(
-            "no node answers at {admin}: is it running, and is that its `[admin] listen`? (--admin names another)"
-        )
-    };
+    let unreachable = || unreachable(admin);
     let mut stream = TcpStream::connect_timeout(&admin, PATIENCE).with_context(unreachable)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;

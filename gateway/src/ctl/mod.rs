@@ -1,7 +1,9 @@
 //! `causeway ctl`: tells a node that runs what to do, and shows how it is. It talks to the admin API as anybody could.
 
+mod call;
 mod http;
 mod table;
+mod trace;
 
 use std::net::SocketAddr;
 
@@ -44,6 +46,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Draw a call: who said what to whom, when, and what was changed on the way.
+    ///
+    /// ID is a Call-ID or how it begins. The node has the calls of the last minutes or hours (`[trace] memory`), pending ones too.
+    Call(call::Options),
+    /// Show messages as they pass, until Ctrl-C: all of them, or the whole calls of a user, a number or an address.
+    Trace(trace::Options),
     /// Give a member, or an RTPEngine (`drain media ADDRESS:PORT`), nothing new; its dialogs and what is pending go on.
     ///
     /// Until `undrain` or the node's next start; `drain = true` in the configuration, or `weight = 0` of an RTPEngine, is for longer.
@@ -80,6 +88,8 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
             let calls: Value = serde_json::from_str(&text).context("the answer is no JSON")?;
             Ok(table::calls(&calls))
         }
+        Command::Call(asked) => call::run(options.admin, asked),
+        Command::Trace(asked) => trace::run(options.admin, asked).map(|()| String::new()),
         Command::Drain(member) => order(options.admin, "/drain", member),
         Command::Undrain(member) => order(options.admin, "/undrain", member),
     }

@@ -37,6 +37,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::{ArcSwap, Guard as Loaded};
 use bytes::Bytes;
 use proxy::flow::ListenerId;
+use proxy::site::Side;
 use proxy::token::Sealer;
 use proxy::{Context, Flow, Hop, Reason, Site};
 use sip::transaction::Timers;
@@ -49,6 +50,7 @@ use crate::cluster::{self, Cluster, NodeState};
 use crate::dns::Resolver;
 use crate::guard::{Complaint, Guard};
 use crate::keepalive::Keepalive;
+use crate::ladder::{Kind, Ring};
 use crate::media::{self, Sessions};
 use crate::registrar::Registrar;
 use crate::telemetry::Counters;
@@ -96,6 +98,8 @@ pub struct Parts {
     pub device_wait: Duration,
     /// Who is admitted.
     pub guard: Guard,
+    /// Where what passes is kept, if anywhere.
+    pub ring: Option<Arc<Ring>>,
     /// Who has to be counted.
     pub calls: crate::calls::Settings,
     /// Messages of one call that may wait for their turn.
@@ -118,6 +122,7 @@ pub struct Engine {
     times: Timers,
     device_wait: Duration,
     guard: Guard,
+    ring: Option<Arc<Ring>>,
     started: Instant,
     transports: Arc<OnceLock<Transports>>,
     index: DeviceIndex,
@@ -186,6 +191,7 @@ impl Engine {
             times: parts.timers,
             device_wait: parts.device_wait,
             guard: parts.guard,
+            ring: parts.ring,
             started: Instant::now(),
             table: Table::new(parts.table_keys),
             waiting: Waiting::new(parts.waiting_per_call),
@@ -396,6 +402,16 @@ impl Engine {
         transports.reach(listener, *transport, *address).await.ok()
     }
 
+    /// What passed lately, if it is kept.
+    pub fn ring(&self) -> Option<&Arc<Ring>> {
+        self.ring.as_ref()
+    }
+
+    /// Who is at the other end of a flow.
+    pub fn side_of(&self, flow: &Flow) -> Side {
+        self.site().side_of(flow)
+    }
+
     /// Whom the guard refused, and why.
     pub fn guard(&self) -> &Guard {
         &self.guard
@@ -414,6 +430,9 @@ impl Handler for Engine {
         let admitted = flow.connection.is_none() || self.admit(flow.listener, flow.peer.ip());
         if !admitted {
             return;
+        }
+        if let Some(ring) = &self.ring {
+            ring.message(Kind::In, flow, &bytes);
         }
         let message = match Message::parse(bytes, &self.limits) {
             Ok(message) => message,
@@ -464,6 +483,18 @@ impl Handler for Engine {
             .connection(listener, peer, self.started.elapsed())
             .ok()?;
         Some(Ticket(place.map(|place| Box::new(place) as _)))
+    }
+
+    fn sending(&self, flow: &Flow, message: &[u8]) {
+        if let Some(ring) = &self.ring {
+            ring.message(Kind::Out, flow, message);
+        }
+    }
+
+    fn unsent(&self, flow: &Flow, message: &[u8], _why: SendError) {
+        if let Some(ring) = &self.ring {
+            ring.message(Kind::Unsent, flow, message);
+        }
     }
 
     fn closed(&self, flow: &Flow, _why: &CloseReason) {

@@ -25,6 +25,7 @@ use crate::calls::Quota;
 use crate::config::{self, Config};
 use crate::engine::{Engine, Parts};
 use crate::guard::{self, Guard};
+use crate::ladder::Ring;
 use crate::media::Sessions;
 use crate::registrar::{self, Registrar};
 use crate::transport::{self, OpenFiles, Timeouts, Transports, tls};
@@ -123,7 +124,11 @@ impl Node {
             source,
         })?;
         let keys = keys::load(config.node.key_file.as_deref(), data)?;
-        let media = sessions(config).await?;
+        let ring = match config.trace.memory.0 {
+            0 => None,
+            memory => Some(Arc::new(Ring::new(memory))),
+        };
+        let media = sessions(config, ring.clone()).await?;
         let mut site = site::of(config, media.is_some());
         let resolver = settings::resolver(config)?;
         upstream::look_up(&mut site.site, &site.sources, &resolver).await;
@@ -160,6 +165,7 @@ impl Node {
             limits: limits(config),
             timers: timers(config),
             device_wait: config.timers.device_wait,
+            ring,
             guard: Guard::new(guard, (random_u64()?, random_u64()?)),
             calls: calls(config),
             waiting_per_call: usize::from(config.limits.waiting_per_call),
@@ -196,8 +202,13 @@ impl Node {
             tasks.push(tokio::spawn(sweep(registrar)));
         }
         if let Some(address) = config.admin.listen {
-            let admin = crate::admin::serve(address, engine.clone(), transports.clone())
-                .map_err(|source| StartError::Admin { address, source })?;
+            let admin = crate::admin::serve(
+                address,
+                engine.clone(),
+                transports.clone(),
+                settings::shown(config),
+            )
+            .map_err(|source| StartError::Admin { address, source })?;
             tasks.push(tokio::spawn(admin));
         }
         Ok(Self {
@@ -291,7 +302,10 @@ fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
-async fn sessions(config: &Config) -> Result<Option<Arc<Sessions>>, StartError> {
+async fn sessions(
+    config: &Config,
+    ring: Option<Arc<Ring>>,
+) -> Result<Option<Arc<Sessions>>, StartError> {
     if config.media.rtpengine.is_empty() {
         return Ok(None);
     }
@@ -300,7 +314,9 @@ async fn sessions(config: &Config) -> Result<Option<Arc<Sessions>>, StartError> 
     for (index, engine) in config.media.rtpengine.iter().enumerate() {
         let address =
             settings::resolve("RTPEngine", &engine.address.host, engine.address.port).await?;
-        pool.nodes.push(rtpengine(config, index, engine, address));
+        let mut node = rtpengine(config, index, engine, address);
+        node.client.watch = ring.clone().map(|ring| ring as _);
+        pool.nodes.push(node);
     }
     let pool = Pool::start(pool).await.map_err(StartError::Media)?;
     Ok(Some(Arc::new(Sessions::new(

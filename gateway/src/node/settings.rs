@@ -18,6 +18,14 @@ pub(crate) fn sections(config: &Config) -> impl Iterator<Item = String> + '_ {
     sections.flat_map(|(name, section)| section.sockets().map(move |_| name.clone()))
 }
 
+/// How what passed is shown.
+pub(super) fn shown(config: &Config) -> crate::admin::Shown {
+    crate::admin::Shown {
+        listeners: sections(config).collect(),
+        secrets: config.trace.secrets == config::Secrets::Show,
+    }
+}
+
 /// Who is asked for names.
 pub(crate) fn resolver(config: &Config) -> Result<Resolver, StartError> {
     let dns = &config.dns;

@@ -65,6 +65,12 @@ pub trait Handler: Send + Sync + 'static {
         Some(Ticket(None))
     }
 
+    /// A message is about to leave; whoever sends it waits.
+    fn sending(&self, _flow: &Flow, _message: &[u8]) {}
+
+    /// It could not leave after all.
+    fn unsent(&self, _flow: &Flow, _message: &[u8], _why: SendError) {}
+
     /// A keepalive came: CRLF, a pong, or a STUN Binding request.
     fn keepalive(&self, _flow: &Flow) {}
 }

@@ -112,9 +112,11 @@ impl Transports {
             return Ok(());
         }
         let shared = &self.shared;
+        // Before it leaves: what answers it may be received by another thread at once.
+        shared.handler.sending(flow, &message);
         let sent = match flow.connection {
             Some(id) => match shared.connections.get(id) {
-                Some(entry) => entry.outbox.push(message),
+                Some(entry) => entry.outbox.push(message.clone()),
                 None => Err(SendError::Gone),
             },
             None => match shared
@@ -133,6 +135,9 @@ impl Transports {
             }
             Err(SendError::Full) => shared.drop_because(DropReason::SendBufferFull),
             Err(SendError::Io(_)) => shared.drop_because(DropReason::SendFailed),
+        }
+        if let Err(why) = sent {
+            shared.handler.unsent(flow, &message, why);
         }
         sent
     }

@@ -8,6 +8,10 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[node]\ndata_dir = \"/tmp▶\n", "error: invalid basic string", "expected `\"`"),
     ("[node]\nid = 1\n▶id = 2\n", "error: duplicate key", "given once"),
     ("[node]\nid ▶1\n", "error: key with no value", "expected `=`"),
+    // What passed lately.
+    ("[trace]\nmemory = ▶\"64KiB\"\n", "error: `memory` holds hardly one call", "\"1MiB\" at least"),
+    ("[trace]\nmemory = ▶\"16 megs\"\n", "error: `16 megs` is not a size", "B, KiB, MiB"),
+    ("[trace]\nsecrets = ▶\"shown\"\n", "error: `trace.secrets` cannot be `shown`", "did you mean \"show\"?"),
     // Keys that nobody knows.
     ("[▶nod]\nid = 1\n", "error: unknown key `nod`", "did you mean `node`?"),
     ("[node]\n▶worker = 2\n", "error: unknown key `node.worker`", "did you mean `workers`?"),
