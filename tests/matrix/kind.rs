@@ -17,7 +17,7 @@ impl Kind {
     /// Who calls.
     pub(crate) const ROWS: [Kind; 4] = [Kind::Avp, Kind::Sdes, Kind::Webrtc, Kind::Core];
     /// Who is called.
-    pub(crate) const COLUMNS: [Kind; 3] = [Kind::Avp, Kind::Webrtc, Kind::Core];
+    pub(crate) const COLUMNS: [Kind; 4] = [Kind::Avp, Kind::Sdes, Kind::Webrtc, Kind::Core];
 
     /// As the table names it.
     pub(crate) fn name(self) -> &'static str {

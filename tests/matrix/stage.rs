@@ -87,13 +87,14 @@ impl Stage {
         let mut config = format!(
             "[node]\ndata_dir = \"@FOLDER@/data\"\nworkers = 1\n\
              [media]\nrtpengine = [{engines}]\ndelete_delay = \"1s\"\nping_interval = \"1m\"\n\
-             [listen.phones]\nudp = \"{sip}\"\ntcp = \"{sip}\"\ntls = \"{tls}\"\n\
+             [listen.phones]\nudp = \"{sip}\"\ntcp = \"{sip}\"\n\
+             [listen.secure]\ntls = \"{tls}\"\nmedia = \"srtp\"\n\
              [listen.browsers]\nwss = \"{wss}\"\npage = true\n\
              [listen.core]\nudp = \"{inside}\"\ntrust = [\"{CORE}\"]\n\
              [group.core]\nmembers = [{members}]\nprobe = {{ interval = \"10m\", fall = 100 }}\n\
              [[route]]\nfrom = \"devices\"\nprefix = \"9\"\nto = \"group:core\"\n"
         );
-        for listener in ["phones", "browsers"] {
+        for listener in ["secure", "browsers"] {
             write!(
                 config,
                 "[listen.{listener}.certificate]\nchain = \"@FOLDER@/certificate.pem\"\nkey = \"@FOLDER@/key.pem\"\n"

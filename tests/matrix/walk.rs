@@ -56,7 +56,11 @@ pub(crate) const WHOLE: &[Way] = &[
 ];
 
 /// What `make test` walks with every pair.
-pub(crate) const SHORT: &[Way] = &[("call", BRIEF)];
+pub(crate) const SHORT: &[Way] = &[
+    ("call", BRIEF),
+    ("early media", EARLY),
+    ("cancel", CANCELLED),
+];
 
 /// One RTPEngine of two does not answer, one member of two refuses.
 pub(crate) const FAILOVER: Way = (
