@@ -16,6 +16,7 @@ pub mod ladder;
 pub mod media;
 pub mod node;
 mod options;
+pub mod record;
 pub mod registrar;
 pub mod telemetry;
 pub mod transport;

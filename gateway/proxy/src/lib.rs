@@ -40,6 +40,7 @@ pub mod state;
 pub mod status;
 pub mod token;
 pub mod trace;
+pub mod verdict;
 
 pub use decision::{
     Alive, Binding, Bindings, Bound, Chosen, Context, Decision, Device, Facts, Flows, Forward,

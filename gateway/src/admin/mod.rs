@@ -15,7 +15,7 @@ use http_body_util::{Either, Full};
 use hyper::header::CONTENT_TYPE;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -111,7 +111,7 @@ async fn respond(
         };
     }
     if asks {
-        return answer(request.uri().path(), engine, transports);
+        return answer(request.uri(), engine, transports);
     }
     match order::carry_out(request, engine).await {
         Ok(said) => whole(StatusCode::OK, "application/json", said.to_string()),
@@ -119,8 +119,18 @@ async fn respond(
     }
 }
 
-fn answer(path: &str, engine: &Engine, transports: &Transports) -> Answer {
-    let (status, kind, body) = match path {
+/// Records that are listed at once, and without a wish.
+const RECORDS: (usize, usize) = (10_000, 50);
+
+/// The value of a parameter of the query, as it stands.
+fn parameter<'u>(uri: &'u Uri, name: &str) -> Option<&'u str> {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    let mut pairs = pairs.filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+fn answer(uri: &Uri, engine: &Engine, transports: &Transports) -> Answer {
+    let (status, kind, body) = match uri.path() {
         "/healthz" => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
         "/metrics" => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -136,10 +146,22 @@ fn answer(path: &str, engine: &Engine, transports: &Transports) -> Answer {
             "application/json",
             telemetry::calls(engine).to_string(),
         ),
+        "/calls/ended" => match parameter(uri, "limit").map(str::parse).transpose() {
+            Ok(limit) => {
+                let limit = limit.unwrap_or(RECORDS.1).min(RECORDS.0);
+                let said = telemetry::ended_calls(engine, limit).to_string();
+                (StatusCode::OK, "application/json", said)
+            }
+            Err(_) => (
+                StatusCode::BAD_REQUEST,
+                "text/plain",
+                "limit is a number: /calls/ended?limit=50\n".to_owned(),
+            ),
+        },
         _ => (
             StatusCode::NOT_FOUND,
             "text/plain",
-            "here are /healthz, /metrics, /status, /calls and /trace, and orders: POST /drain, POST /undrain\n"
+            "here are /healthz, /metrics, /status, /calls, /calls/ended and /trace, and orders: POST /drain, POST /undrain\n"
                 .to_owned(),
         ),
     };

@@ -35,8 +35,31 @@ pub fn probe(config: &Config, source: &Source) -> Diagnostics {
     }
     found.extend(names(config, source));
     found.extend(directory(&config.node.data_dir, source));
+    found.extend(records(config, source));
     found.extend(open_files(config.node.open_files, source));
     found.sort();
+    found
+}
+
+/// The file of records can be made; that it is not there yet is no mistake.
+fn records(config: &Config, source: &Source) -> Diagnostics {
+    let mut found = Diagnostics::default();
+    let Some(path) = &config.calls.records else {
+        return found;
+    };
+    let folder = path.parent().unwrap_or(path);
+    // That of the node is made at start.
+    let is_there =
+        folder.is_dir() || folder.as_os_str().is_empty() || folder == config.node.data_dir;
+    let message = if path.is_dir() {
+        format!("{} is a directory, not a file", path.display())
+    } else if !is_there {
+        format!("there is no directory {}", folder.display())
+    } else {
+        return found;
+    };
+    let help = "a file in a directory that is there, for example \"/var/log/causeway/calls.jsonl\"";
+    found.push(source.error("calls.records", message).help(help));
     found
 }
 

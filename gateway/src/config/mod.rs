@@ -9,6 +9,7 @@ mod address;
 mod admin;
 mod advertise;
 mod call_out;
+mod calls;
 mod certificate;
 mod check;
 mod cluster;
@@ -55,6 +56,7 @@ pub use address::HostPort;
 pub use admin::Admin;
 pub use advertise::Advertise;
 pub use call_out::{CallOut, HttpUrl};
+pub use calls::Calls;
 pub use certificate::{Certificate, CertificateError};
 pub use cluster::{Cluster, ClusterNode, NodeProbe};
 pub use diagnostic::{Diagnostic, Diagnostics, File, Severity};
@@ -121,6 +123,8 @@ section! {
         pub limits: Limits = Limits::default();
         /// How long things take.
         pub timers: Timers = Timers::default();
+        /// What is kept of calls that are over.
+        pub calls: Calls = Calls::default();
         /// What is said, and how.
         pub log: Log = Log::default();
         /// Metrics and the admin API.

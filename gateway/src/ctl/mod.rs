@@ -40,8 +40,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show calls that are up: since when, the peer that began each, and the member that has it.
+    /// Show calls that are up: since when, the peer that began each, and the member that has it. Or those that are over, and what became of each.
     Calls {
+        /// Those that are over, the newest first: a verdict for each, and in words what went wrong.
+        #[arg(long)]
+        ended: bool,
+        /// How many of those.
+        #[arg(long, value_name = "NUMBER", default_value_t = 50, requires = "ended")]
+        limit: u32,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -82,8 +88,20 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
             let status: Value = serde_json::from_str(&text).context("the answer is no JSON")?;
             Ok(table::members(&status) + &table::media(&status))
         }
-        Command::Calls { json: true } => Ok(http::get(options.admin, "/calls")?),
-        Command::Calls { json: false } => {
+        Command::Calls {
+            ended: true,
+            limit,
+            json,
+        } => {
+            let text = http::get(options.admin, &format!("/calls/ended?limit={limit}"))?;
+            if *json {
+                return Ok(text);
+            }
+            let calls: Value = serde_json::from_str(&text).context("the answer is no JSON")?;
+            Ok(table::ended(&calls))
+        }
+        Command::Calls { json: true, .. } => Ok(http::get(options.admin, "/calls")?),
+        Command::Calls { json: false, .. } => {
             let text = http::get(options.admin, "/calls")?;
             let calls: Value = serde_json::from_str(&text).context("the answer is no JSON")?;
             Ok(table::calls(&calls))

@@ -34,6 +34,18 @@ const OF_CALL: [(&str, &str); 5] = [
     ("CALL-ID", "call_id"),
 ];
 
+/// What is shown of a call that is over.
+const OF_ENDED: [(&str, &str); 8] = [
+    ("BEGAN", "began"),
+    ("FROM", "from"),
+    ("TO", "to"),
+    ("RANG MS", "rang_ms"),
+    ("TALKED MS", "talked_ms"),
+    ("VERDICT", "verdict"),
+    ("CALL-ID", "call_id"),
+    ("WHAT HAPPENED", "words"),
+];
+
 /// The members of all groups, a line each.
 pub(super) fn members(status: &Value) -> String {
     match list(&status["members"]) {
@@ -61,6 +73,20 @@ pub(super) fn calls(answer: &Value) -> String {
             format!("{table}{} of {up} calls\n", listed.len())
         }
         _ => table(&OF_CALL, listed),
+    }
+}
+
+/// The calls that are over, a line each.
+pub(super) fn ended(answer: &Value) -> String {
+    let flat = |record: &Value| {
+        let mut record = record.clone();
+        record["rang_ms"] = record["setup"]["rang_ms"].clone();
+        record
+    };
+    let listed: Vec<Value> = list(&answer["calls"]).iter().map(flat).collect();
+    match listed[..] {
+        [] => "no calls have ended yet, or none are kept (`[calls] kept`)\n".to_owned(),
+        _ => table(&OF_ENDED, &listed),
     }
 }
 
@@ -132,6 +158,20 @@ mod tests {
              media-1:2223  10.0.0.1:2223  dead   drained   2         0          31\n"
         );
         assert_eq!(media(&json!({ "media": [] })), "");
+    }
+
+    #[test]
+    fn each_call_that_is_over_says_what_happened() {
+        let answer = json!({ "calls": [{
+            "began": "2026-08-01T12:00:00.000Z", "from": "sip:a@b", "to": "sip:c@b", "setup": { "rang_ms": 120 },
+            "verdict": "busy", "words": "The called device is busy (486).", "call_id": "x\u{1b}[2J",
+        }]});
+        assert_eq!(
+            ended(&answer),
+            "BEGAN                     FROM     TO       RANG MS  TALKED MS  VERDICT  CALL-ID     WHAT HAPPENED\n\
+             2026-08-01T12:00:00.000Z  sip:a@b  sip:c@b  120      -          busy     x\\u{1b}[2J  The called device is busy (486).\n"
+        );
+        assert!(ended(&json!({ "calls": [] })).starts_with("no calls have ended"));
     }
 
     #[test]

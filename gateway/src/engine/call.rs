@@ -6,7 +6,7 @@ use std::time::Duration;
 use proxy::response::Onward;
 use proxy::site::Side;
 use proxy::token::{Media, Pass};
-use proxy::{Flow, Flows as _, Forward, Room};
+use proxy::{Flow, Flows as _, Forward, Reason, Room};
 use sip::{Edited, Message, Method};
 
 use super::Engine;
@@ -69,6 +69,7 @@ impl Engine {
         index: usize,
         response: &Edited,
     ) {
+        self.record_told(transaction, state, index, response);
         let (method, status) = (transaction.request.method(), response.status());
         if status >= 300 && method == Method::Invite {
             state.place = None;
@@ -136,7 +137,18 @@ impl Engine {
     }
 
     /// Nobody answered a request that is in a transaction, so we do.
-    pub(super) fn call_is_refused(&self, transaction: &Transaction, state: &mut State) {
+    pub(super) fn call_is_refused(
+        &self,
+        transaction: &Transaction,
+        state: &mut State,
+        reason: &Reason,
+    ) {
+        self.record_refused(
+            &transaction.source,
+            &transaction.request,
+            Some(state),
+            reason,
+        );
         state.place = None;
         self.call_is_over_if_bye(&transaction.request);
     }
@@ -183,6 +195,7 @@ impl Engine {
 
     /// A response goes back to a request that nobody remembers.
     pub(super) fn call_is_answered(&self, onward: &Onward) {
+        self.record_answered(onward);
         let response = &onward.response;
         if !self.calls.is_on() || response.status() < 200 {
             return;

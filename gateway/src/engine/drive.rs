@@ -363,7 +363,7 @@ impl Engine {
         reason: &Reason,
     ) {
         self.counters.count(reason);
-        self.call_is_refused(transaction, state);
+        self.call_is_refused(transaction, state, reason);
         let bytes = proxy::reply::answer(&transaction.request, transaction.source.peer, reason);
         self.step_server(
             transaction,
@@ -399,6 +399,7 @@ impl Engine {
         if state.cancelled.is_some() {
             return;
         }
+        self.record_cancelled(transaction, &state, reason.as_deref());
         state.cancelled = Some(reason);
         match &mut state.fork {
             // It waits for RTPEngine or a look-up: nothing was sent, and nothing will be.
@@ -559,6 +560,7 @@ impl Engine {
                 && let Some(fork) = state.fork.as_mut().filter(|fork| !fork.is_answered())
             {
                 let actions = fork.cancel();
+                self.record_cancelled(&transaction, &state, None);
                 state.cancelled = Some(None);
                 self.run_fork(&transaction, &mut state, actions, None);
             }

@@ -8,6 +8,7 @@
 //! - [`failover`]: the next member of a group, where one is silent;
 //! - [`call`]: what is told to the table of calls; [`watch`]: calls that are looked at, and ended if nobody else does;
 //! - [`session`]: offers and answers on their way through RTPEngine; [`refused`]: what a refused offer changed there;
+//! - [`record`]: what is told to the records of calls that are over;
 //! - [`index`]: where devices are now; [`keepalive`]: whether they are still there.
 
 mod call;
@@ -16,6 +17,7 @@ mod failover;
 mod index;
 mod keepalive;
 mod question;
+mod record;
 mod refused;
 mod register;
 mod request;
@@ -52,6 +54,7 @@ use crate::guard::{Complaint, Guard};
 use crate::keepalive::Keepalive;
 use crate::ladder::{Kind, Ring};
 use crate::media::{self, Sessions};
+use crate::record::Records;
 use crate::registrar::Registrar;
 use crate::telemetry::Counters;
 use crate::transport::{CloseReason, Handler, SendError, Ticket, Transports};
@@ -102,6 +105,8 @@ pub struct Parts {
     pub ring: Option<Arc<Ring>>,
     /// Who has to be counted.
     pub calls: crate::calls::Settings,
+    /// What is kept of calls that are over.
+    pub records: Arc<Records>,
     /// Messages of one call that may wait for their turn.
     pub waiting_per_call: usize,
     /// Random keys of the transaction table.
@@ -130,6 +135,7 @@ pub struct Engine {
     table: Table,
     waiting: Waiting,
     calls: Calls,
+    records: Arc<Records>,
     timers: TimerQueue,
     serial: AtomicU32,
     /// Names that are looked up at once. Devices name them, in requests of calls that they are in.
@@ -196,6 +202,7 @@ impl Engine {
             table: Table::new(parts.table_keys),
             waiting: Waiting::new(parts.waiting_per_call),
             calls,
+            records: parts.records,
             timers: TimerQueue::default(),
             serial: AtomicU32::new(0),
             lookups: Semaphore::new(LOOKUPS),
@@ -222,10 +229,19 @@ impl Engine {
                 }
             }
         };
+        let giving_up = async {
+            let mut every = tokio::time::interval(Duration::from_secs(2));
+            loop {
+                every.tick().await;
+                self.records.sweep(self.records.now());
+            }
+        };
         let watching = self.upstream.run(|place| self.member_died(place));
         tokio::join!(
             self.timers.run(|armed| self.fire(armed)),
             sweeping,
+            giving_up,
+            self.records.run(|place| self.member_name(place)),
             watching,
             self.cluster.run(self.upstream.resolver()),
             self.keep_alive(),

@@ -73,6 +73,9 @@ impl Engine {
                     if transaction.as_ref().is_none_or(|known| !known.ours) {
                         self.note_move(std::slice::from_ref(&*forward), flow);
                     }
+                    if transaction.is_some() || request.method() != Method::Invite {
+                        self.record_request(flow, &request, std::slice::from_ref(&*forward));
+                    }
                     return match transaction {
                         None => self.relay(*forward),
                         // It had to wait and so has a transaction, which only an answer of its own branch ends.
@@ -83,6 +86,7 @@ impl Engine {
                     if transaction.as_ref().is_none_or(|known| !known.ours) {
                         self.note_move(&forwards, flow);
                     }
+                    self.record_request(flow, &request, &forwards);
                     return self.start(flow, request, transaction, forwards, granted);
                 }
                 Decision::Await {
@@ -147,6 +151,7 @@ impl Engine {
         transaction: Option<Arc<Transaction>>,
         reason: &Reason,
     ) -> Outcome {
+        self.record_refused(flow, request, None, reason);
         match transaction {
             Some(transaction) => {
                 self.counters.count(reason);

@@ -97,6 +97,13 @@ impl Engine {
         let mut state = transaction.lock();
         let input = ClientInput::Response(response.status());
         let mut is_over = false;
+        if state
+            .branches
+            .get(index)
+            .is_some_and(|branch| !branch.heard)
+        {
+            self.record_heard(&transaction, &state, index);
+        }
         if let Some(branch) = state.branches.get_mut(index) {
             branch.heard = true;
             // Another member has its place: it may still answer, but not ring.

@@ -250,6 +250,7 @@ impl Engine {
             Err(error) => {
                 // The call is answered: refusing is too late. Its private addresses stay here all the same.
                 self.no_offer(&error);
+                self.record_lost_answer(onward);
                 remove_body(&mut onward.response);
             }
         }
@@ -387,6 +388,7 @@ impl Engine {
                 transport: sip::Transport::Udp,
                 address: ([0, 0, 0, 0], 0).into(),
             };
+            self.record_gone(request, media, from_called);
             let ending = ending_of(request, None, from_called, false);
             self.end(&Edited::new(request.clone()), &hop, media, ending);
         }

@@ -38,7 +38,7 @@ impl Engine {
 
     async fn look_at(self: &Arc<Self>, call: &Due) {
         if self.has_lost_a_device(call) {
-            return self.hang_up(call, Cause::Gone);
+            return self.hang_up(call, Cause::Gone, [false; 2]);
         }
         let heard = self.hears(call).await;
         let silent = match heard {
@@ -57,7 +57,7 @@ impl Engine {
                 "no packets come from a side of a call"
             );
             if self.calls.watch().ends_silent {
-                return self.hang_up(call, Cause::Silent);
+                return self.hang_up(call, Cause::Silent, silent);
             }
         }
         self.calls.again(call, self.started.elapsed());
@@ -93,10 +93,11 @@ impl Engine {
             .miss(call, places.map(is_gone), self.started.elapsed())
     }
 
-    fn hang_up(self: &Arc<Self>, call: &Due, cause: Cause) {
+    fn hang_up(self: &Arc<Self>, call: &Due, cause: Cause, silent: [bool; 2]) {
         let Some(ending) = self.calls.ends(call, cause) else {
             return self.calls.again(call, self.started.elapsed());
         };
+        self.record_ended_by_us(call, silent);
         let call_id = String::from_utf8_lossy(&ending.call_id).into_owned();
         tracing::info!(?call_id, ?cause, "a call that nobody ends is ended");
         // RFC 3326; ITU-T Q.850: temporary failure, and destination out of order.

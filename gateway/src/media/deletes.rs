@@ -144,8 +144,20 @@ impl Deletes {
     }
 }
 
-/// Whoever wants to know what RTPEngine says of a session at its end.
-pub(super) type Told = Arc<dyn Fn(&[u8], Pass, &CallInfo) + Send + Sync>;
+/// What an RTPEngine says of a dialog at its end.
+pub struct Said<'a> {
+    /// Its Call-ID.
+    pub call_id: &'a [u8],
+    /// Which way it passed.
+    pub pass: Pass,
+    /// The caller's tag.
+    pub caller: &'a [u8],
+    /// What it saw of it; `None` if it knows no such dialog.
+    pub info: Option<Box<CallInfo>>,
+}
+
+/// Whoever wants to know.
+pub type Told = Arc<dyn Fn(Said<'_>) + Send + Sync>;
 
 fn tell(lanes: &[Lane], node: NodeId, mut ended: Ended) {
     let Some(lane) = lanes.iter().find(|lane| lane.node == node) else {
@@ -215,9 +227,12 @@ impl Work {
     /// Takes an answer; what has to be sent again.
     fn answered(&self, mut ended: Ended, result: Result<CallInfo, Error>) -> Option<Ended> {
         match result {
-            Ok(info) if info.warning.is_none() => (self.told)(&ended.call_id, ended.pass, &info),
+            Ok(info) if info.warning.is_none() => self.says(&ended, Some(Box::new(info))),
             // It is not here.
-            Ok(_) => self.tell_the_next(ended),
+            Ok(_) => {
+                self.says(&ended, None);
+                self.tell_the_next(ended);
+            }
             Err(Error::Timeout { .. } | Error::Refused | Error::Busy { .. } | Error::Io(_)) => {
                 ended.attempts += 1;
                 if ended.attempts == 1 {
@@ -243,6 +258,23 @@ impl Work {
         }
         self.counters.waiting.fetch_sub(1, Relaxed);
         None
+    }
+
+    fn says(&self, ended: &Ended, info: Option<Box<CallInfo>>) {
+        // What becomes of a branch is said by who has the call.
+        if let Some(caller) = ended
+            .delete
+            .from_tag
+            .as_ref()
+            .filter(|_| ended.may_have_moved)
+        {
+            (self.told)(Said {
+                call_id: &ended.call_id,
+                pass: ended.pass,
+                caller: caller.as_bytes(),
+                info,
+            });
+        }
     }
 
     fn tell_the_next(&self, ended: Ended) {
@@ -320,6 +352,7 @@ mod tests {
     fn ended(call_id: &str, may_have_moved: bool) -> Ended {
         let delete = Delete {
             call_id: ByteString::from(format!("{call_id}/u").as_str()),
+            from_tag: Some(ByteString::from("caller")),
             ..Delete::default()
         };
         Ended::new(call_id.as_bytes(), Pass::Up, delete, may_have_moved)
@@ -345,7 +378,7 @@ mod tests {
     async fn a_silent_node_gets_so_many_at_once_and_the_rest_waits_up_to_a_bound() {
         let silent = engine(None).await;
         let pool = pool(&[&silent]).await;
-        let deletes = Deletes::start(&pool, 3, Arc::new(|_, _, _| {}));
+        let deletes = Deletes::start(&pool, 3, Arc::new(|_| {}));
         for call in 0..WAITING + 100 {
             deletes.tell(NodeId(0), ended(&call.to_string(), false));
         }
@@ -367,17 +400,21 @@ mod tests {
             engine(Some("d6:result2:oke")).await,
         );
         let pool = pool(&[&first, &second]).await;
-        let told = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+        let told = Arc::<Mutex<Vec<(Vec<u8>, bool)>>>::default();
         let tells = told.clone();
         let deletes = Deletes::start(
             &pool,
             8,
-            Arc::new(move |call_id, _, _| tells.lock().unwrap().push(call_id.to_vec())),
+            Arc::new(move |said: Said<'_>| {
+                let found = said.info.is_some();
+                tells.lock().unwrap().push((said.call_id.to_vec(), found));
+            }),
         );
         deletes.tell(NodeId(0), ended("branch", false));
         deletes.tell(NodeId(0), ended("dialog", true));
-        until(|| told.lock().unwrap().len() == 1).await;
-        assert_eq!(*told.lock().unwrap(), [b"dialog"]);
+        until(|| told.lock().unwrap().len() == 2).await;
+        let dialog = |found| (b"dialog".to_vec(), found);
+        assert_eq!(*told.lock().unwrap(), [dialog(false), dialog(true)]);
         assert_eq!(*first.deleted.lock().unwrap(), ["branch", "dialog"]);
         assert_eq!(*second.deleted.lock().unwrap(), ["dialog"]);
         until(|| {

@@ -22,6 +22,7 @@ use rtpengine_client::{Counts, Error, Generation, Node, NodeId, Pool, State};
 use sdp::Session;
 
 pub use deletes::DeletesState;
+pub use deletes::{Said, Told};
 pub use exchange::Exchange;
 
 use agreed::Agreed;
@@ -77,15 +78,17 @@ pub struct Sessions {
 
 impl Sessions {
     /// Sessions at these nodes, on the current runtime. A failed offer takes the next node after `offer_within` (MEDIA.md §6); what
-    /// was offered for an INVITE that failed is kept for `delete_delay`, for its retry. `deletes` may be in flight to a node at once.
+    /// was offered for an INVITE that failed is kept for `delete_delay`, for its retry. `deletes` may be in flight to a node at once, and `told` gets
+    /// what RTPEngine says to them.
     pub fn new(
         pool: Arc<Pool>,
         offer_within: Duration,
         delete_delay: Duration,
         deletes: usize,
+        told: Told,
     ) -> Self {
         Self {
-            deletes: Deletes::start(&pool, deletes, Arc::new(|_, _, _| {})),
+            deletes: Deletes::start(&pool, deletes, told),
             pool,
             offer_within,
             delete_delay,

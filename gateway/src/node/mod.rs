@@ -27,6 +27,7 @@ use crate::engine::{Engine, Parts};
 use crate::guard::{self, Guard};
 use crate::ladder::Ring;
 use crate::media::Sessions;
+use crate::record::Records;
 use crate::registrar::{self, Registrar};
 use crate::transport::{self, OpenFiles, Timeouts, Transports, tls};
 use crate::upstream;
@@ -86,6 +87,14 @@ pub enum StartError {
     /// The secret of the TURN servers could not be read.
     #[error("turn.secret_file: {0}")]
     TurnSecret(std::io::Error),
+    /// The file of records could not be opened.
+    #[error("calls.records, {path}: {source}")]
+    Records {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The client of call-outs could not be made.
     #[error("call-outs: {0}")]
     CallOut(crate::call_out::StartError),
@@ -128,7 +137,8 @@ impl Node {
             0 => None,
             memory => Some(Arc::new(Ring::new(memory))),
         };
-        let media = sessions(config, ring.clone()).await?;
+        let records = Arc::new(records(config)?);
+        let media = sessions(config, ring.clone(), &records).await?;
         let mut site = site::of(config, media.is_some());
         let resolver = settings::resolver(config)?;
         upstream::look_up(&mut site.site, &site.sources, &resolver).await;
@@ -168,6 +178,7 @@ impl Node {
             ring,
             guard: Guard::new(guard, (random_u64()?, random_u64()?)),
             calls: calls(config),
+            records,
             waiting_per_call: usize::from(config.limits.waiting_per_call),
             table_keys: (random_u64()?, random_u64()?),
         };
@@ -305,6 +316,7 @@ fn seconds(duration: Duration) -> u32 {
 async fn sessions(
     config: &Config,
     ring: Option<Arc<Ring>>,
+    records: &Arc<Records>,
 ) -> Result<Option<Arc<Sessions>>, StartError> {
     if config.media.rtpengine.is_empty() {
         return Ok(None);
@@ -325,6 +337,7 @@ async fn sessions(
         config.media.delete_delay,
         // The other half is for offers and answers, for which somebody waits.
         usize::from(config.media.in_flight).div_ceil(2),
+        records.listener(),
     ))))
 }
 
@@ -371,6 +384,22 @@ fn calls(config: &Config) -> crate::calls::Settings {
         quotas,
         watch,
     }
+}
+
+/// The records of calls that are over.
+fn records(config: &Config) -> Result<Records, StartError> {
+    let engine =
+        |engine: &config::RtpEngine| format!("{}:{}", engine.address.host, engine.address.port);
+    let settings = crate::record::Settings {
+        kept: config.calls.kept as usize,
+        file: config.calls.records.clone(),
+        age: config.limits.call_age,
+        listeners: settings::sections(config).collect(),
+        engines: config.media.rtpengine.iter().map(engine).collect(),
+    };
+    let path = config.calls.records.clone().unwrap_or_default();
+    Records::new(settings, (random_u64()?, random_u64()?))
+        .map_err(|source| StartError::Records { path, source })
 }
 
 pub(crate) fn limits(config: &Config) -> sip::Limits {

@@ -4,6 +4,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
@@ -13,6 +14,7 @@ use crate::cluster::NodeState;
 use crate::engine::Engine;
 use crate::guard::Refusal;
 use crate::media;
+use crate::record::Record;
 use crate::transport::{DropReason, Transports};
 use crate::upstream::MemberState;
 
@@ -39,6 +41,9 @@ struct Figures {
     members: Vec<MemberState>,
     nodes: Vec<NodeState>,
     calls: i64,
+    verdicts: Vec<(&'static str, u64)>,
+    records_lost: u64,
+    setup: Histogram,
     peers: Vec<PeerState>,
     call_outs: Vec<CallOutState>,
     media: Vec<media::NodeState>,
@@ -84,6 +89,9 @@ impl Figures {
             members: engine.members(),
             nodes: engine.nodes(),
             calls: engine.calls() as i64,
+            verdicts: engine.records().verdicts(),
+            records_lost: engine.records().lost(),
+            setup: engine.records().setup().clone(),
             peers: engine.peers(),
             call_outs: engine.call_outs(),
             media: engine.media_nodes(),
@@ -214,6 +222,26 @@ impl Collector for Figures {
             "reason",
             &self.dropped,
         )?;
+        counters(
+            &mut encoder,
+            "ended_calls",
+            "Calls that are over, by what became of them",
+            "verdict",
+            &self.verdicts,
+        )?;
+        counter(
+            &mut encoder,
+            "lost_records",
+            "Calls without a record, and records that were not written: a table or queue was full",
+            self.records_lost,
+        )?;
+        let kind = self.setup.metric_type();
+        self.setup.encode(encoder.encode_descriptor(
+            "call_setup_seconds",
+            "How long calls took until they rang, from the INVITE",
+            None,
+            kind,
+        )?)?;
         let mut family = encoder.encode_descriptor(
             "connections",
             "Connections that are open",
@@ -567,6 +595,7 @@ pub fn status(engine: &Engine, transports: &Transports) -> Value {
         "ended_silent": figures.watch.ended_silent,
         "ended_gone": figures.watch.ended_gone,
         "media": figures.media.iter().map(media).collect::<Vec<_>>(),
+        "ended": map(&figures.verdicts),
         "peers": figures.peers.iter().map(peer).collect::<Vec<_>>(),
         "members": figures.members.iter().map(member).collect::<Vec<_>>(),
         "nodes": figures.nodes.iter().map(node).collect::<Vec<_>>(),
@@ -606,4 +635,11 @@ pub fn calls(engine: &Engine) -> Value {
     };
     let listed: Vec<Value> = engine.list_calls(LISTED).into_iter().map(call).collect();
     json!({ "up": engine.calls(), "calls": listed })
+}
+
+/// The newest calls that are over, the newest first, as JSON.
+pub fn ended_calls(engine: &Engine, limit: usize) -> Value {
+    let records = engine.ended_calls(limit);
+    let listed: Vec<&Record> = records.iter().map(|record| &**record).collect();
+    json!({ "calls": listed })
 }

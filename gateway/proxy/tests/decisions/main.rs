@@ -36,3 +36,4 @@ mod routes;
 mod single_homed;
 mod state;
 mod trace;
+mod verdicts;

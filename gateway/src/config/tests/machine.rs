@@ -199,3 +199,22 @@ fn check_reads_probes_and_says_how_it_ends() {
         report.render(false)
     );
 }
+
+#[test]
+fn a_file_of_records_needs_a_directory() {
+    let site = Site::new();
+    for (path, want) in [
+        (
+            "/nowhere/at/all/calls.jsonl",
+            "there is no directory /nowhere/at/all",
+        ),
+        ("/", "/ is a directory, not a file"),
+    ] {
+        let found = probed(&site, &format!("[calls]\nrecords = \"{path}\"\n"));
+        let only = found.iter().next().unwrap();
+        assert_eq!(only.position(), Some((2, 11)), "{found}");
+        assert_eq!(only.message, want);
+        assert!(only.help.as_deref().unwrap().contains("calls.jsonl"));
+    }
+    assert!(probed(&site, "[calls]\nrecords = \"calls.jsonl\"\n").is_empty());
+}

@@ -53,6 +53,9 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[call_out.▶a]\nurl = \"http://a.example\"\n", "warning: no route asks the call-out `a`", "to = \"call-out:a\""),
     ("[[route]]\nfrom = \"devices\"\nto = ▶\"call-out:b\"\n", "error: there is no [call_out.b]", "add [call_out.b]"),
     ("[[route]]\nfrom = \"devices\"\nto = ▶\"callout:b\"\n", "error: nothing goes to `callout:b`", "call-out:NAME"),
+    // Calls.
+    ("[calls]\nkept = ▶1000000\n", "error: `calls.kept` is too large: 1000000", "at most 100000; the default is 1000"),
+    ("[calls]\n▶record = \"a\"\n", "error: unknown key `calls.record`", "did you mean `records`?"),
     // TURN.
     ("[turn]\nurls = ▶\"turn.example.com\"\n", "error: `turn.example.com` is not a STUN or TURN URI", "turn:turn.example.com:3478"),
     ("[turn]\nurls = [\"stun:a.example\", ▶\"trun:a.example\"]\n", "error: `trun:a.example` is not a STUN or TURN URI", "did you mean `turn:`?"),
