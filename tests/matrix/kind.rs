@@ -1,4 +1,6 @@
-//! Who there is.
+//! Who there is, and what two of them cannot do together although each could with somebody else.
+
+use causeway_tests::party::Step;
 
 /// A kind of party: a row and a column of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,15 +11,33 @@ pub(crate) enum Kind {
     Sdes,
     /// ICE and DTLS-SRTP, over WSS.
     Webrtc,
+    /// baresip over UDP.
+    Baresip,
+    /// baresip over TLS, with SDES.
+    BaresipSdes,
     /// FreeSWITCH, by what it was seen to send.
     Core,
 }
 
 impl Kind {
     /// Who calls.
-    pub(crate) const ROWS: [Kind; 4] = [Kind::Avp, Kind::Sdes, Kind::Webrtc, Kind::Core];
+    pub(crate) const ROWS: [Kind; 6] = [
+        Kind::Avp,
+        Kind::Sdes,
+        Kind::Webrtc,
+        Kind::Baresip,
+        Kind::BaresipSdes,
+        Kind::Core,
+    ];
     /// Who is called.
-    pub(crate) const COLUMNS: [Kind; 4] = [Kind::Avp, Kind::Sdes, Kind::Webrtc, Kind::Core];
+    pub(crate) const COLUMNS: [Kind; 6] = [
+        Kind::Avp,
+        Kind::Sdes,
+        Kind::Webrtc,
+        Kind::Baresip,
+        Kind::BaresipSdes,
+        Kind::Core,
+    ];
 
     /// As the table names it.
     pub(crate) fn name(self) -> &'static str {
@@ -25,7 +45,28 @@ impl Kind {
             Kind::Avp => "AVP phone",
             Kind::Sdes => "SDES phone",
             Kind::Webrtc => "WebRTC client",
+            Kind::Baresip => "baresip",
+            Kind::BaresipSdes => "baresip, SDES",
             Kind::Core => "core",
         }
+    }
+
+    /// Why nothing comes of a step that this one begins and the other follows.
+    pub(crate) fn cannot(self, step: Step, other: Kind) -> Option<&'static str> {
+        match (self, step, other) {
+            // RTPEngine gives the keys of one SDES phone to the other, new ones too.
+            (Kind::Sdes, Step::Restart, Kind::BaresipSdes) => Some("baresip keeps the first keys"),
+            _ => None,
+        }
+    }
+
+    /// A phone of ours.
+    pub(crate) fn is_phone(self) -> bool {
+        matches!(self, Kind::Avp | Kind::Sdes)
+    }
+
+    /// A phone that is installed.
+    pub(crate) fn is_desk(self) -> bool {
+        matches!(self, Kind::Baresip | Kind::BaresipSdes)
     }
 }

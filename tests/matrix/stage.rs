@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use causeway_tests::agent::{Account, Kind as Transport};
+use causeway_tests::baresip;
 use causeway_tests::core::Core;
 use causeway_tests::gateway::Gateway;
-use causeway_tests::party::{CoreParty, Party, Phone, Profile};
+use causeway_tests::party::{CoreParty, DeskPhone, Party, Phone, Profile};
 use causeway_tests::ports;
 use causeway_tests::raw;
 use causeway_tests::rtpengine::RtpEngine;
@@ -130,12 +131,27 @@ impl Stage {
             Kind::Avp => Profile::Avp,
             Kind::Sdes => Profile::Sdes,
             Kind::Webrtc => Profile::Webrtc,
+            Kind::Baresip | Kind::BaresipSdes => {
+                let phone = self.desk_phone(kind, user, number).await;
+                return Ok(Box::new(phone.with_context(|| self.logs())?));
+            }
             Kind::Core => {
                 let core = Core::start(self.core, self.inside, DOMAIN).await?;
                 return Ok(Box::new(CoreParty::new(core, NUMBER)));
             }
         };
         Ok(Box::new(self.phone(profile, user, number).await?))
+    }
+
+    async fn desk_phone(&self, kind: Kind, user: &str, number: u32) -> Result<DeskPhone> {
+        let mut account = baresip::Account::new(user, DOMAIN, PASSWORD, self.sip);
+        if kind == Kind::BaresipSdes {
+            account.server = self.tls;
+            account.transport = baresip::Transport::Tls;
+            account.encryption = baresip::Encryption::Sdes;
+            account.trust = Some(self.gateway.certificate());
+        }
+        DeskPhone::registered(&account, number).await
     }
 
     async fn phone(&self, profile: Profile, user: &str, number: u32) -> Result<Phone> {

@@ -45,7 +45,9 @@ pub(crate) fn print(mut pairs: Vec<Pair>) -> String {
         }
         text.push('\n');
         for (number, note) in (1..).zip(&notes) {
-            let _ = writeln!(text, "  {number}: {note}");
+            // The whole of a failure is with its test.
+            let line = note.lines().next().unwrap_or_default();
+            let _ = writeln!(text, "  {number}: {line}");
         }
     }
     text

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use causeway_tests::party::{Part, Party, Spelling, Step, silence, talk};
 
+use crate::kind::Kind;
+
 /// Any party, owned by the test.
 pub(crate) type Anyone = dyn Party + 'static;
 
@@ -143,7 +145,12 @@ fn audio_after(step: Step) -> Audio {
 
 /// Walks two parties along a way. What a step that cannot be would lead to cannot be either (no answer without a call, nothing to
 /// take back without a hold); after a failure the rest of the walk would say nothing.
-pub(crate) async fn walk(way: Way, caller: &mut Anyone, called: &mut Anyone) -> Vec<Done> {
+pub(crate) async fn walk(
+    way: Way,
+    kinds: (Kind, Kind),
+    caller: &mut Anyone,
+    called: &mut Anyone,
+) -> Vec<Done> {
     let (call, steps) = way;
     let mut all: Vec<Done> = Vec::new();
     let mut missing = None;
@@ -155,7 +162,16 @@ pub(crate) async fn walk(way: Way, caller: &mut Anyone, called: &mut Anyone) -> 
             Some(why) if follows || matches!(steps[0].0, Step::Early | Step::RingLate) => {
                 Outcome::Cannot(why)
             }
-            _ => one(step, who, caller, called).await,
+            _ => {
+                let (one, other) = match who {
+                    Caller => kinds,
+                    Called => (kinds.1, kinds.0),
+                };
+                match one.cannot(step, other) {
+                    Some(why) => Outcome::Cannot(why),
+                    None => together(step, who, caller, called).await,
+                }
+            }
         };
         missing = match outcome {
             Outcome::Cannot(why) => Some(why),
@@ -201,7 +217,7 @@ fn name(step: Step) -> String {
     }
 }
 
-async fn one(step: Step, who: Who, caller: &mut Anyone, called: &mut Anyone) -> Outcome {
+async fn together(step: Step, who: Who, caller: &mut Anyone, called: &mut Anyone) -> Outcome {
     let (one, other) = match who {
         Caller => (caller, called),
         Called => (called, caller),

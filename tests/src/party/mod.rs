@@ -6,12 +6,13 @@
 //! type that was negotiated, and where that is G.711, with the other's tone in them.
 //!
 //! [`Phone`] is a party of ours in three kinds ([`Profile`]): plain RTP over UDP signalling, SDES over TLS, WebRTC over WSS.
-//! [`CoreParty`] says what FreeSWITCH said, and echoes what it hears.
+//! [`CoreParty`] says what FreeSWITCH said, and echoes what it hears; [`DeskPhone`] is baresip.
 
 mod audio;
 mod cipher;
 mod core;
 mod description;
+mod desk;
 mod media;
 mod packet;
 mod phone;
@@ -28,6 +29,7 @@ use anyhow::Result;
 pub use audio::{hears, mark, silence, talk};
 pub use core::CoreParty;
 pub use description::Profile;
+pub use desk::DeskPhone;
 pub use phone::Phone;
 
 /// Something that a party does.
