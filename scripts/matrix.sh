@@ -17,6 +17,5 @@ meanwhile build-causeway "Building Causeway" -- cargo build --package causeway
 meanwhile build-matrix "Building the matrix" -- cargo test --no-run --package causeway-tests --test matrix
 
 heading "The matrix"
-# shellcheck disable=SC2086 # Several words are several filters.
-CAUSEWAY_MATRIX=whole cargo test --quiet --package causeway-tests --test matrix -- ${ONLY:-}
+CAUSEWAY_MATRIX=whole cargo test --quiet --package causeway-tests --test matrix -- ${ONLY:+"$ONLY"}
 part_done

@@ -194,8 +194,20 @@ pub(crate) async fn walk(
             took: began.elapsed(),
         });
         if failed {
-            break;
+            return all;
         }
+    }
+    // What should have ended the call could not be: it ends in the usual way.
+    let is_up = all
+        .get(1)
+        .is_some_and(|done| matches!(done.outcome, Outcome::Ok));
+    if missing.is_some() && is_up {
+        let began = Instant::now();
+        all.push(Done {
+            name: format!("{call}: BYE instead, caller"),
+            outcome: together(Step::Bye, Caller, caller, called).await,
+            took: began.elapsed(),
+        });
     }
     all
 }

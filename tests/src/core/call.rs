@@ -61,6 +61,8 @@ impl Call {
     /// A re-INVITE from another port, which is refused with this status: what the call had goes on.
     pub async fn is_refused(&mut self, status: u16) -> Result<()> {
         let spare = Echo::open(self.own.ip()).await?;
+        // RTPEngine would learn where it is from what comes back, for good.
+        spare.is_quiet(true);
         let port = std::mem::replace(&mut self.session.port, spare.port);
         let answer = self.sends(RESUME, "INVITE").await;
         self.session.port = port;
