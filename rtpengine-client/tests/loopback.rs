@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -207,6 +208,131 @@ proptest! {
         } else {
             on_one_thread(test);
         }
+    }
+}
+
+/// What becomes of one datagram of a request, whether it is the first or sent again.
+#[derive(Clone, Debug)]
+enum Fate {
+    Lost,
+    /// Its answer comes so often, after so many milliseconds each: early, late, out of turn, when nobody waits any more.
+    Answered(Vec<u8>),
+    /// Somebody else answers in the node's place, with the right cookie.
+    Forged,
+    /// Somebody else's answer comes again first.
+    AfterAnother(u8),
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        2 => Just(Fate::Lost),
+        6 => proptest::collection::vec(0..60u8, 1..4).prop_map(Fate::Answered),
+        1 => Just(Fate::Forged),
+        2 => (0..20u8).prop_map(Fate::AfterAnother),
+    ]
+}
+
+/// A node that does to the datagrams what is written, one after the other; how many answers it has sent, and how many forged ones
+/// a stranger.
+async fn play(
+    socket: std::sync::Arc<UdpSocket>,
+    fates: Vec<Fate>,
+    sent: std::sync::Arc<AtomicUsize>,
+) {
+    let stranger = responder().await;
+    let mut answers: Vec<Vec<u8>> = Vec::new();
+    let mut sending = tokio::task::JoinSet::new();
+    for fate in fates.iter().cycle() {
+        let request = arrive(&socket).await;
+        let (from, answer) = (request.from, answer_to(&request));
+        let mut send = |bytes: Vec<u8>, after: u8| {
+            let (socket, sent) = (socket.clone(), sent.clone());
+            sending.spawn(async move {
+                tokio::time::sleep(Duration::from_millis(after.into())).await;
+                sent.fetch_add(1, Relaxed);
+                let _ = socket.send_to(&bytes, from).await;
+            });
+        };
+        match fate {
+            Fate::Lost => {}
+            Fate::Answered(delays) => delays.iter().for_each(|after| send(answer.clone(), *after)),
+            Fate::Forged => {
+                let forged = answer_to(&Arrived {
+                    call_id: b"forged".to_vec(),
+                    ..arrive_like(&request)
+                });
+                let _ = stranger.send_to(&forged, from).await;
+            }
+            Fate::AfterAnother(after) => {
+                // To this request's socket, with that one's cookie.
+                if let Some(another) = answers.get(answers.len() / 2) {
+                    send(another.clone(), 0);
+                }
+                send(answer.clone(), *after);
+            }
+        }
+        answers.push(answer);
+    }
+}
+
+/// Requests of different patience, a few of them at a time: an answer is the request's own, or there is none.
+async fn each_gets_its_own_answer_or_none(fates: Vec<Fate>, patience: Vec<u8>, sockets: usize) {
+    let socket = std::sync::Arc::new(responder().await);
+    let client = Client::connect(ClientConfig {
+        sockets,
+        first_wait: Duration::from_millis(4),
+        longest_wait: Duration::from_millis(16),
+        ..hasty(socket.local_addr().unwrap())
+    });
+    let client = std::sync::Arc::new(client.await.unwrap());
+    let sent = std::sync::Arc::new(AtomicUsize::new(0));
+    let node = tokio::spawn(play(socket, fates, sent.clone()));
+    let mut asking = tokio::task::JoinSet::new();
+    for (number, patience) in patience.iter().copied().enumerate() {
+        let client = client.clone();
+        asking.spawn(async move {
+            // Not all at once: the late answer to one comes while the next one waits.
+            tokio::time::sleep(Duration::from_millis(number as u64 % 40)).await;
+            let call_id = format!("call-{number}");
+            let request = Offer::new(call_id.as_str(), "a", "v=0\r\n");
+            let within = Duration::from_millis(patience.into());
+            match client.request_within(&request, within).await {
+                Ok(answer) => {
+                    assert_eq!(
+                        answer.sdp.unwrap().to_text(),
+                        call_id,
+                        "somebody else's answer"
+                    );
+                    true
+                }
+                Err(Error::Timeout { .. }) => false,
+                Err(why) => panic!("{call_id}: {why}"),
+            }
+        });
+    }
+    let outcomes = asking.join_all().await;
+    node.abort();
+    let answered = outcomes.iter().filter(|answered| **answered).count();
+    let counts = client.counts();
+    assert_eq!(
+        (counts.answered as usize, counts.timed_out as usize),
+        (answered, outcomes.len() - answered)
+    );
+    assert_eq!(client.in_flight(), 0);
+    // No answer was counted twice, and none that a stranger sent was counted at all.
+    assert!(answered + counts.stray as usize <= sent.load(Relaxed));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_answer_reaches_its_own_request_or_nobody(
+        fates in proptest::collection::vec(fate(), 1..40),
+        patience in proptest::collection::vec(1..70u8, 20..120),
+        sockets in 1..5usize,
+    ) {
+        on_one_thread(each_gets_its_own_answer_or_none(fates, patience, sockets));
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use causeway_tests::agent::{Account, Call, Device, Kind};
+use causeway_tests::agent::{Account, Device, Kind};
 use causeway_tests::scene::{DOMAIN, PASSWORD, Scene};
 
+use crate::FAST;
+use crate::stage::{Talk, call};
 use crate::voice::Voice;
-
-/// The times of RFC 3261, a fifth as long: what is kept of a request is gone soon.
-const FAST: &str = "[timers]\nt1 = \"100ms\"\nt4 = \"1s\"\n";
 
 /// A phone of a user of the scene.
 async fn phone(scene: &Scene, user: &str, kind: Kind) -> Device {
@@ -27,61 +26,7 @@ async fn phone(scene: &Scene, user: &str, kind: Kind) -> Device {
     Device::registered(&account, None).await.unwrap()
 }
 
-/// Two sides of a call who speak to each other.
-struct Talk {
-    caller: Call,
-    called: Call,
-    voices: [Voice; 2],
-    /// What RTPEngine said to each.
-    there: [String; 2],
-}
-
 impl Talk {
-    async fn between(caller: &Device, called: &Device) -> Self {
-        let voices = [Voice::new().await, Voice::new().await];
-        let mut outgoing = caller
-            .calls(&called.user, &voices[0].sdp("sendrecv"))
-            .await
-            .unwrap();
-        let mut incoming = called.called().await.unwrap();
-        let body = voices[1].sdp("sendrecv");
-        let (accepted, answer) = tokio::join!(incoming.accepts(&body), outgoing.is_answered(""));
-        accepted.unwrap();
-        let answer = answer.unwrap();
-        let mut talk = Talk {
-            // RTPEngine keeps its ports for as long as the call lasts.
-            there: [answer.body().to_owned(), incoming.invite.body().to_owned()],
-            caller: outgoing,
-            called: incoming,
-            voices,
-        };
-        talk.speaks();
-        talk.flows().await;
-        talk
-    }
-
-    /// A call of which nobody looks at the media.
-    async fn between_plain(caller: &Device, called: &Device) -> (Call, Call) {
-        let mut outgoing = caller.calls(&called.user, &caller.offer()).await.unwrap();
-        let mut incoming = called.called().await.unwrap();
-        let body = called.answer();
-        let (accepted, answer) = tokio::join!(incoming.accepts(&body), outgoing.is_answered(""));
-        accepted.unwrap();
-        answer.unwrap();
-        (outgoing, incoming)
-    }
-
-    /// Both speak.
-    fn speaks(&mut self) {
-        for (voice, there) in self.voices.iter_mut().zip(&self.there) {
-            voice.speaks_to(there);
-        }
-    }
-
-    async fn flows(&self) {
-        tokio::join!(self.voices[0].hears(25), self.voices[1].hears(25));
-    }
-
     /// Both get a BYE for this reason, above all that the other side has said, and take it.
     async fn is_ended(&mut self, reason: &str) {
         let (to_caller, to_called) =
@@ -100,17 +45,6 @@ impl Talk {
             to_called.text
         );
         assert!(to_caller.cseq().0 > 0, "{}", to_caller.text);
-    }
-
-    /// The caller's re-INVITE, taken by the called side.
-    async fn changes(&mut self, offer: &str, answer: &str) {
-        let (offer, answer) = (self.voices[0].sdp(offer), self.voices[1].sdp(answer));
-        let (said, taken) = tokio::join!(
-            self.caller.says("INVITE", "", &offer),
-            self.called.takes("INVITE", &answer)
-        );
-        assert_eq!(said.unwrap().status(), Some(200));
-        taken.unwrap();
     }
 }
 
@@ -170,8 +104,8 @@ async fn a_browser_that_crashed_ends_its_call_and_one_that_reloads_does_not() {
         phone(&scene, "carol", Kind::Tcp).await,
         phone(&scene, "desk1", Kind::Udp).await,
     );
-    let (_, mut lost) = Talk::between_plain(&alice, &bob).await;
-    let (mut caller, mut called) = Talk::between_plain(&desk, &carol).await;
+    let (_, mut lost, _) = call(&alice, &bob, &[alice.offer(), bob.answer()]).await;
+    let (mut caller, mut called, _) = call(&desk, &carol, &[desk.offer(), carol.answer()]).await;
 
     alice.cuts_the_connection();
     carol.cuts_the_connection();

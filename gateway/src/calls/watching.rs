@@ -161,7 +161,11 @@ impl Calls {
             // A call that was up before this node: which side called is not known, nor what its route set is.
             None if answered.invite.to_tag().is_some() || dialog.call_id.len() > KEPT => {}
             None => {
-                let wanted = self.watching.watch.ends().then(|| Legs::of(answered, site));
+                let wanted = self
+                    .watching
+                    .watch
+                    .ends()
+                    .then(|| Legs::of(answered, |uri| site.names_us(uri)));
                 let legs = self.watching.admit(wanted.flatten());
                 call.watched = Some(Box::new(Watched::new([from, to], legs, now)));
                 self.watching
