@@ -1,6 +1,6 @@
 # Every target is one script in scripts/, so that each can be read, and run, by itself.
 .DEFAULT_GOAL := help
-.PHONY: help run cluster test matrix check bench soak fuzz clean
+.PHONY: help run cluster test matrix check bench soak saved fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ bench: ## CPU a message and memory a connection, beside Kamailio (BENCH="--quick
 
 soak: ## ten minutes of calls of every kind over a bad network (SECONDS=600 SEED=5); a short form is in `make test`
 	@SECONDS_LONG='$(or $(SECONDS),600)' SEED='$(or $(SEED),5)' scripts/soak.sh
+
+saved: ## an RTPEngine dies with 50 calls up, 25 of them of browsers (CALLS=50): how long are they without audio?
+	@CALLS='$(or $(CALLS),50)' scripts/saved.sh
 
 fuzz: ## every fuzz target for a minute (SECONDS_EACH=60)
 	@SECONDS_EACH='$(or $(SECONDS_EACH),60)' scripts/fuzz.sh

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
+use causeway_tests::agent::{Account, Kind as Transport};
 use causeway_tests::browser::{Browser, Kind, Page};
+use causeway_tests::party::{Party, Phone, Profile, Step, talk};
 use causeway_tests::scene::{self, Scene};
 use serde_json::json;
 
@@ -61,6 +64,117 @@ async fn pages_whose_rtpengine_is_killed_have_audio_again_within_seconds() {
         saved(&mut scene, &pages).await;
         caller.click("call-hangup").await.unwrap();
         called.state(&["ended"]).await.unwrap();
+    }
+}
+
+/// `CAUSEWAY_CALLS`, half of them of pages: 50 is what `make saved` takes.
+fn calls() -> usize {
+    let said = std::env::var("CAUSEWAY_CALLS").ok();
+    said.and_then(|said| said.parse().ok()).unwrap_or(6)
+}
+
+/// A phone of ours with plain RTP, registered.
+async fn phone(scene: &Scene, user: &str, number: u32) -> Result<Phone> {
+    let account = Account {
+        user,
+        domain: scene::DOMAIN,
+        password: scene::PASSWORD,
+        kind: Transport::Udp,
+        server: scene.sip,
+    };
+    Phone::registered(Profile::Avp, &account, None, number).await
+}
+
+/// A call of two parties up to its audio.
+async fn connect(one: &mut Phone, other: &mut Phone) -> Result<()> {
+    let whom = other.user().to_owned();
+    for step in [Step::Ring, Step::Pickup] {
+        tokio::try_join!(one.begins(step, &whom), other.follows(step))?;
+    }
+    talk(one, other).await
+}
+
+/// A phone sends a re-INVITE, and both hear each other again.
+async fn renew(one: &mut Phone, other: &mut Phone) -> Result<()> {
+    tokio::try_join!(one.begins(Step::Restart, ""), other.follows(Step::Restart))?;
+    talk(one, other).await
+}
+
+/// Pages save their calls with phones by themselves; calls of phones go on with the next re-INVITE of one of them.
+#[tokio::test]
+async fn calls_of_a_killed_rtpengine_go_on_by_a_new_offer() {
+    let half = calls() / 2;
+    let users: Vec<String> = (0..half)
+        .flat_map(|n| ["tab", "far", "one", "other"].map(|role| format!("{role}{n}")))
+        .collect();
+    let mut scene = Scene::start_beside(2, &users, "").await.unwrap();
+    let browser = Browser::start().await.unwrap();
+    let (mut pages, mut desks, mut pairs) = (Vec::new(), Vec::new(), Vec::new());
+    for (n, names) in (0..).zip(users.chunks(4)) {
+        let page = scene.page(&browser, &names[0]).await.unwrap();
+        let mut desk = phone(&scene, &names[1], 3 * n).await.unwrap();
+        scene::dial(&page, &names[1]).await.unwrap();
+        for step in [Step::Ring, Step::Pickup] {
+            desk.follows(step).await.unwrap();
+        }
+        page.state(&["up"]).await.unwrap();
+        scene::audio_flows(&page, 50).await.unwrap();
+        page.eval(WATCH).await.unwrap();
+        let mut one = phone(&scene, &names[2], 3 * n + 1).await.unwrap();
+        let mut other = phone(&scene, &names[3], 3 * n + 2).await.unwrap();
+        connect(&mut one, &mut other).await.unwrap();
+        pages.push(page);
+        desks.push(desk);
+        pairs.push((one, other));
+    }
+
+    // The one with more of the pages' calls.
+    let (first, second) = (
+        scene.engine.calls().await.unwrap(),
+        scene.engines[0].calls().await.unwrap(),
+    );
+    let (mut lost, mut kept) = (Vec::new(), Vec::new());
+    for (page, desk) in pages.into_iter().zip(desks) {
+        let id = page.eval("window.causeway.session().id").await.unwrap();
+        let id = id.as_str().unwrap_or_default().to_owned();
+        let has = |call: &String| {
+            call.split_once('/')
+                .is_some_and(|(call, _)| id.starts_with(call))
+        };
+        match first.iter().any(has) {
+            true => lost.push((page, desk)),
+            false => kept.push((page, desk)),
+        }
+    }
+    if lost.len() < kept.len() {
+        std::mem::swap(&mut lost, &mut kept);
+        scene.engines[0].kill();
+    } else {
+        scene.engine.kill();
+    }
+    println!(
+        "{} and {} sessions; {} calls of pages lost their RTPEngine",
+        first.len(),
+        second.len(),
+        lost.len()
+    );
+
+    let saved = lost.into_iter().map(|(page, mut desk)| async move {
+        desk.follows(Step::Restart).await?;
+        page.wait_for_longer(IS_BACK, BOUND).await?;
+        scene::audio_flows(&page, 50).await?;
+        let gap = page.eval("window.gap.longest").await?;
+        anyhow::Ok((gap.as_f64().unwrap_or(f64::NAN) / 1000.0, page, desk))
+    });
+    let saved = futures_util::future::try_join_all(saved).await.unwrap();
+    let mut seconds: Vec<f64> = saved.iter().map(|(seconds, ..)| *seconds).collect();
+    seconds.sort_by(f64::total_cmp);
+    println!("seconds without audio (aim: 6): {seconds:.1?}");
+    for (page, _) in &kept {
+        scene::audio_flows(page, 50).await.unwrap();
+    }
+    for (one, other) in &mut pairs {
+        renew(one, other).await.unwrap();
     }
 }
 

@@ -15,29 +15,28 @@ pub(crate) enum Kind {
     Baresip,
     /// baresip over TLS, with SDES.
     BaresipSdes,
+    /// The demo page in Chromium.
+    Chromium,
+    /// The demo page in Firefox.
+    Firefox,
     /// FreeSWITCH, by what it was seen to send.
     Core,
 }
 
 impl Kind {
     /// Who calls.
-    pub(crate) const ROWS: [Kind; 6] = [
+    pub(crate) const ROWS: [Kind; 8] = [
         Kind::Avp,
         Kind::Sdes,
         Kind::Webrtc,
         Kind::Baresip,
         Kind::BaresipSdes,
+        Kind::Chromium,
+        Kind::Firefox,
         Kind::Core,
     ];
     /// Who is called.
-    pub(crate) const COLUMNS: [Kind; 6] = [
-        Kind::Avp,
-        Kind::Sdes,
-        Kind::Webrtc,
-        Kind::Baresip,
-        Kind::BaresipSdes,
-        Kind::Core,
-    ];
+    pub(crate) const COLUMNS: [Kind; 8] = Self::ROWS;
 
     /// As the table names it.
     pub(crate) fn name(self) -> &'static str {
@@ -47,6 +46,8 @@ impl Kind {
             Kind::Webrtc => "WebRTC client",
             Kind::Baresip => "baresip",
             Kind::BaresipSdes => "baresip, SDES",
+            Kind::Chromium => "Chromium",
+            Kind::Firefox => "Firefox",
             Kind::Core => "core",
         }
     }

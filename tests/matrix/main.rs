@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result, bail};
 use kind::Kind;
 use libtest_mimic::{Arguments, Failed, Trial};
-use stage::{Stage, USERS};
+use stage::{Browsers, Stage, USERS};
 use table::Pair;
 use tokio::runtime::{Handle, Runtime};
 use walk::{Done, Outcome, fork, walk};
@@ -31,13 +31,15 @@ fn main() -> ExitCode {
     };
     let whole = std::env::var("CAUSEWAY_MATRIX").is_ok_and(|value| value == "whole");
     let pairs = Arc::new(Mutex::new(Vec::new()));
+    let browsers = Arc::new(Browsers::default());
     let mut trials = Vec::new();
     for caller in Kind::ROWS {
         for called in Kind::COLUMNS {
             if is_walked(caller, called, whole) {
                 let (handle, pairs) = (runtime.handle().clone(), pairs.clone());
+                let browsers = browsers.clone();
                 let name = format!("{caller:?}_calls_{called:?}").to_lowercase();
-                let run = move || run(&handle, &pairs, caller, called, whole);
+                let run = move || run(&handle, &pairs, &browsers, caller, called, whole);
                 trials.push(Trial::test(name, run));
             }
         }
@@ -50,28 +52,31 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// A core does not call itself; and a desk phone that calls a desk phone is for the whole matrix alone.
+/// A core does not call itself. A desk phone that calls a desk phone is for the whole matrix alone, and so is Firefox with what the
+/// other matrix cells and `calls` have: as the called side, and with desk phones.
 fn is_walked(caller: Kind, called: Kind, whole: bool) -> bool {
     let desks = caller.is_desk() && (called.is_desk() || called.is_phone());
     let desks = desks || called.is_desk() && caller.is_phone();
-    (caller, called) != (Kind::Core, Kind::Core) && (whole || !desks)
+    let firefox = called == Kind::Firefox || caller == Kind::Firefox && called.is_desk();
+    (caller, called) != (Kind::Core, Kind::Core) && (whole || !desks && !firefox)
 }
 
 fn run(
     runtime: &Handle,
     pairs: &Mutex<Vec<Pair>>,
+    browsers: &Arc<Browsers>,
     caller: Kind,
     called: Kind,
     whole: bool,
 ) -> Result<(), Failed> {
     let mut done = Vec::new();
     let result = runtime.block_on(async {
-        calls(caller, called, whole, &mut done).await?;
+        calls(browsers, caller, called, whole, &mut done).await?;
         if whole {
-            fails_over(caller, called, &mut done).await?;
+            fails_over(browsers, caller, called, &mut done).await?;
         }
         if whole && called == Kind::COLUMNS[0] {
-            forks(caller, &mut done).await?;
+            forks(browsers, caller, &mut done).await?;
         }
         anyhow::Ok(())
     });
@@ -85,8 +90,14 @@ fn run(
 }
 
 /// All calls of a pair at one stage; afterwards nothing is left of them.
-async fn calls(caller: Kind, called: Kind, whole: bool, all: &mut Vec<Done>) -> Result<()> {
-    let stage = Stage::set().await?;
+async fn calls(
+    browsers: &Arc<Browsers>,
+    caller: Kind,
+    called: Kind,
+    whole: bool,
+    all: &mut Vec<Done>,
+) -> Result<()> {
+    let stage = Stage::set(browsers).await?;
     let mut one = stage.party(caller, USERS[0], 0).await?;
     let mut other = stage.party(called, USERS[1], 1).await?;
     let ways = if whole { walk::WHOLE } else { walk::SHORT };
@@ -100,8 +111,13 @@ async fn calls(caller: Kind, called: Kind, whole: bool, all: &mut Vec<Done>) -> 
 }
 
 /// One call where what is asked first is of no use.
-async fn fails_over(caller: Kind, called: Kind, all: &mut Vec<Done>) -> Result<()> {
-    let stage = Stage::set_failing().await?;
+async fn fails_over(
+    browsers: &Arc<Browsers>,
+    caller: Kind,
+    called: Kind,
+    all: &mut Vec<Done>,
+) -> Result<()> {
+    let stage = Stage::set_failing(browsers).await?;
     let mut one = stage.party(caller, USERS[0], 0).await?;
     let mut other = stage.party(called, USERS[1], 1).await?;
     let done = walk(
@@ -117,11 +133,11 @@ async fn fails_over(caller: Kind, called: Kind, all: &mut Vec<Done>) -> Result<(
 }
 
 /// A user has a browser and a phone; either answers.
-async fn forks(caller: Kind, all: &mut Vec<Done>) -> Result<()> {
-    let stage = Stage::set().await?;
+async fn forks(browsers: &Arc<Browsers>, caller: Kind, all: &mut Vec<Done>) -> Result<()> {
+    let stage = Stage::set(browsers).await?;
     let mut one = stage.party(caller, USERS[0], 0).await?;
     let mut phone = stage.party(Kind::Avp, USERS[2], 1).await?;
-    let mut browser = stage.party(Kind::Webrtc, USERS[2], 2).await?;
+    let mut browser = stage.party(Kind::Chromium, USERS[2], 2).await?;
     let (one, phone, browser) = (one.as_mut(), phone.as_mut(), browser.as_mut());
     all.push(fork("fork: the phone answers", one, phone, browser).await);
     all.push(fork("fork: the browser answers", one, browser, phone).await);

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use causeway_tests::agent::{Account, Kind as Transport};
 use causeway_tests::baresip;
+use causeway_tests::browser::{Browser, Kind as BrowserKind};
 use causeway_tests::core::Core;
 use causeway_tests::gateway::Gateway;
-use causeway_tests::party::{CoreParty, DeskPhone, Party, Phone, Profile};
+use causeway_tests::party::{CoreParty, DeskPhone, PagePhone, Party, Phone, Profile};
 use causeway_tests::ports;
 use causeway_tests::raw;
 use causeway_tests::rtpengine::RtpEngine;
-use causeway_tests::scene::{DOMAIN, PASSWORD};
+use causeway_tests::scene::{DOMAIN, PASSWORD, registered, sign_in};
 use tokio::net::UdpSocket;
+use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
 use crate::kind::Kind;
@@ -27,6 +29,23 @@ const NUMBER: &str = "9000";
 /// Where the core and its twin are.
 const CORE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
+/// One of each browser for all pairs, started when the first pair needs it.
+#[derive(Debug, Default)]
+pub(crate) struct Browsers {
+    chromium: OnceCell<Browser>,
+    firefox: OnceCell<Browser>,
+}
+
+impl Browsers {
+    async fn get(&self, kind: BrowserKind) -> Result<&Browser> {
+        let cell = match kind {
+            BrowserKind::Chromium => &self.chromium,
+            BrowserKind::Firefox => &self.firefox,
+        };
+        cell.get_or_try_init(|| Browser::start_kind(kind)).await
+    }
+}
+
 /// A gateway with what it needs.
 pub(crate) struct Stage {
     gateway: Gateway,
@@ -36,6 +55,7 @@ pub(crate) struct Stage {
     wss: SocketAddr,
     inside: SocketAddr,
     core: SocketAddr,
+    browsers: Arc<Browsers>,
     _twins: Option<Twins>,
 }
 
@@ -53,16 +73,16 @@ impl Drop for Twins {
 
 impl Stage {
     /// Starts both.
-    pub(crate) async fn set() -> Result<Self> {
-        Self::set_with(false).await
+    pub(crate) async fn set(browsers: &Arc<Browsers>) -> Result<Self> {
+        Self::set_with(browsers, false).await
     }
 
     /// The same where the first RTPEngine and the first member of the core are of no use.
-    pub(crate) async fn set_failing() -> Result<Self> {
-        Self::set_with(true).await
+    pub(crate) async fn set_failing(browsers: &Arc<Browsers>) -> Result<Self> {
+        Self::set_with(browsers, true).await
     }
 
-    async fn set_with(fails: bool) -> Result<Self> {
+    async fn set_with(browsers: &Arc<Browsers>, fails: bool) -> Result<Self> {
         let engine = RtpEngine::start_with(&["--timeout=3600", "--silent-timeout=3600"]).await?;
         let [sip, tls, wss, inside] = [(); 4].map(|()| ports::free_address());
         let core = SocketAddr::new(CORE, ports::free());
@@ -116,6 +136,7 @@ impl Stage {
             wss,
             inside,
             core,
+            browsers: browsers.clone(),
             _twins: twins,
         })
     }
@@ -135,6 +156,8 @@ impl Stage {
                 let phone = self.desk_phone(kind, user, number).await;
                 return Ok(Box::new(phone.with_context(|| self.logs())?));
             }
+            Kind::Chromium => return self.page(BrowserKind::Chromium, user).await,
+            Kind::Firefox => return self.page(BrowserKind::Firefox, user).await,
             Kind::Core => {
                 let core = Core::start(self.core, self.inside, DOMAIN).await?;
                 return Ok(Box::new(CoreParty::new(core, NUMBER)));
@@ -152,6 +175,18 @@ impl Stage {
             account.trust = Some(self.gateway.certificate());
         }
         DeskPhone::registered(&account, number).await
+    }
+
+    /// The page over HTTPS, its user registered over WSS. The port tells it from another pair's.
+    async fn page(&self, kind: BrowserKind, user: &str) -> Result<Box<dyn Party>> {
+        let name = format!("{user}-{}", self.wss.port());
+        let browser = self.browsers.get(kind).await?;
+        let page = browser
+            .open(&name, &format!("https://{}/", self.wss))
+            .await?;
+        sign_in(&page, user, PASSWORD).await?;
+        registered(&page).await.with_context(|| self.logs())?;
+        Ok(Box::new(PagePhone::new(page, kind, user).await?))
     }
 
     async fn phone(&self, profile: Profile, user: &str, number: u32) -> Result<Phone> {

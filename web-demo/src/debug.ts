@@ -1,4 +1,5 @@
-/** `window.causeway`: what tests and curious people can ask the page. It reads and changes nothing. */
+/** `window.causeway`: what tests and curious people can ask the page. The page itself changes nothing by it. */
+import type { RTCSession } from 'jssip/lib/RTCSession';
 import type { Call } from './call';
 import type { Line, Phone } from './phone';
 import { type Figures, NO_FIGURES } from './stats';
@@ -8,6 +9,8 @@ export interface DebugHandle {
   stats(id?: number): Promise<Figures>;
   calls(): Call[];
   line(): Line['state'];
+  /** The JsSIP session of a call (the foremost one without an id), and by its `connection` the browser's side of the media. */
+  session(id?: number): RTCSession | undefined;
 }
 
 declare global {
@@ -21,5 +24,6 @@ export function expose(phone: Phone): void {
     stats: async (id) => (await phone.session(id)?.measure()) ?? NO_FIGURES,
     calls: () => phone.snapshot().calls,
     line: () => phone.snapshot().line.state,
+    session: (id) => phone.session(id)?.sip,
   };
 }

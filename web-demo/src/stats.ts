@@ -121,6 +121,7 @@ export function judge(before: Figures, now: Figures): Quality {
   const received = now.received - before.received;
   const lost = Math.max(0, now.lost - before.lost);
   if (now.received === 0) return { grade: 'waiting', words: 'Waiting for audio' };
+  if (received === 0) return { grade: 'waiting', words: 'No audio arrives' };
   const loss = Math.max(received + lost > 0 ? lost / (received + lost) : 0, now.lostThere ?? 0);
   const worse = (limit: typeof FAIR) => [
     loss > limit.loss ? `${Math.round(loss * 100)} % of packets lost` : '',

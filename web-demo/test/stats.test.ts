@@ -66,6 +66,7 @@ const before: Figures = { ...NO_FIGURES, received: 100 };
 
 test.each<[why: string, figures: Figures, grade: string, words: string]>([
   ['nothing has come', { ...NO_FIGURES }, 'waiting', 'Waiting for audio'],
+  ['nothing comes any more', now({ received: 100 }), 'waiting', 'No audio arrives'],
   ['all is well', now({}), 'good', 'Good'],
   ['two of a hundred are lost', now({ lost: 2 }), 'fair', 'Fair: 2 % of packets lost'],
   ['ten of a hundred are lost there', now({ lostThere: 0.1 }), 'poor', 'Poor: 10 % of packets lost'],

@@ -15,6 +15,7 @@ mod description;
 mod desk;
 mod media;
 mod packet;
+mod page;
 mod phone;
 mod steps;
 mod tone;
@@ -30,6 +31,7 @@ pub use audio::{hears, mark, silence, talk};
 pub use core::CoreParty;
 pub use description::Profile;
 pub use desk::DeskPhone;
+pub use page::PagePhone;
 pub use phone::Phone;
 
 /// Something that a party does.

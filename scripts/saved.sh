@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# `make saved [CALLS=50]`: one of two RTPEngines is killed with calls up, half of them of browsers; prints for how long they had no
+# audio. `make test` does the same with six.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
+cd "$root"
+export PATH=$PATH:/usr/sbin:/sbin
+
+scripts/install.sh --for test
+scripts/build-web.sh
+meanwhile build-tests "Building" -- cargo build --workspace --bins --tests
+export CAUSEWAY_CALLS=$CALLS
+exec cargo test --package causeway-tests --test failure calls_of_a_killed -- --nocapture
