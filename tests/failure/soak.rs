@@ -4,6 +4,7 @@
 
 mod lane;
 
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -149,8 +150,8 @@ async fn run(stage: &mut Stage, time: Duration, seed: u64) -> Result<()> {
         engine.empty_within(OVER).await?;
     }
     let memory = stage.gateway.process.memory();
-    let failed: Vec<&Call> = calls.iter().filter(|call| call.failed.is_some()).collect();
-    println!("{} calls, {} failed", calls.len(), failed.len());
+    let failed = calls.iter().filter(|call| call.failed.is_some()).count();
+    println!("{} calls, {failed} failed", calls.len());
     for (what, count) in lane::counted(&calls) {
         println!("  {count:>5} {what}");
     }
@@ -162,21 +163,39 @@ async fn run(stage: &mut Stage, time: Duration, seed: u64) -> Result<()> {
     ensure!(memory < warm + GROWTH, "it has grown");
     let due = time.as_secs() * u64::from(RATE);
     ensure!(
-        calls.len() as u64 > due / 2 && failed.len() * 4 < calls.len(),
+        calls.len() as u64 > due / 2 && failed * 4 < calls.len(),
         "of {due} calls due too few were made, or too many failed"
     );
     let log = stage.gateway.process.log();
-    for call in failed {
-        println!("{call}");
-        ensure!(told(&log, &call.id), "nobody said why {call}");
+    let verdicts = verdicts(&log);
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for call in &calls {
+        let verdict = verdicts
+            .get(call.id.as_str())
+            .with_context(|| format!("no line says what became of {}", call.id))?;
+        *counts.entry(verdict).or_default() += 1;
+        if call.failed.is_some() {
+            println!("{call}: {verdict}");
+            ensure!(*verdict != "ok", "it is said to be well");
+        }
     }
+    println!("verdicts: {counts:?}");
     Ok(())
 }
 
-/// True if a line says what became of a call.
-fn told(log: &str, call_id: &str) -> bool {
+/// What the log says of each call, by its Call-ID.
+fn verdicts(log: &str) -> HashMap<&str, &str> {
+    let field = |line: &'_ str, name: &str| -> Option<(usize, usize)> {
+        let from = line.find(name)? + name.len();
+        Some((from, from + line[from..].find('"')?))
+    };
     log.lines()
-        .any(|line| line.contains("causeway::call:") && line.contains(call_id))
+        .filter(|line| line.contains(" causeway::call: "))
+        .filter_map(|line| {
+            let (id, verdict) = (field(line, " call_id=\"")?, field(line, " verdict=\"")?);
+            Some((&line[id.0..id.1], &line[verdict.0..verdict.1]))
+        })
+        .collect()
 }
 
 /// Calls are begun for so long; the lanes come back when the last of them is over.
