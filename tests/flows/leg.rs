@@ -2,7 +2,7 @@
 //! comes.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -32,7 +32,11 @@ pub(crate) struct Leg {
 
 impl Leg {
     pub(crate) async fn open() -> Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::open_at(Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    pub(crate) async fn open_at(host: IpAddr) -> Result<Self> {
+        let socket = UdpSocket::bind((host, 0)).await?;
         let port = socket.local_addr()?.port();
         Ok(Leg {
             socket,
@@ -49,14 +53,22 @@ impl Leg {
 
     /// The same with these payload types.
     pub(crate) fn sdp_of(&self, formats: &str, direction: &str) -> String {
-        audio(self.port, formats, direction)
+        let sdp = audio(self.port, formats, direction);
+        match self.socket.local_addr() {
+            Ok(SocketAddr::V6(_)) => sdp.replace("IP4 127.0.0.1", "IP6 ::1"),
+            _ => sdp,
+        }
     }
 
     /// Sends to where a description says that its peer receives audio.
     pub(crate) fn follows(&mut self, sdp: &str) -> Result<()> {
         let port = port_of(sdp, 0).context("no audio in the description")?;
         ensure!(port != 0, "audio was rejected: {sdp}");
-        self.to = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let connection = sdp.lines().find_map(|line| line.strip_prefix("c=IN IP"));
+        let host: IpAddr = connection
+            .and_then(|line| line.get(2..)?.parse().ok())
+            .context("no address in the description")?;
+        self.to = Some(SocketAddr::new(host, port));
         Ok(())
     }
 
@@ -72,7 +84,11 @@ impl Leg {
         packet.extend(number.to_be_bytes());
         packet.extend((u32::from(number) * 160).to_be_bytes());
         packet.extend(u32::from(self.port).to_be_bytes());
-        packet.extend([0xd5; 160]);
+        match self.payload {
+            // RFC 6716 §3.1: 20 ms of silence in Opus.
+            96.. => packet.extend([0xf8, 0xff, 0xfe]),
+            _ => packet.extend([0xd5; 160]),
+        }
         let _ = self.socket.send_to(&packet, to).await;
     }
 

@@ -3,4 +3,5 @@
 
 mod leg;
 mod pair;
+mod policy;
 mod refused;

@@ -7,6 +7,7 @@ use sip::{Edited, Transport};
 use crate::call_out::Choice;
 use crate::cluster::Nodes;
 use crate::flow::Flow;
+use crate::media::Key;
 use crate::site::Site;
 use crate::status::Reason;
 use crate::token::{Pass, Sealer};
@@ -212,6 +213,8 @@ pub enum Decision {
         /// The sender was the called side when the dialog began.
         from_called: bool,
     },
+    /// A key that came by INFO: RTPEngine plays it to the other side, and the INFO is answered here.
+    Press(Key),
     /// This has to be known first.
     Ask(Question),
 }

@@ -5,6 +5,7 @@
 //! - [`intent`]: the flags of an offer by the profile of the leg that gets it, and those of an answer;
 //! - [`policy`]: what the configuration wants of a leg; [`ends`]: whose legs they are, and whether RTPEngine has to be between them;
 //! - [`offer`], [`codec`]: what an offer says beside its kind;
+//! - [`keys`]: keys of a telephone that come by INFO;
 //! - [`role`]: whether a message's SDP is offer or answer, and whose tag goes first;
 //! - [`end`]: what ends a session, and how it is said;
 //! - [`lines`]: m= lines that a phone must not get twice, and the MTU's share of the SDP.
@@ -13,6 +14,7 @@ pub mod codec;
 pub mod end;
 pub mod ends;
 pub mod intent;
+pub mod keys;
 pub mod lines;
 pub mod offer;
 pub mod policy;
@@ -21,6 +23,7 @@ pub mod role;
 pub use end::{End, Ending, end_of_session};
 pub use ends::{Ends, Legs};
 pub use intent::{Intent, Towards, answer_flags, offer_flags};
+pub use keys::Key;
 pub use role::{OfferAnswer, Place, Role, Tags, role_of_sdp};
 pub use sdp::Profile;
 

@@ -13,6 +13,7 @@ use crate::flow::Flow;
 use crate::forward;
 use crate::group::Group;
 use crate::lookup::lookup;
+use crate::media::keys::key_for;
 use crate::moved;
 use crate::next_hop;
 use crate::path;
@@ -214,6 +215,9 @@ fn inside(mut routed: Routed, flow: &Flow, context: &Context<'_>, facts: &Facts)
     if anonymous && !from_called {
         privacy::conceal(&mut forward.request);
         forward.anonymous = true;
+    }
+    if let Some(key) = key_for(&forward, context) {
+        return Ok(Decision::Press(key));
     }
     forward.towards = towards;
     forward.moved = moved;

@@ -106,6 +106,7 @@ impl Engine {
                         (device, media, from_called),
                     );
                 }
+                Decision::Press(key) => return self.press(flow, request, key),
                 Decision::Ask(Question::Place { peer }) => {
                     let (room, place) = self.ask_for_place(peer);
                     facts.place = Some(room);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proxy::media::{
-    End, Ending, Legs, OfferAnswer, Place, Profile, Role, Tags, Towards, end_of_session, ends,
+    End, Ending, Key, Legs, OfferAnswer, Place, Profile, Role, Tags, Towards, end_of_session, ends,
     ng_via_branch, role_of_sdp,
 };
 use proxy::response::Onward;
@@ -13,8 +13,8 @@ use proxy::token::Media;
 use proxy::{Context, Flow, Forward, Hop, Reason};
 use sip::{Edited, Header, Message, Method};
 
-use super::Engine;
-use super::transaction::{State, Transaction};
+use super::transaction::{ServerInput, State, Transaction};
+use super::{Engine, Outcome};
 use crate::media::agreed::Dialog;
 use crate::media::exchange::{self, address_of_hop, carries_offer, target_of, towards};
 use crate::media::{Exchange, OfferError};
@@ -276,6 +276,32 @@ impl Engine {
 
     fn index_flow(&self, onward: &Onward) -> Option<Flow> {
         self.index.back(onward.listener, onward.source)
+    }
+
+    /// A key that came by INFO: RTPEngine plays it, and its sender is told whether it did. In a transaction, so that an INFO that is
+    /// sent again is no second key.
+    pub(super) fn press(&self, flow: &Flow, request: Message, key: Key) -> Outcome {
+        let Some(transaction) = self.begin(flow, &request) else {
+            return self.reply(flow, &request, None, &Reason::Overloaded);
+        };
+        let (Some(me), flow) = (self.me.upgrade(), *flow) else {
+            return Outcome::Done;
+        };
+        Outcome::wait(async move {
+            let Some(sessions) = &me.media else { return };
+            let tag = request.from_tag().unwrap_or_default();
+            match sessions.press(key, request.call_id(), tag).await {
+                Ok(()) => {
+                    let stamped = proxy::reply::stamped(&request, flow.peer);
+                    let bytes = sip::build::response(&stamped, 200, "OK", None).to_bytes();
+                    me.server_input(&transaction, ServerInput::Respond { status: 200, bytes });
+                }
+                Err(error) => {
+                    let reason = me.no_media(&error);
+                    me.reply(&flow, &request, Some(transaction), &reason);
+                }
+            }
+        })
     }
 
     /// A branch that was offered and never sent.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proxy::media::{
-    End, Legs, OfferAnswer, Place, Role, Towards, end_of_session, ends, profile_of_flow,
+    End, Key, Legs, OfferAnswer, Place, Role, Towards, end_of_session, ends, profile_of_flow,
     role_of_sdp,
 };
 use proxy::response::Onward;
@@ -51,6 +51,13 @@ pub(super) fn policies(report: &mut Report, node: &Imagined, forward: &Forward) 
             report.step("policy", text);
         }
     }
+}
+
+/// The key that RTPEngine plays in place of an INFO.
+pub(super) fn press(node: &Imagined, request: &Message, key: Key) -> Option<Told> {
+    let tag = request.from_tag().unwrap_or_default();
+    let play = command::press(key, request.call_id(), tag)?;
+    Some(said(node, key.media, "before it is answered", &play))
 }
 
 /// What is said for a message.

@@ -280,6 +280,17 @@ impl Done<'_> {
                     report.verdict
                 );
             }
+            Decision::Press(key) => {
+                report.decision = "press";
+                report.status = Some(200);
+                report.verdict = format!(
+                    "its key {} is played by RTPEngine, and it is answered 200",
+                    key.key
+                );
+                report
+                    .rtpengine
+                    .extend(media::press(self.node, &self.input.message, key));
+            }
             // All questions were answered.
             Decision::Ask(_) => {}
         }

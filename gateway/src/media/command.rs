@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use proxy::media::codec::NothingLeft;
-use proxy::media::{Tags, Towards, ng_call_id};
+use proxy::media::{Key, Tags, Towards, ng_call_id};
 use proxy::token::Media;
-use rtpengine_client::command::{Answer, Delete, Offer};
+use rtpengine_client::command::{Answer, Delete, Digit, Offer, Party, PlayDtmf};
 use rtpengine_client::words::Flag;
 
 use super::{Exchange, flags};
@@ -53,6 +53,17 @@ pub(crate) fn answer(media: Media, exchange: &Exchange<'_>) -> Answer {
         answer = answer.via_branch(branch.as_str());
     }
     answer
+}
+
+/// `play DTMF`: a key as if the side of this tag had pressed it. `None` for what is no key.
+pub(crate) fn press(key: Key, call_id: &[u8], tag: &[u8]) -> Option<PlayDtmf> {
+    let digit = Digit::try_from(key.key).ok()?;
+    let party = Party::Tag(tag.into());
+    let mut play = PlayDtmf::new(ng_call_id(call_id, key.media.pass), party, digit);
+    play.duration = key
+        .duration
+        .map(|milliseconds| Duration::from_millis(milliseconds.into()));
+    Some(play)
 }
 
 /// `delete` of a whole dialog. `tags` says which of the BYE's tags is the caller's.

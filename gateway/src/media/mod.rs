@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proxy::media::codec::NothingLeft;
 use proxy::media::lines::reject_surplus;
-use proxy::media::{Ends, Tags, Towards, ng_call_id};
+use proxy::media::{Ends, Key, Tags, Towards, ng_call_id};
 use proxy::token::{Media, Pass};
 use rtpengine_client::command::{Delete, Query};
 use rtpengine_client::{Counts, Error, Generation, Node, NodeId, Pool, State};
@@ -197,6 +197,18 @@ impl Sessions {
             .sdp
             .map(|sdp| Bytes::from(sdp.0.to_vec()))
             .unwrap_or_default())
+    }
+
+    /// Plays a key as if this side had pressed it.
+    ///
+    /// # Errors
+    /// The node's error: it is silent, or no packet of that side has come yet.
+    pub(crate) async fn press(&self, key: Key, call_id: &[u8], tag: &[u8]) -> Result<(), Error> {
+        let Some(play) = command::press(key, call_id, tag) else {
+            return Ok(());
+        };
+        let node = self.node(key.media, call_id).ok_or(Error::NoNode)?;
+        node.request(&play, ANSWER_WITHIN).await.map(drop)
     }
 
     /// Whether RTPEngine still has the session of a call; `None` where that cannot be known.
