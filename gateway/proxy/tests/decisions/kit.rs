@@ -584,6 +584,7 @@ pub(crate) fn says(decision: &Decision) -> String {
             forwards.iter().map(way).collect::<Vec<_>>().join(" and ")
         ),
         Decision::Await { .. } => "await".to_owned(),
+        Decision::Press(key) => format!("press {}", key.key),
         Decision::Ask(question) => match question {
             Question::Sender => "ask sender".to_owned(),
             Question::Bindings(aor) => format!("ask bindings {}", String::from_utf8_lossy(aor)),

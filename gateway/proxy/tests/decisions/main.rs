@@ -25,6 +25,7 @@ mod moved;
 mod mtu;
 mod paths;
 mod peers;
+mod policies;
 mod privacy;
 mod redirects;
 mod refused;

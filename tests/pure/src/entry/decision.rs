@@ -85,7 +85,10 @@ fn carried_out(decision: &Decision, message: &Message, scene: &Scene) {
             }
         }
         Decision::Register(request) => leaves_well(request),
-        Decision::Ask(_) | Decision::Challenge { .. } | Decision::Await { .. } => {
+        Decision::Ask(_)
+        | Decision::Challenge { .. }
+        | Decision::Await { .. }
+        | Decision::Press(_) => {
             assert_eq!(checked, Ok(()), "only what may be worked on gets that far");
         }
         Decision::Drop(Reason::Ack) => {}
