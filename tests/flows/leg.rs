@@ -155,16 +155,31 @@ pub(crate) fn port_of(sdp: &str, index: usize) -> Option<u16> {
 
 /// A user of the scene, registered.
 pub(crate) async fn phone(scene: &Scene, user: &str, kind: Kind) -> Result<Device> {
+    Device::registered(&account(scene, user, kind), None).await
+}
+
+/// Two phones of one user.
+pub(crate) async fn phones(scene: &Scene, user: &str) -> Result<[Device; 2]> {
+    let account = account(scene, user, Kind::Udp);
+    let own = async |instance| {
+        let mut device = Device::open(&account, None).await?.as_flow(instance, 1);
+        let registered = device.registers().await?;
+        ensure!(registered.status == 200, "{registered:?}");
+        anyhow::Ok(device)
+    };
+    Ok([own(1).await?, own(2).await?])
+}
+
+fn account<'a>(scene: &Scene, user: &'a str, kind: Kind) -> agent::Account<'a> {
     let server = match kind {
         Kind::Ws => scene.web,
         _ => scene.sip,
     };
-    let account = agent::Account {
+    agent::Account {
         user,
         domain: DOMAIN,
         password: PASSWORD,
         kind,
         server,
-    };
-    Device::registered(&account, None).await
+    }
 }

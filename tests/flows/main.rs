@@ -1,7 +1,11 @@
 //! The rules of offers, answers and the ends of sessions, one by one, against the real RTPEngine: scripted phones, whose RTP is
 //! counted by the test.
 
+mod ends;
+mod facts;
 mod leg;
+mod lines;
 mod pair;
+mod play;
 mod policy;
 mod refused;

@@ -6,9 +6,11 @@
 //!   draws anew for each restart, can not be brought back, and media goes on by the old ones meanwhile.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use bytes::Bytes;
-use proxy::media::{End, Legs, Tags, Towards, end_of_session};
+use proxy::media::{End, Legs, Profile, Tags, Towards, end_of_session};
+use proxy::site::Side;
 use proxy::token::{Media, Pass};
 use proxy::{Flow, Forward, Reason};
 use sdp::{Session, restart};
@@ -17,19 +19,35 @@ use sip::{Message, Method};
 use super::Engine;
 use super::session::{Asked, ending_of};
 use super::transaction::{State, Transaction};
-use crate::media::agreed::{Dialog, Refused};
+use crate::media::agreed::{Again, Dialog, Said};
 use crate::media::exchange::{address_of_hop, towards};
-use crate::media::{Exchange, Sessions};
+use crate::media::{Exchange, OfferError, Sessions};
 
-/// An offer as it was made.
-struct Made {
-    request: Message,
-    source: Flow,
-    towards: Towards,
+/// Where something is said again.
+struct Place {
+    call_id: Vec<u8>,
     legs: Legs,
     reached: IpAddr,
     media: Media,
+    towards: Towards,
     from_called: bool,
+}
+
+impl Place {
+    /// The offer or the answer of what is said again.
+    fn exchange<'a>(&'a self, again: &'a Again, said: &'a Said) -> Exchange<'a> {
+        Exchange {
+            call_id: &self.call_id,
+            from_tag: &again.offer.tag,
+            to_tag: &again.answer.tag,
+            via_branch: None,
+            sdp: &said.sdp,
+            seen: said.seen,
+            from_core: said.from_core,
+            legs: Legs::default(),
+            reached: None,
+        }
+    }
 }
 
 impl Engine {
@@ -53,11 +71,11 @@ impl Engine {
     /// A BYE has ended the dialog of an offer that was just made: the session that it may have begun anew is ended too.
     pub(super) fn over_meanwhile(
         &self,
-        request: &Message,
+        dialog: Dialog<'_>,
         media: Media,
         from_called: bool,
     ) -> bool {
-        let (Some(sessions), Some(dialog)) = (&self.media, dialog_of(request, media.pass)) else {
+        let Some(sessions) = &self.media else {
             return false;
         };
         let is_over = sessions.agreed().has_ended(dialog);
@@ -129,25 +147,41 @@ impl Engine {
             Asked::Known(transaction, _)
                 if status < 200 && transaction.request.to_tag().is_some() => {}
             Asked::Known(transaction, _) => {
-                self.agreed_on(exchange, pass, Some(transaction.request.body()));
+                let offer = transaction.request.body();
+                self.agreed_on(exchange, pass, Some((offer, &transaction.source)));
             }
             Asked::Forgotten { .. } => self.agreed_on(exchange, pass, None),
         }
     }
 
-    /// An offer has its answer; `offer` where it is known.
-    pub(super) fn agreed_on(&self, exchange: &Exchange<'_>, pass: Pass, offer: Option<&[u8]>) {
+    /// An offer has its answer; `offer` and where it came from, if that is known.
+    pub(super) fn agreed_on(
+        &self,
+        answer: &Exchange<'_>,
+        pass: Pass,
+        offer: Option<(&[u8], &Flow)>,
+    ) {
         let Some(sessions) = &self.media else { return };
-        let dialog = Dialog {
-            pass,
-            call_id: exchange.call_id,
-            from_tag: exchange.from_tag,
-            to_tag: exchange.to_tag,
+        let agreed = sessions.agreed();
+        let Some((offer, source)) = offer else {
+            agreed.forget(Dialog {
+                pass,
+                call_id: answer.call_id,
+                from_tag: answer.from_tag,
+                to_tag: answer.to_tag,
+            });
+            return;
         };
-        match offer {
-            Some(offer) => sessions.agreed().agree(dialog, offer, exchange.sdp),
-            None => sessions.agreed().forget(dialog),
-        }
+        let said = |tag, sdp, seen, from_core| Said {
+            tag: Bytes::copy_from_slice(tag),
+            sdp: Bytes::copy_from_slice(sdp),
+            seen,
+            from_core,
+        };
+        let from_core = self.site().side_of(source) == Side::Core;
+        let offer = said(answer.from_tag, offer, source.peer.ip(), from_core);
+        let answered = said(answer.to_tag, answer.sdp, answer.seen, answer.from_core);
+        agreed.agree(pass, answer.call_id, offer, answered);
     }
 
     /// A branch ended, with this status or without any: if it was a later offer, what it changed is undone. It goes before the
@@ -168,78 +202,80 @@ impl Engine {
             && !branch.superseded
             && ending.map(end_of_session) == Some(End::Again)
         {
-            let answerer = Some(branch.flow);
-            self.undo_offer(request, &branch.forward, branch.media, answerer);
+            self.undo_offer(request, &branch.forward, branch.media);
         }
     }
 
-    /// Says again what was agreed on before an offer, if that is the last one which RTPEngine knows. `answerer`: from where the
-    /// other side spoke.
-    pub(super) fn undo_offer(
-        &self,
-        request: &Message,
-        forward: &Forward,
-        media: Media,
-        answerer: Option<Flow>,
-    ) {
-        let (Some(sessions), Some(dialog), Some(me)) = (
-            &self.media,
-            dialog_of(request, media.pass),
-            self.me.upgrade(),
-        ) else {
+    /// Says again what was agreed on before an offer, if that is the last one which RTPEngine knows.
+    pub(super) fn undo_offer(&self, request: &Message, forward: &Forward, media: Media) {
+        let (Some(sessions), Some(dialog)) = (&self.media, dialog_of(request, media.pass)) else {
             return;
         };
-        let Some(refused) = sessions.agreed().refused(dialog, number(request)) else {
+        let Some(again) = sessions.agreed().refused(dialog, number(request)) else {
             return;
         };
         let (towards, legs, reached) = self.towards(forward, media);
-        let made = Made {
-            request: request.clone(),
-            source: forward.source,
-            towards,
+        let place = Place {
+            call_id: dialog.call_id.to_vec(),
             legs,
             reached,
             media,
+            towards,
             from_called: forward.from_called,
         };
+        self.spawn_saying(place, again);
+    }
+
+    /// A BYE ended a dialog: no offer of it reaches RTPEngine any more, and who is left of its fork has the audio.
+    pub(super) fn dialog_is_over(&self, dialog: Dialog<'_>, media: Media) {
+        let Some(sessions) = &self.media else { return };
+        let Some(again) = sessions.agreed().end(dialog, Instant::now()) else {
+            return;
+        };
+        let profile = Session::parse(&again.answer.sdp)
+            .ok()
+            .and_then(|session| Profile::of(&session));
+        let place = Place {
+            call_id: dialog.call_id.to_vec(),
+            media,
+            legs: Legs::default(),
+            reached: again.answer.seen,
+            towards: Towards::Known(profile.unwrap_or(Profile::Rtp)),
+            from_called: false,
+        };
+        self.spawn_saying(place, again);
+    }
+
+    fn spawn_saying(&self, place: Place, again: Again) {
+        let Some(me) = self.me.upgrade() else { return };
         tokio::spawn(async move {
             if let Some(sessions) = &me.media {
-                me.say_again(sessions, &made, &refused, answerer).await;
+                me.say_again(sessions, &place, &again).await;
             }
         });
     }
 
-    async fn say_again(
-        &self,
-        sessions: &Sessions,
-        made: &Made,
-        refused: &Refused,
-        answerer: Option<Flow>,
-    ) {
-        let Made {
-            request,
-            source,
-            towards,
-            legs,
-            reached,
-            media,
-            from_called,
-        } = made;
-        let said_by = |flow, sdp| Exchange {
-            sdp,
-            ..Exchange::of(request, Tags::FromTo, flow, &self.site())
+    async fn say_again(&self, sessions: &Sessions, place: &Place, again: &Again) {
+        let (offer, answer) = (&again.offer, &again.answer);
+        let said = async {
+            let first = place.exchange(again, offer);
+            let first = first.between(place.legs.clone(), Some(place.reached));
+            let (_, at) = sessions.offer(place.media, &first, place.towards).await?;
+            let second = place.exchange(again, answer);
+            let second = second.between(place.legs.clone().turned(), None);
+            sessions.answer(at, &second).await?;
+            Ok::<_, OfferError>(at)
         };
-        let offer = said_by(source, &refused.offer).between(legs.clone(), Some(*reached));
-        let mut said = sessions.offer(*media, &offer, *towards).await;
-        if let (Ok((sdp, at)), Some(flow)) = (&mut said, answerer) {
-            let answer = said_by(&flow, &refused.answer).between(legs.clone().turned(), None);
-            match sessions.answer(*at, &answer).await {
-                Ok(answered) => *sdp = answered,
-                Err(error) => said = Err(error.into()),
+        match said.await {
+            Ok(at) => {
+                let dialog = Dialog {
+                    pass: at.pass,
+                    call_id: &place.call_id,
+                    from_tag: &offer.tag,
+                    to_tag: &answer.tag,
+                };
+                self.over_meanwhile(dialog, at, place.from_called);
             }
-        }
-        match said {
-            Ok((_, at)) => drop(self.over_meanwhile(request, at, *from_called)),
             Err(error) => drop(self.no_offer(&error)),
         }
     }
@@ -253,7 +289,7 @@ impl Engine {
 }
 
 /// The dialog that a message belongs to, its From tag first; `None` if it has none yet.
-fn dialog_of(message: &Message, pass: Pass) -> Option<Dialog<'_>> {
+pub(super) fn dialog_of(message: &Message, pass: Pass) -> Option<Dialog<'_>> {
     Some(Dialog {
         pass,
         call_id: message.call_id(),

@@ -13,6 +13,7 @@ use proxy::token::Media;
 use proxy::{Context, Flow, Forward, Hop, Reason};
 use sip::{Edited, Header, Message, Method};
 
+use super::refused::dialog_of;
 use super::transaction::{ServerInput, State, Transaction};
 use super::{Engine, Outcome};
 use crate::media::agreed::Dialog;
@@ -98,7 +99,10 @@ impl Engine {
                     .offer(media, &exchange, towards)
                     .await
                     .map_err(|error| self.no_offer(&error))?;
-                if self.over_meanwhile(&request, offered.1, forward.from_called) {
+                let over = dialog_of(&request, media.pass).is_some_and(|dialog| {
+                    self.over_meanwhile(dialog, offered.1, forward.from_called)
+                });
+                if over {
                     return Err(Reason::NoTransaction);
                 }
                 offered
@@ -132,9 +136,10 @@ impl Engine {
             .map_err(|error| self.no_media(&error))?;
         let offered = self.invite_of(request).and_then(|transaction| {
             let state = transaction.lock();
-            state.offered.clone()
+            Some((state.offered.clone()?, state.branches.last()?.flow))
         });
-        self.agreed_on(&exchange, media.pass, offered.as_deref());
+        let offer = offered.as_ref().map(|(sdp, flow)| (&sdp[..], flow));
+        self.agreed_on(&exchange, media.pass, offer);
         Ok(sdp)
     }
 
@@ -307,7 +312,7 @@ impl Engine {
     /// A branch that was offered and never sent.
     pub(super) fn session_failed(&self, forward: &Forward, media: Media) {
         let request = forward.request.original();
-        self.undo_offer(request, forward, media, None);
+        self.undo_offer(request, forward, media);
         let ending = ending_of(request, None, forward.from_called, false);
         self.end(&forward.request, &forward.hop, media, ending);
     }
@@ -393,7 +398,7 @@ impl Engine {
                     from_tag: from,
                     to_tag: to,
                 };
-                sessions.agreed().end(dialog, std::time::Instant::now());
+                self.dialog_is_over(dialog, media);
                 sessions.delete_dialog(media, request.call_id(), from, to, tags)
             }
         }

@@ -6,11 +6,13 @@
 use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proxy::token::Pass;
+use smallvec::SmallVec;
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 /// Descriptions of all dialogs, in bytes: two of a browser's audio are 3 kB, two of a phone's 600 bytes.
@@ -33,13 +35,25 @@ pub(crate) struct Dialog<'a> {
     pub(crate) to_tag: &'a [u8],
 }
 
-/// An offer that was refused and is the last thing that RTPEngine was told of its dialog: what has to be said in its place. Until
-/// this is dropped, offers of the dialog wait.
-pub(crate) struct Refused {
-    /// What its offerer said last.
-    pub(crate) offer: Bytes,
-    /// What the other side said last.
-    pub(crate) answer: Bytes,
+/// What one side said last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// Its tag.
+    pub(crate) tag: Bytes,
+    /// Its description, as it came.
+    pub(crate) sdp: Bytes,
+    /// From where.
+    pub(crate) seen: IpAddr,
+    /// It is the core's.
+    pub(crate) from_core: bool,
+}
+
+/// What has to be said to RTPEngine again, since it was told otherwise after it. Until this is dropped, offers of the dialog wait.
+pub(crate) struct Again {
+    /// What goes as the offer.
+    pub(crate) offer: Said,
+    /// And as its answer.
+    pub(crate) answer: Said,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -53,6 +67,8 @@ pub(crate) struct Agreed {
 #[derive(Default)]
 struct State {
     dialogs: HashMap<u64, Known>,
+    /// The dialogs of a call, which are several after a fork that was answered twice.
+    calls: HashMap<u64, SmallVec<[u64; 1]>>,
     /// In the order in which they were first known.
     oldest: VecDeque<(u64, u32)>,
     ended: VecDeque<(Instant, u64)>,
@@ -67,10 +83,10 @@ enum Known {
 
 struct Up {
     serial: u32,
-    /// Tag, hashed, and the description.
-    sides: [(u64, Bytes); 2],
+    call: u64,
+    sides: [Said; 2],
     /// The offer that RTPEngine was told last and that nobody has answered: whose, and its CSeq.
-    offered: Option<(u64, u32)>,
+    offered: Option<(usize, u32)>,
     /// Held while something is said again.
     turn: Arc<Turn<()>>,
 }
@@ -94,10 +110,6 @@ impl Agreed {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tag(&self, tag: &[u8]) -> u64 {
-        self.hasher.hash_one(tag)
-    }
-
     fn key(&self, dialog: Dialog<'_>) -> u64 {
         let (one, other) = (dialog.from_tag, dialog.to_tag);
         let tags = if one < other {
@@ -108,37 +120,44 @@ impl Agreed {
         self.hasher.hash_one((dialog.pass, dialog.call_id, tags))
     }
 
-    /// An offer was answered: `dialog` names the offerer first.
-    pub(crate) fn agree(&self, dialog: Dialog<'_>, offer: &[u8], answer: &[u8]) {
-        let (key, from, to) = (
-            self.key(dialog),
-            self.tag(dialog.from_tag),
-            self.tag(dialog.to_tag),
-        );
-        let sides = [
-            (from, Bytes::copy_from_slice(offer)),
-            (to, Bytes::copy_from_slice(answer)),
-        ];
+    fn call(&self, dialog: Dialog<'_>) -> u64 {
+        self.hasher.hash_one((dialog.pass, dialog.call_id))
+    }
+
+    /// An offer was answered, within this pass of this Call-ID.
+    pub(crate) fn agree(&self, pass: Pass, call_id: &[u8], offer: Said, answer: Said) {
+        let dialog = Dialog {
+            pass,
+            call_id,
+            from_tag: &offer.tag,
+            to_tag: &answer.tag,
+        };
+        let (key, call) = (self.key(dialog), self.call(dialog));
+        let sides = [offer, answer];
         let mut state = self.state();
         let state = &mut *state;
-        state.bytes += offer.len() + answer.len();
         match state.dialogs.entry(key) {
             Entry::Occupied(mut known) => match known.get_mut() {
                 Known::Up(up) => {
                     state.bytes -= up.bytes();
                     (up.sides, up.offered) = (sides, None);
+                    state.bytes += up.bytes();
                 }
-                Known::Ended => state.bytes -= offer.len() + answer.len(),
+                Known::Ended => {}
             },
             Entry::Vacant(place) => {
                 state.serial = state.serial.wrapping_add(1);
                 let serial = state.serial;
-                place.insert(Known::Up(Box::new(Up {
+                let up = Up {
                     serial,
+                    call,
                     sides,
                     offered: None,
                     turn: Arc::default(),
-                })));
+                };
+                state.bytes += up.bytes();
+                place.insert(Known::Up(Box::new(up)));
+                state.calls.entry(call).or_default().push(key);
                 state.oldest.push_back((key, serial));
             }
         }
@@ -164,7 +183,7 @@ impl Agreed {
     /// Waits until nothing is being said again in this dialog, and notes who offers now. What the offerer said last, if that
     /// is known; `None` if the dialog is over, and nothing may be offered any more.
     pub(crate) async fn offers(&self, dialog: Dialog<'_>, cseq: u32) -> Option<Option<Bytes>> {
-        let (key, from) = (self.key(dialog), self.tag(dialog.from_tag));
+        let key = self.key(dialog);
         let turn = match self.state().dialogs.get(&key) {
             Some(Known::Up(up)) => up.turn.clone(),
             Some(Known::Ended) => return None,
@@ -173,8 +192,9 @@ impl Agreed {
         let held = turn.lock().await;
         let last = match self.state().dialogs.get_mut(&key) {
             Some(Known::Up(up)) => {
-                up.offered = Some((from, cseq));
-                Some(up.said_by(from).cloned())
+                let side = up.side_of(dialog.from_tag);
+                up.offered = side.map(|side| (side, cseq));
+                Some(side.map(|side| up.sides[side].sdp.clone()))
             }
             Some(Known::Ended) => None,
             None => Some(None),
@@ -186,11 +206,12 @@ impl Agreed {
     /// What the offerer said last, and whether RTPEngine still knows its offer: another one may have come in between, or been taken
     /// back. `None` where nothing is known.
     pub(crate) fn stands(&self, dialog: Dialog<'_>, cseq: u32) -> Option<(Bytes, bool)> {
-        let (key, from) = (self.key(dialog), self.tag(dialog.from_tag));
+        let key = self.key(dialog);
         match self.state().dialogs.get(&key) {
             Some(Known::Up(up)) => {
-                let stands = up.offered == Some((from, cseq));
-                Some((up.said_by(from)?.clone(), stands))
+                let side = up.side_of(dialog.from_tag)?;
+                let stands = up.offered == Some((side, cseq));
+                Some((up.sides[side].sdp.clone(), stands))
             }
             _ => None,
         }
@@ -198,40 +219,45 @@ impl Agreed {
 
     /// An offer was refused. `None` if there is nothing to be said again: its dialog is not known, or another offer came after it,
     /// whose own end says what counts.
-    pub(crate) fn refused(&self, dialog: Dialog<'_>, cseq: u32) -> Option<Refused> {
-        let (key, from, to) = (
-            self.key(dialog),
-            self.tag(dialog.from_tag),
-            self.tag(dialog.to_tag),
-        );
+    pub(crate) fn refused(&self, dialog: Dialog<'_>, cseq: u32) -> Option<Again> {
+        let key = self.key(dialog);
         let mut state = self.state();
         let Some(Known::Up(up)) = state.dialogs.get_mut(&key) else {
             return None;
         };
-        up.offered.take_if(|offered| *offered == (from, cseq))?;
-        Some(Refused {
-            offer: up.said_by(from)?.clone(),
-            answer: up.said_by(to)?.clone(),
-            _turn: up.turn.clone().try_lock_owned().ok()?,
-        })
+        let side = up.side_of(dialog.from_tag)?;
+        up.offered.take_if(|offered| *offered == (side, cseq))?;
+        up.again(side)
     }
 
-    /// A BYE ended the dialog.
-    pub(crate) fn end(&self, dialog: Dialog<'_>, now: Instant) {
-        let key = self.key(dialog);
+    /// A BYE ended the dialog. If the same fork was answered by somebody else too, that dialog goes on, and RTPEngine may since have
+    /// sent its audio to the other one (measured: the last answer has all of it, also after its `delete`): then what to say again.
+    pub(crate) fn end(&self, dialog: Dialog<'_>, now: Instant) -> Option<Again> {
+        let (key, call) = (self.key(dialog), self.call(dialog));
         let mut state = self.state();
+        let state = &mut *state;
         state.forget(key);
-        state.dialogs.insert(key, Known::Ended);
-        state.ended.push_back((now, key));
+        if state.dialogs.insert(key, Known::Ended).is_none() {
+            state.ended.push_back((now, key));
+        }
         while let Some((since, key)) = state.ended.front().copied() {
             if state.ended.len() <= ENDED && now.duration_since(since) < ENDED_FOR {
-                return;
+                break;
             }
             state.ended.pop_front();
             if matches!(state.dialogs.get(&key), Some(Known::Ended)) {
                 state.dialogs.remove(&key);
             }
         }
+        let others = state.calls.get(&call)?;
+        others.iter().rev().find_map(|key| {
+            let Some(Known::Up(up)) = state.dialogs.get(key) else {
+                return None;
+            };
+            // A pending offer says all that counts with its answer.
+            let side = up.side_of(dialog.from_tag).or(up.side_of(dialog.to_tag))?;
+            up.offered.is_none().then(|| up.again(side)).flatten()
+        })
     }
 
     /// Whether a BYE ended it a moment ago.
@@ -245,6 +271,12 @@ impl State {
     fn forget(&mut self, key: u64) {
         if let Some(Known::Up(up)) = self.dialogs.remove(&key) {
             self.bytes -= up.bytes();
+            if let Entry::Occupied(mut call) = self.calls.entry(up.call) {
+                call.get_mut().retain(|known| *known != key);
+                if call.get().is_empty() {
+                    call.remove();
+                }
+            }
         }
         // What is left of those that ended in the middle.
         if self.oldest.len() > 1024 && self.oldest.len() > 2 * self.dialogs.len() {
@@ -258,17 +290,27 @@ impl State {
 
 impl Up {
     fn bytes(&self) -> usize {
-        self.sides.iter().map(|(_, said)| said.len()).sum()
+        self.sides.iter().map(|said| said.sdp.len()).sum()
     }
 
-    fn said_by(&self, tag: u64) -> Option<&Bytes> {
-        let side = self.sides.iter().find(|(known, _)| *known == tag);
-        side.map(|(_, said)| said)
+    fn side_of(&self, tag: &[u8]) -> Option<usize> {
+        self.sides.iter().position(|said| said.tag == tag)
+    }
+
+    /// What was agreed on, offered by this side; `None` if it is being said already.
+    fn again(&self, side: usize) -> Option<Again> {
+        Some(Again {
+            offer: self.sides[side].clone(),
+            answer: self.sides[1 - side].clone(),
+            _turn: self.turn.clone().try_lock_owned().ok()?,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     const A_TO_B: Dialog<'static> = Dialog {
@@ -283,14 +325,30 @@ mod tests {
         ..A_TO_B
     };
 
-    fn said(refused: Option<Refused>) -> Option<(Bytes, Bytes)> {
-        refused.map(|refused| (refused.offer.clone(), refused.answer.clone()))
+    fn said(again: Option<Again>) -> Option<(Bytes, Bytes)> {
+        again.map(|again| (again.offer.sdp.clone(), again.answer.sdp.clone()))
+    }
+
+    fn agree(
+        agreed: &Agreed,
+        dialog: Dialog<'static>,
+        offer: &'static [u8],
+        answer: &'static [u8],
+    ) {
+        let said = |tag, sdp| Said {
+            tag: Bytes::from_static(tag),
+            sdp: Bytes::from_static(sdp),
+            seen: Ipv4Addr::LOCALHOST.into(),
+            from_core: false,
+        };
+        let (offer, answer) = (said(dialog.from_tag, offer), said(dialog.to_tag, answer));
+        agreed.agree(dialog.pass, dialog.call_id, offer, answer);
     }
 
     #[tokio::test]
     async fn what_was_agreed_on_is_said_again_by_whoever_was_refused() {
         let agreed = Agreed::default();
-        agreed.agree(A_TO_B, b"A", b"B");
+        agree(&agreed, A_TO_B, b"A", b"B");
         for (why, dialog, want) in [
             ("the caller moved", A_TO_B, ("A", "B")),
             ("the called moved", B_TO_A, ("B", "A")),
@@ -302,7 +360,7 @@ mod tests {
             assert!(agreed.refused(dialog, 7).is_none(), "{why}: once");
         }
         agreed.offers(B_TO_A, 8).await;
-        agreed.agree(B_TO_A, b"B2", b"A2");
+        agree(&agreed, B_TO_A, b"B2", b"A2");
         assert!(agreed.refused(B_TO_A, 8).is_none(), "it was accepted");
         agreed.offers(A_TO_B, 9).await;
         let again = said(agreed.refused(A_TO_B, 9));
@@ -312,7 +370,7 @@ mod tests {
     #[tokio::test]
     async fn of_two_that_glare_the_last_one_counts() {
         let agreed = Agreed::default();
-        agreed.agree(A_TO_B, b"A", b"B");
+        agree(&agreed, A_TO_B, b"A", b"B");
         agreed.offers(A_TO_B, 1).await;
         agreed.offers(B_TO_A, 2).await;
         assert!(agreed.refused(A_TO_B, 1).is_none(), "B's is pending");
@@ -325,7 +383,7 @@ mod tests {
     #[tokio::test]
     async fn an_offer_waits_until_what_was_refused_is_undone() {
         let agreed = Arc::new(Agreed::default());
-        agreed.agree(A_TO_B, b"A", b"B");
+        agree(&agreed, A_TO_B, b"A", b"B");
         agreed.offers(A_TO_B, 1).await;
         let undoing = agreed.refused(A_TO_B, 1);
         let waits = tokio::spawn({
@@ -341,11 +399,11 @@ mod tests {
     #[tokio::test]
     async fn after_a_bye_nothing_is_offered_until_nobody_repeats_it() {
         let (agreed, now) = (Agreed::default(), Instant::now());
-        agreed.agree(A_TO_B, b"A", b"B");
+        agree(&agreed, A_TO_B, b"A", b"B");
         agreed.end(A_TO_B, now);
         assert_eq!(agreed.offers(B_TO_A, 3).await, None);
         assert!(agreed.has_ended(B_TO_A));
-        agreed.agree(A_TO_B, b"late", b"answer");
+        agree(&agreed, A_TO_B, b"late", b"answer");
         assert!(agreed.has_ended(B_TO_A), "an answer that crossed it");
         let down = Dialog {
             pass: Pass::Down,
@@ -354,6 +412,32 @@ mod tests {
         assert_eq!(agreed.offers(down, 3).await, Some(None), "another session");
         agreed.end(down, now + ENDED_FOR);
         assert_eq!(agreed.offers(B_TO_A, 4).await, Some(None), "long ago");
+    }
+
+    #[tokio::test]
+    async fn who_answered_first_is_told_of_when_the_last_one_is_gone() {
+        let (agreed, now) = (Agreed::default(), Instant::now());
+        let first = Dialog {
+            to_tag: b"b1",
+            ..A_TO_B
+        };
+        let stranger = Dialog {
+            from_tag: b"x",
+            to_tag: b"y",
+            ..A_TO_B
+        };
+        agree(&agreed, first, b"A", b"B1");
+        agree(&agreed, A_TO_B, b"A", b"B");
+        agree(&agreed, stranger, b"X", b"Y");
+        let again = said(agreed.end(B_TO_A, now));
+        assert_eq!(again, Some(("A".into(), "B1".into())));
+        assert!(
+            agreed.end(A_TO_B, now).is_some(),
+            "whose answer to the BYE came again"
+        );
+        assert!(agreed.end(first, now).is_none(), "nobody is left of it");
+        assert!(agreed.end(stranger, now).is_none());
+        assert!(agreed.state().calls.is_empty());
     }
 
     #[tokio::test]
@@ -366,7 +450,13 @@ mod tests {
                 call_id: call_id.as_bytes(),
                 ..A_TO_B
             };
-            agreed.agree(dialog, &[0; 50], &[0; 50]);
+            let said = |tag| Said {
+                tag: Bytes::from_static(tag),
+                sdp: Bytes::from_static(&[0; 50]),
+                seen: Ipv4Addr::LOCALHOST.into(),
+                from_core: false,
+            };
+            agreed.agree(dialog.pass, dialog.call_id, said(b"a"), said(b"b"));
             if number % 2 == 0 {
                 agreed.end(dialog, now + Duration::from_secs(number.into()));
             }

@@ -48,7 +48,8 @@ pub(super) fn options(intent: &Intent) -> Options {
             Some(RtcpMux::Demux) => vec![words::RtcpMux::Demux],
         },
         replace: if intent.replace_origin {
-            vec![words::Replace::Origin]
+            // RTPEngine leaves the c= line of the session as it came where each m= line has its own.
+            vec![words::Replace::Origin, words::Replace::SessionConnection]
         } else {
             Vec::new()
         },

@@ -25,7 +25,7 @@ pub struct Intent {
     pub osrtp_offer: bool,
     /// `rtcp-mux`, a list of one.
     pub rtcp_mux: Option<RtcpMux>,
-    /// `replace: [origin]`: nobody learns the other side's address from o=.
+    /// `replace: [origin, session-connection]`: nobody learns the other side's address from o=, or from a c= line before the m= lines.
     pub replace_origin: bool,
     /// Whether the address in the SDP or the one that the message came from is where its sender expects media.
     pub address: Address,

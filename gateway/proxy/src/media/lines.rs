@@ -10,6 +10,8 @@ use sdp::{Media, Profile, Session, Slim};
 ///   lines of them with two ports, and a phone would answer both.
 /// - DTLS beside a plain line: a browser has added video to a call of which only the flow is known
 ///   ([`Towards::Settled`](super::Towards::Settled)), so the new line came through in the browser's kind.
+/// - what carries no RTP. RTPEngine passes the addresses of some of it on as they are (MSRP), ends the DTLS of none (a data channel),
+///   and gives a fax ICE that no fax knows. Only T.38 between two plain legs is carried as it is.
 ///
 /// `offer` is what the offerer sent.
 pub fn reject_surplus(offer: &Session<'_>, rewritten: &mut Session<'_>) -> usize {
@@ -18,7 +20,9 @@ pub fn reject_surplus(offer: &Session<'_>, rewritten: &mut Session<'_>) -> usize
         .filter(|index| !rewritten.media()[*index].is_rejected())
         .filter(|index| {
             let foreign = plain && Profile::of_media(rewritten, *index).is_some_and(by_dtls);
-            foreign || is_alternative(offer, *index)
+            let line = &rewritten.media()[*index];
+            let is_fax = plain && line.kind() == b"image" && line.protocol() == b"udptl";
+            foreign || !(line.is_rtp() || is_fax) || is_alternative(offer, *index)
         })
         .collect();
     for index in &surplus {
@@ -64,6 +68,7 @@ mod tests {
     #[test]
     fn a_surplus_line_keeps_its_place() {
         let dtls = "a=fingerprint:sha-256 A\r\na=ice-ufrag:x\r\n";
+        let audio = format!("m=audio 6 UDP/TLS/RTP/SAVPF 0\r\n{dtls}");
         let video = format!("m=video 7 UDP/TLS/RTP/SAVPF 96\r\n{dtls}");
         for (why, offer, rewritten, want) in [
             (
@@ -91,6 +96,24 @@ mod tests {
                 "m=audio 6 RTP/AVP 0\r\nm=image 8 udptl t38\r\n",
             ),
             (
+                "fax towards a browser",
+                "m=audio 4 RTP/AVP 0\r\nm=image 4 udptl t38\r\n",
+                format!("{audio}m=image 8 udptl t38\r\na=ice-ufrag:x\r\n"),
+                &format!("{audio}m=image 0 udptl t38\r\n"),
+            ),
+            (
+                "messages, whose addresses nobody replaces",
+                "m=audio 4 RTP/AVP 0\r\nm=message 7 TCP/MSRP *\r\nm=video 6 RTP/AVP 96\r\n",
+                "m=audio 6 RTP/AVP 0\r\nm=message 7 TCP/MSRP *\r\nc=IN IP4 10.0.0.1\r\nm=video 8 RTP/AVP 96\r\n".into(),
+                "m=audio 6 RTP/AVP 0\r\nm=message 0 TCP/MSRP *\r\nm=video 8 RTP/AVP 96\r\n",
+            ),
+            (
+                "a browser's data channel",
+                "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n",
+                format!("{audio}m=application 8 UDP/DTLS/SCTP webrtc-datachannel\r\na=sctp-port:5000\r\n"),
+                &format!("{audio}m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n"),
+            ),
+            (
                 "a bundle towards a browser stays",
                 "m=video 4 UDP/TLS/RTP/SAVPF 96\r\nm=video 4 UDP/TLS/RTP/SAVPF 96\r\n",
                 format!("{video}{video}"),
@@ -108,7 +131,11 @@ mod tests {
             );
             assert_eq!(
                 rejected,
-                usize::from(want.contains(" 0 RTP/AVP 0 8") || want.contains("m=video 0")),
+                want.matches(" 0 RTP/AVP 0 8").count()
+                    + ["m=video 0", "m=image 0", "m=message 0", "m=application 0"]
+                        .map(|line| want.matches(line).count())
+                        .iter()
+                        .sum::<usize>(),
                 "{why}"
             );
         }
