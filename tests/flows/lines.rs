@@ -29,8 +29,11 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
-    let pcmu = |more: &str| format!("{PLAIN}a=rtpmap:0 PCMU/8000\r\n{more}");
-    let audio = |setup| web("audio", "0 101", setup, 0);
+    let pcmu = || format!("{PLAIN}a=rtpmap:0 PCMU/8000\r\n");
+    let audio = |setup| {
+        let line = web("audio", "0 101", setup, 0);
+        format!("{line}a=rtpmap:101 telephone-event/8000\r\n")
+    };
     let video = "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack pli\r\na=rtcp-fb:96 transport-cc\r\n";
     let both = |setup| {
         format!(
@@ -39,7 +42,7 @@ fn rows() -> Vec<Row> {
             web("video", "96", setup, 1)
         )
     };
-    let rejected = |line: &str| format!("{}{line}", pcmu(""));
+    let rejected = |line: &str| format!("{}{line}", pcmu());
     vec![
         Row {
             why: "§7: FreeSWITCH's two lines of audio are one to a phone, and both in the answer",
@@ -101,7 +104,7 @@ fn rows() -> Vec<Row> {
             why: "RFC 5763 §5: who is active is answered passive",
             kinds: [1, 0],
             offer: audio("active"),
-            answer: pcmu(""),
+            answer: pcmu(),
             offered: (&["RTP/AVP"], &["a=setup"]),
             answered: (&["a=setup:passive"], &[]),
         },
@@ -109,14 +112,14 @@ fn rows() -> Vec<Row> {
             why: "RFC 5763 §5: who is passive is answered active",
             kinds: [1, 0],
             offer: audio("passive"),
-            answer: pcmu(""),
+            answer: pcmu(),
             offered: (&["RTP/AVP"], &["a=setup"]),
             answered: (&["a=setup:active"], &[]),
         },
         Row {
             why: "a phone offers, and a page gets all that it needs",
             kinds: [0, 1],
-            offer: pcmu(""),
+            offer: pcmu(),
             answer: audio("active"),
             offered: (&["UDP/TLS/RTP/SAVPF", "a=setup:actpass", "a=fingerprint", "a=rtcp-mux", "a=candidate"], &["a=crypto"]),
             answered: (&["RTP/AVP"], &["a=setup", "a=candidate", "a=rtcp-mux"]),
@@ -132,8 +135,8 @@ fn rows() -> Vec<Row> {
         Row {
             why: "an address of the session is replaced, too, where each line has its own",
             kinds: [0, 0],
-            offer: pcmu("c=IN IP4 10.9.9.9\r\na=rtcp:4001 IN IP4 10.9.9.9\r\n"),
-            answer: pcmu("c=IN IP4 10.9.9.8\r\n"),
+            offer: "m=audio 4000 RTP/AVP 0\r\nc=IN IP4 10.9.9.9\r\na=rtcp:4001 IN IP4 10.9.9.9\r\n".into(),
+            answer: "m=audio 5000 RTP/AVP 0\r\nc=IN IP4 10.9.9.8\r\n".into(),
             offered: (&["c=IN IP4 127.0.0.1"], &["10.9.9.9"]),
             answered: (&["c=IN IP4 127.0.0.1"], &["10.9.9.8"]),
         },

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proxy::media::codec::NothingLeft;
-use proxy::media::lines::reject_surplus;
+use proxy::media::lines::{clear_rejected, reject_surplus};
 use proxy::media::{Ends, Key, Tags, Towards, ng_call_id};
 use proxy::token::{Media, Pass};
 use rtpengine_client::command::{Delete, Query};
@@ -34,6 +34,10 @@ use crate::calls::Heard;
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Calls are asked about one after the other.
 const QUERY_WITHIN: Duration = Duration::from_secs(2);
+
+/// A tag that no side has. A `delete` of a branch that RTPEngine has forgotten by itself meanwhile would take the whole call along, and
+/// whoever answered it; with a to-tag that fits nobody it ends the branch or nothing (measured).
+const NOBODY: &str = "nobody";
 
 /// What is shown of an RTPEngine.
 #[derive(Clone, Debug)]
@@ -193,10 +197,8 @@ impl Sessions {
             return Err(Error::NoNode);
         };
         let answer = node.request(&answer, ANSWER_WITHIN).await?;
-        Ok(answer
-            .sdp
-            .map(|sdp| Bytes::from(sdp.0.to_vec()))
-            .unwrap_or_default())
+        let sdp = answer.sdp.map(|sdp| sdp.0.to_vec()).unwrap_or_default();
+        Ok(without_rejected(sdp))
     }
 
     /// Plays a key as if this side had pressed it.
@@ -271,6 +273,9 @@ impl Sessions {
             .delay(delay);
         if let Some(branch) = via_branch {
             delete = delete.via_branch(branch.as_str());
+            if at_once {
+                delete = delete.to_tag(NOBODY);
+            }
         }
         self.send_delete(media, Ended::new(call_id, media.pass, delete, false));
     }
@@ -332,6 +337,15 @@ impl Sessions {
     }
 }
 
+/// The answer that RTPEngine made, without what rejected lines say.
+fn without_rejected(answer: Vec<u8>) -> Bytes {
+    let changed = match Session::parse(&answer) {
+        Ok(mut session) => (clear_rejected(&mut session) > 0).then(|| session.to_bytes()),
+        Err(_) => None,
+    };
+    Bytes::from(changed.unwrap_or(answer))
+}
+
 /// The offer that RTPEngine made, without the lines that its receiver must not take (MEDIA.md §7).
 fn without_surplus(offer: &[u8], rewritten: Vec<u8>, rejected: &[usize]) -> Bytes {
     let changed = match (Session::parse(offer), Session::parse(&rewritten)) {
@@ -343,7 +357,8 @@ fn without_surplus(offer: &[u8], rewritten: Vec<u8>, rejected: &[usize]) -> Byte
                     line.reject();
                 }
             }
-            (surplus || !rejected.is_empty()).then(|| session.to_bytes())
+            let cleared = clear_rejected(&mut session) > 0;
+            (surplus || cleared || !rejected.is_empty()).then(|| session.to_bytes())
         }
         _ => None,
     };
