@@ -6,5 +6,9 @@
     reason = "what a test cannot do without, it unwraps: the panic prints the logs of its peers"
 )]
 
+mod answered;
+mod audio;
+mod core;
+mod records;
 mod stage;
 mod unanswered;

@@ -15,9 +15,9 @@ pub(crate) const FAST: &str =
 /// How long a record may take to appear when the last message has passed.
 const SOON: Duration = Duration::from_secs(30);
 
-/// A scene with short times.
-pub(crate) async fn scene() -> Result<Scene> {
-    Scene::start_with(&[], FAST).await
+/// A scene with short times, and more users.
+pub(crate) async fn scene(users: &[String]) -> Result<Scene> {
+    Scene::start_with(users, FAST).await
 }
 
 /// A registered phone over UDP, or over a WebSocket a page without WebRTC of its own.

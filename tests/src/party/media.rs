@@ -10,12 +10,12 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
-use super::Heard;
 use super::cipher::Ciphers;
 use super::description::{Codec, EVENTS, Line, Own, Profile};
 use super::packet::{self, Packet, Stream};
 use super::tone::{self, Law};
 use super::webrtc::Webrtc;
+use super::{Flaw, Heard};
 
 const TICK: Duration = Duration::from_millis(20);
 /// Packets of a digit: while it is pressed, then its end three times (RFC 4733 §2.5.1.4), then a pause.
@@ -45,6 +45,7 @@ struct State {
     last_event: Option<u32>,
     digits: VecDeque<char>,
     pressed: u32,
+    flaw: Option<Flaw>,
 }
 
 /// What offer and answer have agreed on.
@@ -81,6 +82,7 @@ impl Media {
             last_event: None,
             digits: VecDeque::new(),
             pressed: 0,
+            flaw: None,
         };
         let state = Arc::new(Mutex::new(state));
         let task = tokio::spawn(run(state.clone(), sockets.clone()));
@@ -102,6 +104,11 @@ impl Media {
             self.sockets[used].local_addr()?,
             self.sockets[1 - used].local_addr()?,
         ))
+    }
+
+    /// This goes wrong from now on.
+    pub(super) fn fails(&self, flaw: Flaw) {
+        self.state().flaw = Some(flaw);
     }
 
     /// ICE and DTLS from now on.
@@ -231,6 +238,7 @@ async fn run(state: Arc<Mutex<State>>, sockets: [Arc<UdpSocket>; 2]) {
             let mut out = Vec::new();
             match came {
                 None => state.speaks(&mut out),
+                Some((_, bytes, _)) if !state.passes(bytes, false) => {}
                 Some((socket, bytes, from)) if socket == state.socket => state.takes(bytes, from),
                 // Where it does not say that it is, nothing counts.
                 Some(_) => {}
@@ -238,6 +246,7 @@ async fn run(state: Arc<Mutex<State>>, sockets: [Arc<UdpSocket>; 2]) {
             if let Some(webrtc) = &mut state.webrtc {
                 out.extend(webrtc.sends(Instant::now()));
             }
+            out.retain(|(_, bytes)| state.passes(bytes, true));
             (state.socket, out)
         };
         for (to, bytes) in out {
@@ -247,6 +256,10 @@ async fn run(state: Arc<Mutex<State>>, sockets: [Arc<UdpSocket>; 2]) {
 }
 
 impl State {
+    fn passes(&self, bytes: &[u8], is_sent: bool) -> bool {
+        self.flaw.is_none_or(|flaw| flaw.passes(bytes, is_sent))
+    }
+
     fn takes(&mut self, bytes: &[u8], from: SocketAddr) {
         if let Some(webrtc) = &mut self.webrtc
             && bytes.first().is_some_and(|first| *first < 128)

@@ -13,6 +13,7 @@ mod cipher;
 mod core;
 mod description;
 mod desk;
+mod flaw;
 mod media;
 mod packet;
 mod page;
@@ -31,6 +32,7 @@ pub use audio::{hears, mark, silence, talk};
 pub use core::CoreParty;
 pub use description::Profile;
 pub use desk::DeskPhone;
+pub use flaw::Flaw;
 pub use page::PagePhone;
 pub use phone::Phone;
 

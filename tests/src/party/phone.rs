@@ -6,7 +6,7 @@ use tokio_rustls::TlsConnector;
 use super::description::{Credentials, Description, Own, Profile};
 use super::media::Media;
 use super::webrtc::{self, Identity, Webrtc};
-use super::{Doing, Heard, Part, Party, Spelling, Step, cipher, tone};
+use super::{Doing, Flaw, Heard, Part, Party, Spelling, Step, cipher, tone};
 use crate::agent::{Account, Call, Device, Kind, Message};
 
 /// A phone; it has one call at a time.
@@ -16,6 +16,8 @@ pub struct Phone {
     identity: Identity,
     tone: u32,
     pub(super) leg: Option<Leg>,
+    /// What is wrong with it.
+    pub(super) flaw: Option<Flaw>,
 }
 
 /// The call that it has.
@@ -65,6 +67,7 @@ impl Phone {
             identity: Identity::new()?,
             tone: tone::of(number),
             leg: None,
+            flaw: None,
         })
     }
 
@@ -80,7 +83,7 @@ impl Phone {
         let host = self.device.endpoint().own().ip();
         let media = Media::open(host, self.tone).await?;
         let (at, _) = media.addresses()?;
-        let own = Own {
+        let mut own = Own {
             profile: self.profile,
             at,
             version: 1,
@@ -93,6 +96,12 @@ impl Phone {
         };
         if self.profile == Profile::Webrtc {
             media.protects(Webrtc::new(self.identity.clone(), at, &own.ice, controls)?);
+        }
+        if let Some(flaw) = self.flaw {
+            media.fails(flaw);
+        }
+        if self.flaw == Some(Flaw::WrongFingerprint) {
+            own.fingerprint = Identity::new()?.fingerprint;
         }
         Ok((media, own))
     }

@@ -85,6 +85,8 @@ codes! {
     DtlsFailed = "dtls_failed", Trouble;
     /// DTLS was done with another certificate than the one in the SDP.
     WrongFingerprint = "wrong_fingerprint", Trouble;
+    /// One of both: nobody has said which.
+    IceOrDtlsFailed = "ice_or_dtls_failed", Trouble;
     /// No packet from either side.
     NoAudio = "no_audio", Trouble;
     /// No packet from the caller.

@@ -160,13 +160,13 @@ pub struct Leg {
     pub codec: Option<String>,
     /// RTP packets that came.
     pub packets: u64,
-    /// Packets that could not be used: SRTP that does not verify, no codec for them.
+    /// Packets that could not be used, or not be sent on to it: SRTP that does not verify, no keys yet.
     pub errors: u64,
     /// When the last one came.
     pub last_packet: Option<Duration>,
     /// What was agreed at the end: it sends.
     pub sends: bool,
-    /// ICE (RFC 8445): whether its checks succeeded; `None` for a side without.
+    /// ICE (RFC 8445): whether its checks succeeded; `None` for a side without, and where nobody says so.
     pub ice: Option<bool>,
     /// DTLS-SRTP (RFC 5763): whether the handshake was done and its fingerprint is the one in the SDP; `None` for a side without.
     pub dtls: Option<Dtls>,

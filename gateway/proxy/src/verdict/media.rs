@@ -81,6 +81,12 @@ fn path_of(party: Party, leg: &Leg) -> Option<Verdict> {
                 "ICE never completed with {who}: no network path between it and RTPEngine worked."
             ),
         ),
+        (None, Some(Dtls::NotDone)) => said(
+            Code::IceOrDtlsFailed,
+            format!(
+                "No protected audio path to {who} came about: ICE found none, or DTLS was dropped on it, or its certificate is not the one in its SDP."
+            ),
+        ),
         (_, Some(Dtls::NotDone)) => said(
             Code::DtlsFailed,
             format!("The network path to {who} worked, and no DTLS handshake was completed on it."),

@@ -354,6 +354,10 @@ fn a_call_that_was_up_says_what_its_audio_was() {
         dtls: Some(dtls),
         ..mute(browser())
     };
+    let neither = Leg {
+        ice: None,
+        ..dtls(Dtls::NotDone)
+    };
     let last = |at| Leg {
         last_packet: Some(s(at)),
         ..phone()
@@ -399,6 +403,11 @@ fn a_call_that_was_up_says_what_its_audio_was() {
             "RFC 5763: the path is there, the handshake is not",
             media(dtls(Dtls::NotDone), phone()),
             Code::DtlsFailed,
+        ),
+        (
+            "RTPEngine 10.5 does not say which of them failed",
+            media(neither, phone()),
+            Code::IceOrDtlsFailed,
         ),
         (
             "RFC 5763 §5: another certificate",
