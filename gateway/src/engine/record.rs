@@ -133,7 +133,11 @@ impl Engine {
                 self.records
                     .note(key, |live| live.told(response, branch.media, now));
             }
-            300.. if is_new => self.records.refused(key, status, By::Beyond, now),
+            // RFC 3261 §16.7 step 6 makes 500 of a 503 on the way.
+            300.. if is_new => {
+                let said = response.original().status();
+                self.records.refused(key, said, By::Beyond, now);
+            }
             200.. if method == Method::Bye && !matches!(status, 401 | 407) => {
                 let by = party(branch.forward.from_called);
                 self.record_bye(key, by, Some(status), branch.media);
