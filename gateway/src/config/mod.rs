@@ -84,7 +84,7 @@ pub use role::Role;
 pub use route::{Pattern, Route, RouteFrom, RouteTo};
 pub use secret::Secret;
 pub use source::{Source, Surroundings};
-pub use trace::{Secrets, Trace};
+pub use trace::{Collector, Hep, Secrets, Trace};
 pub use turn::{IceUrl, Turn};
 pub use unit::ByteSize;
 pub use user::User;

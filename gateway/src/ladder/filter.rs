@@ -1,7 +1,7 @@
 //! Who sees what: by user, number, Call-ID, source or method. Whoever asks for a user gets the whole call, with what was said to
 //! RTPEngine about it: the first message that matches names the Call-ID.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -142,7 +142,7 @@ pub struct Naming<'n> {
     /// The sections of the listeners, in their order.
     pub listeners: &'n [String],
     /// Which side a flow leads to.
-    pub side: &'n dyn Fn(&Record) -> Side,
+    pub side: &'n (dyn Fn(&Record) -> Side + Sync),
     /// Secrets are shown.
     pub secrets: bool,
 }
@@ -284,10 +284,12 @@ fn call_of(dictionary: &[u8]) -> String {
 
 /// A value of an ng dictionary.
 pub(super) fn value_of(dictionary: &[u8], key: &str) -> Option<Value> {
-    let all: HashMap<String, Value> =
-        bencode::decode(dictionary, &bencode::Limits::default()).ok()?;
-    all.into_iter()
-        .find_map(|(name, value)| (name == key).then_some(value))
+    dictionary_of(dictionary).remove(key)
+}
+
+/// An ng dictionary; empty for what is none.
+pub(super) fn dictionary_of(dictionary: &[u8]) -> BTreeMap<String, Value> {
+    bencode::decode(dictionary, &bencode::Limits::default()).unwrap_or_default()
 }
 
 /// The newest of what was put in, so many and no more.

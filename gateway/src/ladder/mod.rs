@@ -11,6 +11,7 @@ pub mod clock;
 pub mod diagram;
 mod edits;
 pub mod filter;
+pub mod hep;
 pub mod line;
 pub mod pcap;
 mod record;

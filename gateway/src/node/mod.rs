@@ -25,7 +25,7 @@ use crate::calls::Quota;
 use crate::config::{self, Config};
 use crate::engine::{Engine, Parts};
 use crate::guard::{self, Guard};
-use crate::ladder::Ring;
+use crate::ladder::{self, Ring};
 use crate::media::Sessions;
 use crate::record::Records;
 use crate::registrar::{self, Registrar};
@@ -95,6 +95,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// What Homer asks of its agents could not be read.
+    #[error("trace.hep.password_file: {0}")]
+    HepPassword(std::io::Error),
     /// The client of call-outs could not be made.
     #[error("call-outs: {0}")]
     CallOut(crate::call_out::StartError),
@@ -211,6 +214,14 @@ impl Node {
         let mut tasks = vec![tokio::spawn(engine.clone().run())];
         if let Some(registrar) = registrar {
             tasks.push(tokio::spawn(sweep(registrar)));
+        }
+        if let (Some(hep), Some(ring)) = (&config.trace.hep, engine.ring().cloned()) {
+            let settings = settings::hep(hep, config.trace.secrets).await?;
+            tasks.push(tokio::spawn(async move {
+                if let Err(error) = ladder::hep::run(ring, settings).await {
+                    tracing::error!(?error, "Homer is told nothing");
+                }
+            }));
         }
         if let Some(address) = config.admin.listen {
             let admin = crate::admin::serve(

@@ -26,6 +26,21 @@ pub(super) fn shown(config: &Config) -> crate::admin::Shown {
     }
 }
 
+/// How Homer is told of what passes.
+pub(super) async fn hep(
+    hep: &config::Hep,
+    secrets: config::Secrets,
+) -> Result<crate::ladder::hep::Settings, StartError> {
+    let password = hep.password().map_err(StartError::HepPassword)?;
+    Ok(crate::ladder::hep::Settings {
+        to: resolve("Homer", &hep.to.0.host, hep.to.0.port).await?,
+        id: hep.id,
+        password: password.expose().clone().into_bytes(),
+        ng: hep.ng,
+        secrets: secrets == config::Secrets::Show,
+    })
+}
+
 /// Who is asked for names.
 pub(crate) fn resolver(config: &Config) -> Result<Resolver, StartError> {
     let dns = &config.dns;

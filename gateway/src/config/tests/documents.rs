@@ -39,6 +39,7 @@ fn at_home(site: &Site, text: &str) -> String {
     site.write("fullchain.pem", 0o644, &chain);
     site.write("privkey.pem", 0o600, &key);
     site.write("turn.secret", 0o600, "north");
+    site.write("hep.password", 0o600, "north");
     text.replace("/etc/causeway", &site.dir.path().display().to_string())
 }
 

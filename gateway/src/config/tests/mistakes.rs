@@ -12,6 +12,10 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[trace]\nmemory = ▶\"64KiB\"\n", "error: `memory` holds hardly one call", "\"1MiB\" at least"),
     ("[trace]\nmemory = ▶\"16 megs\"\n", "error: `16 megs` is not a size", "B, KiB, MiB"),
     ("[trace]\nsecrets = ▶\"shown\"\n", "error: `trace.secrets` cannot be `shown`", "did you mean \"show\"?"),
+    ("[trace]\nhep = ▶\"homer:9060\"\n", "error: `homer:9060` does not say `udp:`", "for example \"udp:homer.example.com:9060\""),
+    ("[trace]\nhep = ▶\"udp:homer\"\n", "error: `udp:homer` has no port", "for example"),
+    ("[trace]\nmemory = 0\nhep = ▶\"udp:homer:9060\"\n", "error: Homer would be told nothing", "remove `memory = 0`"),
+    ("[trace.hep]\nto = \"udp:homer:9060\"\npassword_file = ▶\"empty-password\"\n", "error: the first line of", "leave `password_file` out"),
     // Keys that nobody knows.
     ("[▶nod]\nid = 1\n", "error: unknown key `nod`", "did you mean `node`?"),
     ("[node]\n▶worker = 2\n", "error: unknown key `node.worker`", "did you mean `workers`?"),
