@@ -8,6 +8,7 @@ use std::time::Duration;
 use causeway_tests::agent::{Account, Call, Device, Kind};
 use causeway_tests::gateway::binary;
 use causeway_tests::scene::{DOMAIN, PASSWORD, Scene};
+use causeway_tests::{http, wait};
 use regex::Regex;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
@@ -67,6 +68,13 @@ impl Pair {
         let (_, taken) = tokio::join!(call.hangs_up(), other.takes("BYE", ""));
         taken.unwrap();
         self.scene.engine.empty_within(SOON).await.unwrap();
+        // Its record is made when RTPEngine has answered the last command.
+        let path = format!("/calls/ended?call-id={}", call.call_id);
+        let is_over = || async {
+            let said = http::get(self.scene.admin, &path).await;
+            said.is_ok_and(|(_, said)| said.contains("\"verdict\""))
+        };
+        assert!(wait::until_async(SOON, is_over).await, "no record");
         call.call_id.clone()
     }
 }
@@ -224,6 +232,10 @@ async fn a_call_is_drawn_with_every_message_once_and_in_order() {
         .collect();
     assert_eq!(sides, ["alice", "desk1", "rtpengine"]);
 
+    let records = call["records"].as_array().unwrap();
+    assert_eq!(records.len(), 1, "{records:?}");
+    let verdict = format!("\n{}: ", text(&records[0], "verdict"));
+
     // The same as a picture: as wide as asked, an arrow for each step, and what was changed.
     for (width, ascii) in [(80, true), (110, false), (200, false)] {
         let mut arguments = vec![
@@ -246,6 +258,8 @@ async fn a_call_is_drawn_with_every_message_once_and_in_order() {
             .lines()
             .filter(|line| line.contains(['|', '│']) && line.contains(arrow));
         assert_eq!(arrows.count(), steps.len(), "{picture}");
+        let (picture, below) = picture.split_once(&verdict).unwrap();
+        assert!(below.starts_with(text(&records[0], "words")), "{below}");
         assert!(
             picture.contains("-DTLS") && picture.contains("+Record-Route"),
             "{picture}"

@@ -146,6 +146,12 @@ fn answer(uri: &Uri, engine: &Engine, transports: &Transports) -> Answer {
             "application/json",
             telemetry::calls(engine).to_string(),
         ),
+        "/calls/ended" if parameter(uri, "call-id").is_some() => {
+            let asked = parameter(uri, "call-id").unwrap_or_default();
+            let call_id = sip::uri::decode(asked.as_bytes());
+            let said = telemetry::calls_of(engine, &String::from_utf8_lossy(&call_id));
+            (StatusCode::OK, "application/json", said.to_string())
+        }
         "/calls/ended" => match parameter(uri, "limit").map(str::parse).transpose() {
             Ok(limit) => {
                 let limit = limit.unwrap_or(RECORDS.1).min(RECORDS.0);

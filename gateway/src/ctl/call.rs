@@ -78,19 +78,20 @@ pub(super) fn run(admin: SocketAddr, options: &Options) -> anyhow::Result<String
         return Ok(String::new());
     }
     let call = Call::of(&lines);
+    let records = records(admin, &call_id)?;
     if options.json {
-        return Ok(format!(
-            "{}\n",
-            whole(&call_id, &call, &lines, options.bytes)
-        ));
+        let mut whole = whole(&call_id, &call, &lines, options.bytes);
+        whole["records"] = records;
+        return Ok(format!("{whole}\n"));
     }
     let style = options.style();
     let first = lines.first().map_or(0, |line| line.time);
     let picture = diagram::draw(&call, &lines, style);
     Ok(format!(
-        "Call-ID {}, {} UTC\n\n{picture}",
+        "Call-ID {}, {} UTC\n\n{picture}{}",
         escaped(&call_id),
-        clock::day(first)
+        clock::day(first),
+        verdicts(&records, style)
     ))
 }
 
@@ -129,6 +130,39 @@ fn passed(admin: SocketAddr, asked: &str) -> anyhow::Result<(Vec<Line>, u64)> {
         Ok(())
     })?;
     Ok((lines, lost))
+}
+
+/// What became of the call; nothing while it goes on.
+fn records(admin: SocketAddr, call_id: &str) -> anyhow::Result<Value> {
+    let text = http::get(admin, &format!("/calls/ended?call-id={}", quoted(call_id)))?;
+    let mut said: Value = serde_json::from_str(&text).context("the answer is no JSON")?;
+    Ok(said["calls"].take())
+}
+
+/// The verdicts of records, and what they rest on, below the picture.
+fn verdicts(records: &Value, style: Style) -> String {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let mut said = String::new();
+    for record in records.as_array().into_iter().flatten() {
+        let (code, words) = (text(&record["verdict"]), text(&record["words"]));
+        said.push('\n');
+        said.push_str(&style.paragraph(&format!("{code}: {words}"), 0));
+        for what in ["evidence", "caller", "called"] {
+            let Some(figures) = record[what]
+                .as_object()
+                .filter(|figures| !figures.is_empty())
+            else {
+                continue;
+            };
+            let pair = |(key, value): (&String, &Value)| format!("{key} {}", text(value));
+            let figures: Vec<String> = figures.iter().map(pair).collect();
+            said.push_str(&style.paragraph(&format!("{what}: {}", figures.join(", ")), 2));
+        }
+    }
+    said
 }
 
 /// The newest calls, one a line.

@@ -21,6 +21,55 @@ pub struct Style {
     pub bytes: bool,
 }
 
+impl Style {
+    /// What may be printed, in the letters that may be used.
+    fn words(&self, text: &str) -> String {
+        let safe = escaped(text);
+        if self.ascii { to_ascii(&safe) } else { safe }
+    }
+
+    fn cut(&self, text: &str, room: usize) -> Vec<char> {
+        let mut cells: Vec<char> = text.chars().collect();
+        if cells.len() > room {
+            cells.truncate(room.saturating_sub(1));
+            if room > 0 {
+                cells.push(if self.ascii { '~' } else { '…' });
+            }
+        }
+        cells
+    }
+
+    /// A text in lines of so many columns at most.
+    fn wrapped(&self, text: &str, room: usize) -> Vec<String> {
+        let mut rows = vec![String::new()];
+        for word in self.words(text).split(' ') {
+            let word: String = self.cut(word, room).into_iter().collect();
+            let last = rows.last().map_or(0, |row| row.chars().count());
+            if last > 0 && last + 1 + word.chars().count() > room {
+                rows.push(String::new());
+            }
+            if let Some(row) = rows.last_mut() {
+                if !row.is_empty() {
+                    row.push(' ');
+                }
+                row.push_str(&word);
+            }
+        }
+        rows
+    }
+
+    /// A text below the picture, its lines indented but for the first.
+    pub fn paragraph(&self, text: &str, indent: usize) -> String {
+        let room = self.width.max(LEAST) - indent - 2;
+        let rows = self.wrapped(text, room);
+        let lines = rows.iter().enumerate().map(|(place, row)| {
+            let more = if place == 0 { 0 } else { 2 };
+            format!("{:1$}{row}\n", "", indent + more)
+        });
+        lines.collect()
+    }
+}
+
 /// Columns at the left, for the time.
 const TIME: usize = 12;
 /// Less, and nothing can be read.
@@ -127,7 +176,10 @@ impl<'g> Sketch<'g> {
         let mut text = String::new();
         if !fits {
             for party in &call.parties {
-                let (name, address) = (self.words(&party.name), self.words(&party.address));
+                let (name, address) = (
+                    self.style.words(&party.name),
+                    self.style.words(&party.address),
+                );
                 let _ = writeln!(text, "  {name}: {address}");
             }
             text.push('\n');
@@ -136,7 +188,7 @@ impl<'g> Sketch<'g> {
         for cells in [names].into_iter().chain(fits.then_some(addresses)) {
             let mut row = vec![' '; self.style.width];
             for (at, cell) in cells {
-                let cell = self.cut(&cell, self.gap.saturating_sub(1));
+                let cell = self.style.cut(&cell, self.gap.saturating_sub(1));
                 let start = at.saturating_sub(cell.len() / 2);
                 put(&mut row, start.min(self.style.width - cell.len()), &cell);
             }
@@ -153,30 +205,9 @@ impl<'g> Sketch<'g> {
     ) -> Vec<(usize, String)> {
         let parties = call.parties.iter().zip(&self.parties);
         let mut cells: Vec<(usize, String)> = parties
-            .map(|(party, at)| (*at, self.words(of(party))))
+            .map(|(party, at)| (*at, self.style.words(of(party))))
             .collect();
         cells.push((self.edge, own.to_owned()));
-        cells
-    }
-
-    /// What may be printed, in the letters that may be used.
-    fn words(&self, text: &str) -> String {
-        let safe = escaped(text);
-        if self.style.ascii {
-            to_ascii(&safe)
-        } else {
-            safe
-        }
-    }
-
-    fn cut(&self, text: &str, room: usize) -> Vec<char> {
-        let mut cells: Vec<char> = text.chars().collect();
-        if cells.len() > room {
-            cells.truncate(room.saturating_sub(1));
-            if room > 0 {
-                cells.push(if self.style.ascii { '~' } else { '…' });
-            }
-        }
         cells
     }
 
@@ -201,7 +232,7 @@ impl<'g> Sketch<'g> {
             false => row[low + 1] = self.glyphs.left,
         }
         let room = (high - low).saturating_sub(5);
-        let label = self.cut(&self.words(&step.label), room);
+        let label = self.style.cut(&self.style.words(&step.label), room);
         let start = low + 1 + (high - low - label.len()) / 2;
         if !label.is_empty() {
             put(&mut row, start - 1, &[' ']);
@@ -238,20 +269,7 @@ impl<'g> Sketch<'g> {
             return String::new();
         }
         let room = self.style.width - NOTE - 2;
-        let mut rows = vec![String::new()];
-        for word in self.words(&step.notes.join(", ")).split(' ') {
-            let word: String = self.cut(word, room).into_iter().collect();
-            let last = rows.last().map_or(0, |row| row.chars().count());
-            if last > 0 && last + 1 + word.chars().count() > room {
-                rows.push(String::new());
-            }
-            if let Some(row) = rows.last_mut() {
-                if !row.is_empty() {
-                    row.push(' ');
-                }
-                row.push_str(&word);
-            }
-        }
+        let rows = self.style.wrapped(&step.notes.join(", "), room);
         let (dim, end) = if self.style.colour {
             ("\u{1b}[2m", "\u{1b}[0m")
         } else {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use proxy::Reason;
 use proxy::mtu::{Saving, Shortened};
 
-pub use scrape::{calls, ended_calls, scrape, status};
+pub use scrape::{calls, calls_of, ended_calls, scrape, status};
 
 /// What happened to messages, by reason.
 #[derive(Debug, Default)]

@@ -637,6 +637,13 @@ pub fn calls(engine: &Engine) -> Value {
     json!({ "up": engine.calls(), "calls": listed })
 }
 
+/// What became of a call, as JSON: a record for each time that it passed.
+pub fn calls_of(engine: &Engine, call_id: &str) -> Value {
+    let records = engine.record_of(call_id);
+    let listed: Vec<&Record> = records.iter().map(|record| &**record).collect();
+    json!({ "calls": listed })
+}
+
 /// The newest calls that are over, the newest first, as JSON.
 pub fn ended_calls(engine: &Engine, limit: usize) -> Value {
     let records = engine.ended_calls(limit);
