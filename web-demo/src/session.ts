@@ -213,6 +213,8 @@ export class Session {
     });
     sip.on('sdp', (e) => {
       if (e.originator === 'remote' && e.type === 'offer' && this.call.phase === 'up') this.offered(e.sdp);
+      // An offer of ours that silence has not brought about: what it changes takes its time.
+      if (e.originator === 'local' && this.watch.restarts === 0) this.watchAnew();
     });
     sip.on('icecandidate', ({ ready }) => setTimeout(ready, GATHERING));
     sip.on('accepted', () => this.up());

@@ -50,6 +50,11 @@ const OTHER_CODEC: &str = "(() => { const { connection } = window.causeway.sessi
     const all = RTCRtpReceiver.getCapabilities('audio').codecs; \
     audio.setCodecPreferences(all.filter((one) => one.mimeType === name || /telephone-event/.test(one.mimeType))); })()";
 
+/// Every codec again in what is offered and answered after that.
+const ANY_CODEC: &str = "(() => { const { connection } = window.causeway.session(); \
+    const audio = connection.getTransceivers().find((one) => one.sender.track?.kind === 'audio'); \
+    audio.setCodecPreferences([]); })()";
+
 const CALL: &str = "document.querySelector('[data-testid=call]')";
 
 /// A user at a browser.
@@ -101,7 +106,8 @@ impl PagePhone {
             Step::Update => self.offers("{ useUpdate: true }", "taken").await,
             Step::Codec => {
                 page.eval(OTHER_CODEC).await?;
-                self.offers("{}", "taken").await
+                self.offers("{}", "taken").await?;
+                page.eval(ANY_CODEC).await.map(drop)
             }
             Step::Hold(_) => {
                 page.click("call-hold").await?;
