@@ -120,6 +120,8 @@ impl Engine {
         if stands && restarted.is_none() {
             return;
         }
+        // What is being said again comes first, or it would be the last word.
+        sessions.agreed().offers(dialog, number(request)).await;
         let (towards, legs, reached) = match transaction.lock().branches.get(index) {
             Some(branch) => self.towards(&branch.forward, branch.media),
             None => return,
