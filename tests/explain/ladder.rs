@@ -298,6 +298,7 @@ async fn a_call_is_meant_by_how_its_id_begins_or_its_candidates_are_named() {
 
 #[tokio::test]
 async fn secrets_are_crossed_out_unless_the_configuration_shows_them() {
+    let response = Regex::new("response=\"([^\"]*)\"").unwrap();
     for (more, shown) in [("", false), ("[trace]\nsecrets = \"show\"\n", true)] {
         let pair = pair(more).await;
         let call_id = pair.whole_call().await;
@@ -307,7 +308,6 @@ async fn secrets_are_crossed_out_unless_the_configuration_shows_them() {
         let live = ctl(&pair.scene, &["trace", "--no-follow", "--bytes"])
             .await
             .unwrap();
-        let response = Regex::new("response=\"([^\"]*)\"").unwrap();
         for said in [picture, live] {
             // The browser's own, in its INVITE and in the offer to RTPEngine.
             assert_eq!(said.contains("3d4a5e0f9c8b7a6d5e4f3c2b"), shown, "{said}");
