@@ -36,7 +36,7 @@ pub(crate) async fn an_edge_and_a_registrar_are_killed_and_the_pages_go_on(
 async fn story(cluster: &mut Cluster, browser: &Browser) -> Result<()> {
     let alive = || {
         let said = cluster.command(" ctl ");
-        said.is_ok_and(|said| said.matches("alive").count() == 2)
+        said.is_ok_and(|said| said.matches("  alive  serves  ").count() == PARTS.len() - 2)
     };
     ensure!(
         wait::until(PATIENCE, alive).await,
