@@ -31,7 +31,38 @@ pub fn free_address() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, free()))
 }
 
+/// Ports in a row that are given back when this is dropped.
+#[derive(Debug)]
+pub struct Block {
+    /// The first of them.
+    pub first: u16,
+    count: u16,
+}
+
+impl Block {
+    /// Draws `count` of them, as [`block`] does.
+    pub fn draw(count: u16) -> Self {
+        Self {
+            first: block(count),
+            count,
+        }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(drawn) = drawn.as_mut() {
+            let ours = self.first..self.first + self.count;
+            drawn.given.retain(|port| !ours.contains(port));
+        }
+    }
+}
+
 /// The first of `count` free ports in a row; even, as RTP wants it.
+///
+/// # Panics
+/// If there are none: a test that went on looking would never end.
 pub fn block(count: u16) -> u16 {
     let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
     let drawn = drawn.get_or_insert_with(|| Drawn {
@@ -39,8 +70,11 @@ pub fn block(count: u16) -> u16 {
         next: first(),
     });
     let mut start = drawn.next;
+    let mut rounds = 0;
     loop {
         start = if start + count >= LAST {
+            rounds += 1;
+            assert!(rounds < 3, "no {count} ports in a row are free");
             FIRST
         } else {
             start + start % 2
@@ -89,6 +123,14 @@ mod tests {
             let first = block(10);
             assert_eq!(first % 2, 0);
             assert!((first..first + 10).all(|port| seen.insert(port)));
+        }
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_had_again() {
+        for _ in 0..40 {
+            let block = Block::draw(1_000);
+            assert!(block.first >= FIRST);
         }
     }
 }

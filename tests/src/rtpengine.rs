@@ -24,6 +24,8 @@ pub struct RtpEngine {
     /// Where it takes ng commands.
     pub ng: SocketAddr,
     settings: Vec<String>,
+    /// Behind the process, which ends before they are given back.
+    _ports: ports::Block,
 }
 
 impl RtpEngine {
@@ -49,7 +51,8 @@ impl RtpEngine {
     async fn launch(addresses: &[IpAddr], more: &[&str]) -> Result<Self> {
         let folder = Process::folder("rtpengine")?;
         let ng = ports::free_address();
-        let first = ports::block(RTP_PORTS);
+        let ports = ports::Block::draw(RTP_PORTS);
+        let first = ports.first;
         let interfaces = addresses
             .iter()
             .map(|address| format!("--interface={address}"));
@@ -72,6 +75,7 @@ impl RtpEngine {
             process,
             ng,
             settings,
+            _ports: ports,
         };
         engine.answers().await?;
         Ok(engine)
