@@ -35,10 +35,22 @@ export function renew(sip: RTCSession, way: RTCConfiguration): Renewal {
   };
 }
 
-/** Takes back an offer that was not accepted. */
-export function rollBack(connection: RTCPeerConnection | undefined): void {
-  if (connection?.signalingState === 'have-local-offer')
-    connection.setLocalDescription({ type: 'rollback' }).catch(() => {});
+/**
+ * Takes back an offer that was not accepted. Chromium (seen with 156) then receives nothing any more in a line that the far side had
+ * offered first: what the far side said last, taken once more, brings it back.
+ */
+export async function rollBack(connection: RTCPeerConnection | undefined): Promise<void> {
+  if (connection?.signalingState !== 'have-local-offer') return;
+  try {
+    await connection.setLocalDescription({ type: 'rollback' });
+    const last = connection.currentRemoteDescription;
+    // An offer that came meanwhile does the same.
+    if (last?.type !== 'offer' || (connection.signalingState as RTCSignalingState) !== 'stable') return;
+    await connection.setRemoteDescription(last);
+    await connection.setLocalDescription();
+  } catch {
+    // The connection is closed, or another offer goes on with it.
+  }
 }
 
 /**

@@ -247,7 +247,7 @@ export class Session {
         return terminate(options);
       if (cause === 'WebRTC Error') this.refused = true;
       if (this.renewal) this.settle(false);
-      else rollBack(connection);
+      else void rollBack(connection);
     };
   }
 
