@@ -33,17 +33,22 @@ pub(crate) async fn two_browsers_mute_and_hold_each_other(place: &Place) -> Resu
         one.click("call-mute").await?;
         both_talk(&alice, &bob, 1).await?;
 
-        one.click("call-hold").await?;
-        hold_is(other, "remote").await?;
-        sound::hears_no_more(other).await?;
-        sound::hears_no_more(one).await?;
-        one.click("call-hold").await?;
-        hold_is(other, "none").await?;
+        holds(one, other).await?;
         both_talk(&alice, &bob, 1).await?;
     }
     alice.click("call-hangup").await?;
     bob.state(&["ended"]).await?;
     place.engine_is_empty().await
+}
+
+/// One holds the other and takes it back; in between neither hears anything.
+pub(crate) async fn holds(one: &Page, other: &Page) -> Result<()> {
+    one.click("call-hold").await?;
+    hold_is(other, "remote").await?;
+    sound::hears_no_more(other).await?;
+    sound::hears_no_more(one).await?;
+    one.click("call-hold").await?;
+    hold_is(other, "none").await
 }
 
 async fn both(place: &Place) -> Result<(Page, Page)> {

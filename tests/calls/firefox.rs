@@ -3,12 +3,12 @@
 use anyhow::{Result, ensure};
 use causeway_tests::baresip::{Phone, Transport};
 use causeway_tests::browser::{FIREFOX_HERTZ, Kind};
-use causeway_tests::scene::{DOMAIN, hold_is};
+use causeway_tests::scene::DOMAIN;
 
-use crate::browsers::{both_talk, connect};
+use crate::browsers::{both_talk, connect, holds};
 use crate::desk;
 use crate::place::Place;
-use causeway_tests::sound::{self, SECONDS, talks};
+use causeway_tests::sound::{SECONDS, talks};
 
 /// The page calls, the phone calls; keys, hold from both sides; each hangs up once.
 pub(crate) async fn firefox_and_a_phone_call_each_other(place: &Place) -> Result<()> {
@@ -49,12 +49,7 @@ pub(crate) async fn firefox_and_chromium_call_each_other(place: &Place) -> Resul
         connect(caller, name, called).await?;
         both_talk(&alice, &bob, SECONDS).await?;
         for (one, other) in [(caller, called), (called, caller)] {
-            one.click("call-hold").await?;
-            hold_is(other, "remote").await?;
-            sound::hears_no_more(other).await?;
-            sound::hears_no_more(one).await?;
-            one.click("call-hold").await?;
-            hold_is(other, "none").await?;
+            holds(one, other).await?;
             both_talk(&alice, &bob, 1).await?;
         }
         called.click("call-hangup").await?;

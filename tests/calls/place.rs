@@ -1,7 +1,6 @@
 //! Where a test's calls take place: a gateway that is edge and registrar at once with listeners of every kind, beside an
 //! RTPEngine of its own. Both stay after the test, for the check that comes after all of them.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use causeway_tests::baresip::{Account, Phone, Transport};
 use causeway_tests::browser::{Browser, Kind, Page};
-use causeway_tests::gateway::Gateway;
+use causeway_tests::gateway::{Gateway, certificates, users};
 use causeway_tests::rtpengine::RtpEngine;
 use causeway_tests::scene::{DOMAIN, PASSWORD, registered, sign_in};
 use causeway_tests::{http, ports};
@@ -79,18 +78,8 @@ impl Place {
              {more}[listen.browsers]\nwss = \"{wss}\"\npage = true\n",
             engine.ng
         );
-        for listener in ["phones", "browsers"] {
-            write!(
-                config,
-                "[listen.{listener}.certificate]\nchain = \"@FOLDER@/certificate.pem\"\nkey = \"@FOLDER@/key.pem\"\n"
-            )?;
-        }
-        for user in USERS {
-            write!(
-                config,
-                "[[domain.\"{DOMAIN}\".users]]\nname = \"{user}\"\npassword = \"{PASSWORD}\"\n"
-            )?;
-        }
+        config += &certificates(&["phones", "browsers"]);
+        config += &users(DOMAIN, PASSWORD, USERS);
         let gateway = Gateway::start(&config).await?;
         Ok(Place {
             gateway,

@@ -8,7 +8,7 @@ use causeway_tests::agent::{self, Device, Kind};
 use causeway_tests::baresip::{Account, Phone};
 use causeway_tests::certificate::write_secret;
 use causeway_tests::core::{Core, Offer, Script};
-use causeway_tests::gateway::Gateway;
+use causeway_tests::gateway::{Gateway, users};
 use causeway_tests::process::Process;
 use causeway_tests::rtpengine::RtpEngine;
 use causeway_tests::{http, ports, wait};
@@ -67,14 +67,7 @@ impl Stage {
         };
         let engine = RtpEngine::start().await.unwrap();
         let (registrar_core, core, admin) = (at(REGISTRAR), at(CORE), at(EDGES));
-        let users: String = ["alice", "bob"]
-            .iter()
-            .map(|user| {
-                format!(
-                    "[[domain.\"{DOMAIN}\".users]]\nname = \"{user}\"\npassword = \"{PASSWORD}\"\n"
-                )
-            })
-            .collect();
+        let users = users(DOMAIN, PASSWORD, ["alice", "bob"]);
         let registrar = format!(
             "{}[admin]\nlisten = \"{admin}\"\n\
              [listen.core]\nudp = \"{registrar_core}\"\ntrust = [\"{CORE}\"]\nedges = [\"{}\", \"{}\"]\n\

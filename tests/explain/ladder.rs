@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use causeway_tests::agent::{Account, Call, Device, Kind};
+use causeway_tests::agent::{Call, Device, Kind};
 use causeway_tests::gateway::binary;
-use causeway_tests::scene::{DOMAIN, PASSWORD, Scene};
+use causeway_tests::scene::Scene;
 use causeway_tests::{http, wait};
 use regex::Regex;
 use serde_json::Value;
@@ -27,18 +27,8 @@ struct Pair {
 
 async fn pair(more: &str) -> Pair {
     let scene = Scene::start_with(&[], more).await.unwrap();
-    let device = async |user: &str, kind: Kind, server: SocketAddr| {
-        let account = Account {
-            user,
-            domain: DOMAIN,
-            password: PASSWORD,
-            kind,
-            server,
-        };
-        Device::registered(&account, None).await.unwrap()
-    };
-    let alice = device("alice", Kind::Ws, scene.web).await;
-    let desk = device("desk1", Kind::Udp, scene.sip).await;
+    let alice = scene.device("alice", Kind::Ws).await.unwrap();
+    let desk = scene.device("desk1", Kind::Udp).await.unwrap();
     Pair { scene, alice, desk }
 }
 
@@ -102,16 +92,7 @@ async fn follow(scene: &Scene, arguments: &[&str]) -> (Child, Lines<BufReader<Ch
 
 /// What `causeway ctl` says; an error with what it complains of.
 async fn ctl(scene: &Scene, arguments: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(binary().unwrap());
-    command
-        .arg("ctl")
-        .args(arguments)
-        .args(["--admin", &scene.admin.to_string()]);
-    command
-        .env("LANG", "C.UTF-8")
-        .env_remove("LC_ALL")
-        .kill_on_drop(true);
-    let output = command.output().await.unwrap();
+    let output = command(scene, arguments).output().await.unwrap();
     match output.status.success() {
         true => Ok(String::from_utf8(output.stdout).unwrap()),
         false => Err(String::from_utf8(output.stderr).unwrap()),

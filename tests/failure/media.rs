@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use causeway_tests::agent::{Account, Kind as Transport};
+use causeway_tests::agent::Kind as Transport;
 use causeway_tests::browser::{Browser, Kind, Page};
 use causeway_tests::party::{Party, Phone, Profile, Step, talk};
 use causeway_tests::scene::{self, Scene};
@@ -75,13 +75,7 @@ fn calls() -> usize {
 
 /// A phone of ours with plain RTP, registered.
 async fn phone(scene: &Scene, user: &str, number: u32) -> Result<Phone> {
-    let account = Account {
-        user,
-        domain: scene::DOMAIN,
-        password: scene::PASSWORD,
-        kind: Transport::Udp,
-        server: scene.sip,
-    };
+    let account = scene.agent(user, Transport::Udp);
     Phone::registered(Profile::Avp, &account, None, number).await
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use causeway_tests::agent::Kind;
 use causeway_tests::draw::Draw;
-use causeway_tests::gateway::Gateway;
+use causeway_tests::gateway::{Gateway, users};
 use causeway_tests::relay::Relay;
 use causeway_tests::rtpengine::RtpEngine;
 use causeway_tests::{http, ports, wait};
@@ -57,16 +57,8 @@ impl Stage {
         ];
         relays.iter().for_each(|relay| relay.loses(LOST));
         let [sip, ws, admin] = [(); 3].map(|()| ports::free_address());
-        let users: String = (0..LANES)
-            .flat_map(|lane| lane::ROLES.map(|role| lane::user(role, lane)))
-            .map(|user| {
-                format!(
-                    "[[domain.\"{}\".users]]\nname = \"{user}\"\npassword = \"{}\"\n",
-                    lane::DOMAIN,
-                    lane::PASSWORD
-                )
-            })
-            .collect();
+        let names = (0..LANES).flat_map(|lane| lane::ROLES.map(|role| lane::user(role, lane)));
+        let users = users(lane::DOMAIN, lane::PASSWORD, names);
         let config = format!(
             "[node]\ndata_dir = \"@FOLDER@/data\"\n\
              [listen.public]\nudp = \"{sip}\"\ntcp = \"{sip}\"\nws = \"{ws}\"\n\

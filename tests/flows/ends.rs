@@ -16,7 +16,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::leg::{Leg, audio, phone, phones, talk};
+use crate::leg::{Leg, audio, phones, talk};
 use crate::pair::{PLAIN, Pair, WITH_BODY, ends};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const PORTS_ARE_BACK: Duration = Duration::from_secs(15);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_phones_answer_one_is_hung_up_and_the_other_one_keeps_its_audio() -> Result<()> {
     let scene = Scene::start().await?;
-    let alice = phone(&scene, "alice", Kind::Udp).await?;
+    let alice = scene.device("alice", Kind::Udp).await?;
     let bobs = phones(&scene, "bob").await?;
     for first_is_hung_up in [true, false] {
         let mut leg = Leg::open().await?;
@@ -83,7 +83,7 @@ fn tag(call: &Call) -> &str {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_phone_is_busy_and_the_other_one_answers_long_after_with_audio() -> Result<()> {
     let scene = Scene::start().await?;
-    let alice = phone(&scene, "alice", Kind::Udp).await?;
+    let alice = scene.device("alice", Kind::Udp).await?;
     let bobs = phones(&scene, "bob").await?;
     let mut leg = Leg::open().await?;
     let mut outgoing = alice.calls("bob", &leg.sdp("sendrecv")).await?;

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use causeway_tests::agent::{self, Device, Kind};
-use causeway_tests::scene::{DOMAIN, PASSWORD, Scene};
+use causeway_tests::agent::{Device, Kind};
+use causeway_tests::scene::Scene;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -153,14 +153,9 @@ pub(crate) fn port_of(sdp: &str, index: usize) -> Option<u16> {
     line.split(' ').nth(1)?.parse().ok()
 }
 
-/// A user of the scene, registered.
-pub(crate) async fn phone(scene: &Scene, user: &str, kind: Kind) -> Result<Device> {
-    Device::registered(&account(scene, user, kind), None).await
-}
-
 /// Two phones of one user.
 pub(crate) async fn phones(scene: &Scene, user: &str) -> Result<[Device; 2]> {
-    let account = account(scene, user, Kind::Udp);
+    let account = scene.agent(user, Kind::Udp);
     let own = async |instance| {
         let mut device = Device::open(&account, None).await?.as_flow(instance, 1);
         let registered = device.registers().await?;
@@ -168,18 +163,4 @@ pub(crate) async fn phones(scene: &Scene, user: &str) -> Result<[Device; 2]> {
         anyhow::Ok(device)
     };
     Ok([own(1).await?, own(2).await?])
-}
-
-fn account<'a>(scene: &Scene, user: &'a str, kind: Kind) -> agent::Account<'a> {
-    let server = match kind {
-        Kind::Ws => scene.web,
-        _ => scene.sip,
-    };
-    agent::Account {
-        user,
-        domain: DOMAIN,
-        password: PASSWORD,
-        kind,
-        server,
-    }
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use causeway_tests::agent::{Call, Device, Kind, Message, Sent};
 use causeway_tests::scene::Scene;
 
-use crate::leg::{Leg, phone, talk};
+use crate::leg::{Leg, talk};
 
 /// One end.
 pub(crate) struct End {
@@ -24,8 +24,8 @@ pub(crate) struct Pair {
 impl Pair {
     /// alice calls bob, and they hear each other.
     pub(crate) async fn talking(scene: &Scene, kinds: [Kind; 2]) -> Result<Self> {
-        let alice = phone(scene, "alice", kinds[0]).await?;
-        let bob = phone(scene, "bob", kinds[1]).await?;
+        let alice = scene.device("alice", kinds[0]).await?;
+        let bob = scene.device("bob", kinds[1]).await?;
         let (mut caller, mut called) = (Leg::open().await?, Leg::open().await?);
         let mut outgoing = alice.calls("bob", &caller.sdp("sendrecv")).await?;
         let mut incoming = bob.called().await?;

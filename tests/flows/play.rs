@@ -6,7 +6,6 @@ use causeway_tests::agent::{Call, Device, Kind, Message, Sent};
 use causeway_tests::scene::Scene;
 use sdp::{Session, legal};
 
-use crate::leg::phone;
 use crate::pair::{PLAIN, WITH_BODY};
 
 /// Phones and pages of two users, of either transport.
@@ -47,12 +46,12 @@ impl Stage {
     pub(crate) async fn open(scene: &Scene) -> Result<Self> {
         Ok(Stage {
             callers: [
-                phone(scene, "alice", Kind::Udp).await?,
-                phone(scene, "desk1", Kind::Ws).await?,
+                scene.device("alice", Kind::Udp).await?,
+                scene.device("desk1", Kind::Ws).await?,
             ],
             called: [
-                phone(scene, "bob", Kind::Udp).await?,
-                phone(scene, "carol", Kind::Ws).await?,
+                scene.device("bob", Kind::Udp).await?,
+                scene.device("carol", Kind::Ws).await?,
             ],
         })
     }

@@ -13,7 +13,7 @@ use causeway_tests::rtpengine::RtpEngine;
 use causeway_tests::scene::{DOMAIN, PASSWORD, Scene};
 use causeway_tests::{ports, wait};
 
-use crate::leg::{Leg, PCMU, phone, speaks, talk};
+use crate::leg::{Leg, PCMU, speaks, talk};
 
 const SOON: Duration = Duration::from_secs(10);
 const EVENTS: u8 = 101;
@@ -102,14 +102,14 @@ async fn a_leg_gets_the_codecs_that_it_may_use_in_the_order_that_it_likes() -> R
         ]),
     )
     .await?;
-    let alice = phone(&scene, "alice", Kind::Udp).await?;
+    let alice = scene.device("alice", Kind::Udp).await?;
     let leg = Leg::open().await?;
     for (user, want) in [
         ("likes", ["8", "0", "101"].as_slice()),
         ("denies", &["0", "101"]),
         ("allows", &["8", "101"]),
     ] {
-        let other = phone(&scene, user, Kind::Udp).await?;
+        let other = scene.device(user, Kind::Udp).await?;
         let (offer, answer) = (leg.sdp("sendrecv"), leg.sdp_of(&want.join(" "), "sendrecv"));
         let mut call = up(&alice, &offer, &other, &answer).await?;
         ensure!(formats(&call.offered) == want, "{user}: {}", call.offered);
@@ -124,7 +124,7 @@ async fn a_leg_gets_the_codecs_that_it_may_use_in_the_order_that_it_likes() -> R
         ensure!(formats(&again) == want, "{user} is offered: {again}");
         call.hang_up().await?;
     }
-    let _strict = phone(&scene, "strict", Kind::Udp).await?;
+    let _strict = scene.device("strict", Kind::Udp).await?;
     let mut refused = alice.calls("strict", &leg.sdp("sendrecv")).await?;
     let answer = refused.outcome().await?;
     ensure!(answer.status() == Some(488), "{}", answer.start());
@@ -144,7 +144,7 @@ async fn ends_without_a_common_codec_hear_each_other_where_it_is_transcoded() ->
         &users(&[("opus", "{ transcode = [\"opus\"] }"), ("bare", "{}")]),
     )
     .await?;
-    let alice = phone(&scene, "alice", Kind::Udp).await?;
+    let alice = scene.device("alice", Kind::Udp).await?;
     let (mut one, mut other) = (Leg::open().await?, Leg::open().await?);
     one.payload = 8;
     let offer = one.sdp_of("8", "sendrecv");
@@ -159,7 +159,7 @@ async fn ends_without_a_common_codec_hear_each_other_where_it_is_transcoded() ->
             other.sdp_of(&number.to_string(), "sendrecv")
         )
     };
-    let opus = phone(&scene, "opus", Kind::Udp).await?;
+    let opus = scene.device("opus", Kind::Udp).await?;
     let mut call = up(&alice, &offer, &opus, &answer(OPUS)).await?;
     let number = rtpmap(&call.offered).context("no opus is offered")?;
     ensure!(number == format!("a=rtpmap:{OPUS}"), "{}", call.offered);
@@ -171,7 +171,7 @@ async fn ends_without_a_common_codec_hear_each_other_where_it_is_transcoded() ->
     speaks(&other, &one, 8).await?;
     call.hang_up().await?;
 
-    let bare = phone(&scene, "bare", Kind::Udp).await?;
+    let bare = scene.device("bare", Kind::Udp).await?;
     let mut outgoing = alice.calls("bare", &offer).await?;
     let mut incoming = bare.called().await?;
     ensure!(formats(incoming.invite.body()) == ["8"]);
@@ -194,8 +194,8 @@ async fn a_call_that_is_not_anchored_is_none_of_rtpengines_business() -> Result<
         let why = || format!("{anchor}, {kinds:?}");
         let policy = format!("[media.policy]\nanchor = \"{anchor}\"\n");
         let scene = Scene::start_with(&[], &policy).await?;
-        let alice = phone(&scene, "alice", kinds[0]).await?;
-        let bob = phone(&scene, "bob", kinds[1]).await?;
+        let alice = scene.device("alice", kinds[0]).await?;
+        let bob = scene.device("bob", kinds[1]).await?;
         let (mut one, mut other) = (Leg::open().await?, Leg::open().await?);
         let plain = kinds[0] == Kind::Udp;
         let offer = if plain {
@@ -242,11 +242,11 @@ const INFO: &str = "X\r\nVia: x\r\nMax-Forwards: 70\r\nFrom: x\r\nTo: x\r\nCall-
 async fn a_key_that_comes_by_info_is_heard_as_a_telephone_event() -> Result<()> {
     let media = "{ dtmf = \"rfc4733\" }";
     let scene = Scene::start_with(&[], &users(&[("events", media)])).await?;
-    let alice = phone(&scene, "alice", Kind::Udp).await?;
+    let alice = scene.device("alice", Kind::Udp).await?;
     let (mut one, mut other) = (Leg::open().await?, Leg::open().await?);
     let (offer, answer) = (one.sdp("sendrecv"), other.sdp("sendrecv"));
 
-    let events = phone(&scene, "events", Kind::Udp).await?;
+    let events = scene.device("events", Kind::Udp).await?;
     let mut call = up(&alice, &offer, &events, &answer).await?;
     one.follows(&call.answered)?;
     other.follows(&call.offered)?;
@@ -279,8 +279,8 @@ async fn a_key_that_comes_by_info_is_heard_as_a_telephone_event() -> Result<()> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_phone_with_sdes_is_offered_savp_with_two_suites_and_keeps_them() -> Result<()> {
     let mut scene = Scene::start_beside(2, &[], &users(&[("sdes", "\"srtp\"")])).await?;
-    let alice = phone(&scene, "alice", Kind::Ws).await?;
-    let sdes = phone(&scene, "sdes", Kind::Udp).await?;
+    let alice = scene.device("alice", Kind::Ws).await?;
+    let sdes = scene.device("sdes", Kind::Udp).await?;
     let leg = Leg::open().await?;
     let key =
         "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\n";
@@ -360,8 +360,8 @@ async fn a_phone_with_sdes_over_tls_hears_a_plain_one() -> Result<()> {
 async fn a_leg_that_is_to_have_ipv6_hears_one_that_has_ipv4() -> Result<()> {
     let media = "{ address_family = \"inet6\" }";
     let scene = Scene::start_with(&[], &users(&[("six", media)])).await?;
-    let alice = phone(&scene, "alice", Kind::Udp).await?;
-    let six = phone(&scene, "six", Kind::Udp).await?;
+    let alice = scene.device("alice", Kind::Udp).await?;
+    let six = scene.device("six", Kind::Udp).await?;
     let mut one = Leg::open().await?;
     let mut other = Leg::open_at(Ipv6Addr::LOCALHOST.into()).await?;
     let (offer, answer) = (one.sdp("sendrecv"), other.sdp("sendrecv"));
@@ -412,8 +412,8 @@ async fn a_leg_is_shown_the_interface_that_faces_it_and_a_recorded_call_leaves_a
         web,
         admin,
     };
-    let alice = phone(&scene, "alice", Kind::Udp).await?;
-    let bob = phone(&scene, "bob", Kind::Udp).await?;
+    let alice = scene.device("alice", Kind::Udp).await?;
+    let bob = scene.device("bob", Kind::Udp).await?;
     let (mut one, mut other) = (Leg::open().await?, Leg::open().await?);
     one.payload = PCMU;
     let (offer, answer) = (one.sdp("sendrecv"), other.sdp("sendrecv"));

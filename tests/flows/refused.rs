@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use causeway_tests::agent::Kind;
 use causeway_tests::scene::Scene;
 
-use crate::leg::{Leg, phone};
+use crate::leg::Leg;
 use crate::pair::{PLAIN, Pair, WITH_BODY, ends, is_refused};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -104,8 +104,8 @@ async fn of_two_offers_that_cross_both_are_refused_or_one_is_taken_and_audio_goe
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_ice_restart_leaves_the_credentials_and_an_accepted_one_does_not() -> Result<()> {
     let scene = Scene::start().await?;
-    let alice = phone(&scene, "alice", Kind::Ws).await?;
-    let bob = phone(&scene, "bob", Kind::Udp).await?;
+    let alice = scene.device("alice", Kind::Ws).await?;
+    let bob = scene.device("bob", Kind::Udp).await?;
     let mut leg = Leg::open().await?;
     let mut outgoing = alice.calls("bob", &alice.offer()).await?;
     let mut incoming = bob.called().await?;

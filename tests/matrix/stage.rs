@@ -1,7 +1,6 @@
 //! Where the calls of one pair take place: a gateway that is edge and registrar at once, beside an RTPEngine in user space and a
 //! core behind it.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use causeway_tests::agent::{Account, Kind as Transport};
 use causeway_tests::baresip;
 use causeway_tests::browser::{Browser, Kind as BrowserKind};
 use causeway_tests::core::Core;
-use causeway_tests::gateway::Gateway;
+use causeway_tests::gateway::{Gateway, certificates, users};
 use causeway_tests::party::{CoreParty, DeskPhone, PagePhone, Party, Phone, Profile};
 use causeway_tests::ports;
 use causeway_tests::raw;
@@ -115,18 +114,8 @@ impl Stage {
              [group.core]\nmembers = [{members}]\nprobe = {{ interval = \"10m\", fall = 100 }}\n\
              [[route]]\nfrom = \"devices\"\nprefix = \"9\"\nto = \"group:core\"\n"
         );
-        for listener in ["secure", "browsers"] {
-            write!(
-                config,
-                "[listen.{listener}.certificate]\nchain = \"@FOLDER@/certificate.pem\"\nkey = \"@FOLDER@/key.pem\"\n"
-            )?;
-        }
-        for user in USERS {
-            write!(
-                config,
-                "[[domain.\"{DOMAIN}\".users]]\nname = \"{user}\"\npassword = \"{PASSWORD}\"\n"
-            )?;
-        }
+        config += &certificates(&["secure", "browsers"]);
+        config += &users(DOMAIN, PASSWORD, USERS);
         let gateway = Gateway::start(&config).await?;
         Ok(Stage {
             gateway,

@@ -2,29 +2,12 @@
 
 use std::time::Duration;
 
-use causeway_tests::agent::{Account, Device, Kind};
-use causeway_tests::scene::{DOMAIN, PASSWORD, Scene};
+use causeway_tests::agent::Kind;
+use causeway_tests::scene::Scene;
 
 use crate::FAST;
 use crate::stage::{Talk, call};
 use crate::voice::Voice;
-
-/// A phone of a user of the scene.
-async fn phone(scene: &Scene, user: &str, kind: Kind) -> Device {
-    let server = if matches!(kind, Kind::Ws) {
-        scene.web
-    } else {
-        scene.sip
-    };
-    let account = Account {
-        user,
-        domain: DOMAIN,
-        password: PASSWORD,
-        kind,
-        server,
-    };
-    Device::registered(&account, None).await.unwrap()
-}
 
 impl Talk {
     /// Both get a BYE for this reason, above all that the other side has said, and take it.
@@ -57,12 +40,12 @@ async fn a_side_that_falls_silent_ends_the_call_for_both_and_a_held_one_goes_on(
     .await
     .unwrap();
     let (alice, bob) = (
-        phone(&scene, "alice", Kind::Udp).await,
-        phone(&scene, "bob", Kind::Udp).await,
+        scene.device("alice", Kind::Udp).await.unwrap(),
+        scene.device("bob", Kind::Udp).await.unwrap(),
     );
     let (carol, desk) = (
-        phone(&scene, "carol", Kind::Tcp).await,
-        phone(&scene, "desk1", Kind::Udp).await,
+        scene.device("carol", Kind::Tcp).await.unwrap(),
+        scene.device("desk1", Kind::Udp).await.unwrap(),
     );
     let mut dead = Talk::between(&alice, &bob).await;
     let mut held = Talk::between(&carol, &desk).await;
@@ -97,12 +80,12 @@ async fn a_browser_that_crashed_ends_its_call_and_one_that_reloads_does_not() {
     let times = format!("{FAST}device_wait = \"1s\"\ndevice_gone = \"10s\"\n");
     let scene = Scene::start_with(&[], &times).await.unwrap();
     let (alice, bob) = (
-        phone(&scene, "alice", Kind::Ws).await,
-        phone(&scene, "bob", Kind::Udp).await,
+        scene.device("alice", Kind::Ws).await.unwrap(),
+        scene.device("bob", Kind::Udp).await.unwrap(),
     );
     let (mut carol, desk) = (
-        phone(&scene, "carol", Kind::Tcp).await,
-        phone(&scene, "desk1", Kind::Udp).await,
+        scene.device("carol", Kind::Tcp).await.unwrap(),
+        scene.device("desk1", Kind::Udp).await.unwrap(),
     );
     let (_, mut lost, _) = call(&alice, &bob, &[alice.offer(), bob.answer()]).await;
     let (mut caller, mut called, _) = call(&desk, &carol, &[desk.offer(), carol.answer()]).await;

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use causeway_tests::agent::{Account, Call, Device, Kind};
-use causeway_tests::gateway::{self, Gateway};
+use causeway_tests::gateway::{self, Gateway, users};
 use causeway_tests::relay::Relay;
 use causeway_tests::rtpengine::RtpEngine;
 use causeway_tests::{http, ports, wait};
@@ -42,13 +42,9 @@ impl Stage {
         let (sip, admin) = (ports::free_address(), ports::free_address());
         // The kit's prober registers at a domain of its own.
         let users = [
-            (DOMAIN, "alice"),
-            (DOMAIN, "bob"),
-            ("hostile.test", "prober"),
+            users(DOMAIN, PASSWORD, ["alice", "bob"]),
+            users("hostile.test", PASSWORD, ["prober"]),
         ];
-        let users = users.map(|(domain, user)| {
-            format!("[[domain.\"{domain}\".users]]\nname = \"{user}\"\npassword = \"{PASSWORD}\"\n")
-        });
         let gateway = Gateway::start(&format!(
             "[node]\ndata_dir = \"@FOLDER@/data\"\n[listen.public]\nudp = \"{sip}\"\n[admin]\nlisten = \"{admin}\"\n\
              [limits]\nmessages_per_second = 0\n\

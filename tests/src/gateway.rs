@@ -1,5 +1,6 @@
 //! Causeway itself, as a process: configured by TOML, killed, started again, measured.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,28 @@ pub struct Gateway {
     config: PathBuf,
     /// The command that runs it, if another one does.
     under: Vec<String>,
+}
+
+/// Lines of a configuration: users of a domain, who all have this password.
+pub fn users<T: Display>(
+    domain: &str,
+    password: &str,
+    names: impl IntoIterator<Item = T>,
+) -> String {
+    let user = |name: T| {
+        format!("[[domain.\"{domain}\".users]]\nname = \"{name}\"\npassword = \"{password}\"\n")
+    };
+    names.into_iter().map(user).collect()
+}
+
+/// Lines of a configuration: these listeners have the certificate that lies ready ([`Gateway::start`]).
+pub fn certificates(listeners: &[&str]) -> String {
+    let certificate = |name: &&str| {
+        format!(
+            "[listen.{name}.certificate]\nchain = \"@FOLDER@/certificate.pem\"\nkey = \"@FOLDER@/key.pem\"\n"
+        )
+    };
+    listeners.iter().map(certificate).collect()
 }
 
 impl Gateway {

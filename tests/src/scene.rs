@@ -1,16 +1,16 @@
 //! The usual scene: a gateway that is edge and registrar at once, beside an RTPEngine; desk phones and softphone pages of
 //! its users. What a test does in it reads as a story.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::agent::{self, Device, Kind};
 use crate::baresip::Account;
 use crate::browser::{Browser, Page};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, users};
 use crate::rtpengine::RtpEngine;
 use crate::{http, ports, wait};
 
@@ -68,24 +68,16 @@ impl Scene {
             ports::free_address(),
             ports::free_address(),
         );
-        let mut config = format!(
+        let config = format!(
             "[node]\ndata_dir = \"@FOLDER@/data\"\n\
              [listen.public]\nudp = \"{sip}\"\ntcp = \"{sip}\"\nws = \"{web}\"\npage = true\n\
              [admin]\nlisten = \"{admin}\"\n\
              [media]\nrtpengine = [{}]\ndelete_delay = \"1s\"\n\
-             {more}\n",
-            nodes.join(", ")
+             {more}\n{}{}",
+            nodes.join(", "),
+            users(DOMAIN, PASSWORD, USERS),
+            users(DOMAIN, PASSWORD, more_users)
         );
-        let users = USERS
-            .iter()
-            .copied()
-            .chain(more_users.iter().map(String::as_str));
-        for user in users {
-            write!(
-                config,
-                "[[domain.\"{DOMAIN}\".users]]\nname = \"{user}\"\npassword = \"{PASSWORD}\"\n"
-            )?;
-        }
         let gateway = Gateway::start(&config).await?;
         Ok(Scene {
             gateway,
@@ -100,6 +92,25 @@ impl Scene {
     /// A user's desk phone, for [`Phone::start_registered`](crate::baresip::Phone::start_registered); it answers at once and speaks 440 Hz over UDP.
     pub fn account<'a>(&self, user: &'a str) -> Account<'a> {
         Account::new(user, DOMAIN, PASSWORD, self.sip)
+    }
+
+    /// How a user's phone registers that is a part of the test.
+    pub fn agent<'a>(&self, user: &'a str, kind: Kind) -> agent::Account<'a> {
+        agent::Account {
+            user,
+            domain: DOMAIN,
+            password: PASSWORD,
+            kind,
+            server: match kind {
+                Kind::Ws | Kind::Wss => self.web,
+                Kind::Udp | Kind::Tcp | Kind::Tls => self.sip,
+            },
+        }
+    }
+
+    /// A phone that is a part of the test, registered: over a WebSocket what a browser says, without its media.
+    pub async fn device(&self, user: &str, kind: Kind) -> Result<Device> {
+        Device::registered(&self.agent(user, kind), None).await
     }
 
     /// Opens the page and signs a user in; returns when it is registered.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use causeway_tests::agent::{Call, Device, Kind};
 use causeway_tests::wait;
 
-use crate::stage::{device, scene, verdict};
+use crate::stage::{scene, verdict};
 
 /// A call that rings.
 async fn rings(alice: &Device, bob: &Device, offer: &str) -> (Call, Call) {
@@ -26,8 +26,8 @@ async fn ends(mut call: Call, mut incoming: Call) -> String {
 #[tokio::test]
 async fn an_answer_that_is_no_good_says_why() {
     let scene = scene(&[]).await.unwrap();
-    let alice = device(&scene, "alice", Kind::Tcp).await.unwrap();
-    let bob = device(&scene, "bob", Kind::Udp).await.unwrap();
+    let alice = scene.device("alice", Kind::Tcp).await.unwrap();
+    let bob = scene.device("bob", Kind::Udp).await.unwrap();
     let (offer, answer) = (alice.offer(), bob.answer());
 
     for (fault, body, want) in [

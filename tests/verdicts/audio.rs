@@ -8,7 +8,7 @@ use causeway_tests::party::{Flaw, Party as _, Phone, Profile, Step};
 use causeway_tests::scene::Scene;
 use causeway_tests::wait;
 
-use crate::stage::{account, scene, verdict};
+use crate::stage::{scene, verdict};
 
 const WEBRTC: Profile = Profile::Webrtc;
 const AVP: Profile = Profile::Avp;
@@ -61,7 +61,7 @@ async fn phone(
         Profile::Avp => Kind::Udp,
         Profile::Sdes => Kind::Tls,
     };
-    let account = account(scene, user, kind);
+    let account = scene.agent(user, kind);
     let phone = Phone::registered(profile, &account, None, number).await?;
     Ok(match flaw {
         Some(flaw) => phone.flawed(flaw),
@@ -151,9 +151,7 @@ async fn a_call_whose_rtpengine_died_says_so() {
         .unwrap();
 
     scene.engine.kill();
-    let desk = crate::stage::device(&scene, "desk1", Kind::Tcp)
-        .await
-        .unwrap();
+    let desk = scene.device("desk1", Kind::Tcp).await.unwrap();
     let mut call = desk.calls("b-0", &desk.offer()).await.unwrap();
     assert_eq!(call.outcome().await.unwrap().status(), Some(500));
     let fault = "RTPEngine is gone";

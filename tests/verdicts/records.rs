@@ -8,13 +8,13 @@ use causeway_tests::gateway::binary;
 use causeway_tests::scene::Scene;
 use causeway_tests::{http, wait};
 
-use crate::stage::{FAST, device, record};
+use crate::stage::{FAST, record};
 
 #[tokio::test]
 async fn a_record_is_in_the_file_the_table_the_log_and_the_metrics() {
     let more = format!("{FAST}[calls]\nrecords = \"@FOLDER@/calls.jsonl\"\n");
     let scene = Scene::start_with(&[], &more).await.unwrap();
-    let alice = device(&scene, "alice", Kind::Tcp).await.unwrap();
+    let alice = scene.device("alice", Kind::Tcp).await.unwrap();
     let file = scene.gateway.path().join("calls.jsonl");
     let mut ids = Vec::new();
     for turn in 0..2 {

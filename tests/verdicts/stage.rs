@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use causeway_tests::agent::{Account, Device, Kind};
-use causeway_tests::scene::{DOMAIN, PASSWORD, Scene};
+use causeway_tests::scene::Scene;
 use causeway_tests::{http, wait};
 use serde_json::Value;
 
@@ -18,25 +17,6 @@ const SOON: Duration = Duration::from_secs(30);
 /// A scene with short times, and more users.
 pub(crate) async fn scene(users: &[String]) -> Result<Scene> {
     Scene::start_with(users, FAST).await
-}
-
-/// A registered phone over UDP, or over a WebSocket a page without WebRTC of its own.
-pub(crate) async fn device(scene: &Scene, user: &str, kind: Kind) -> Result<Device> {
-    Device::registered(&account(scene, user, kind), None).await
-}
-
-/// How a user registers there.
-pub(crate) fn account<'a>(scene: &Scene, user: &'a str, kind: Kind) -> Account<'a> {
-    Account {
-        user,
-        domain: DOMAIN,
-        password: PASSWORD,
-        kind,
-        server: match kind {
-            Kind::Ws | Kind::Wss => scene.web,
-            Kind::Udp | Kind::Tcp | Kind::Tls => scene.sip,
-        },
-    }
 }
 
 /// The record of a call that is over, when it is there.

@@ -2,13 +2,13 @@
 
 use causeway_tests::agent::{Account, Device, Kind};
 
-use crate::stage::{account, device, scene, verdict};
+use crate::stage::{scene, verdict};
 
 #[tokio::test]
 async fn a_call_that_is_not_answered_says_why() {
     let scene = scene(&[]).await.unwrap();
-    let alice = device(&scene, "alice", Kind::Tcp).await.unwrap();
-    let bob = device(&scene, "bob", Kind::Udp).await.unwrap();
+    let alice = scene.device("alice", Kind::Tcp).await.unwrap();
+    let bob = scene.device("bob", Kind::Udp).await.unwrap();
     let offer = alice.offer();
 
     for (fault, status, want) in [
@@ -61,7 +61,7 @@ async fn a_call_that_is_not_answered_says_why() {
 #[tokio::test]
 async fn a_call_that_never_reaches_a_phone_says_why() {
     let scene = scene(&[]).await.unwrap();
-    let alice = device(&scene, "alice", Kind::Tcp).await.unwrap();
+    let alice = scene.device("alice", Kind::Tcp).await.unwrap();
     let offer = alice.offer();
     for (fault, whom, want) in [
         ("nobody is registered", "carol", "not_registered"),
@@ -74,7 +74,7 @@ async fn a_call_that_never_reaches_a_phone_says_why() {
 
     let wrong = Account {
         password: "wrong",
-        ..account(&scene, "desk1", Kind::Udp)
+        ..scene.agent("desk1", Kind::Udp)
     };
     let desk = Device::open(&wrong, None).await.unwrap();
     let mut call = desk.calls("alice", &desk.offer()).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_call_that_never_reaches_a_phone_says_why() {
         .await
         .unwrap();
 
-    let page = device(&scene, "bob", Kind::Ws).await.unwrap();
+    let page = scene.device("bob", Kind::Ws).await.unwrap();
     let mut call = alice.calls("bob", &offer).await.unwrap();
     page.called().await.unwrap().rings();
     call.progress(180).await.unwrap();
