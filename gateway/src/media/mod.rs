@@ -127,12 +127,15 @@ impl Sessions {
         }
     }
 
+    /// The node of a token, if it lives and is still the process that the token means.
+    fn alive(&self, media: Media) -> Option<&Arc<Node>> {
+        let generation = Generation::from_u8(media.generation);
+        self.pool.alive(node_of(media), generation)
+    }
+
     /// The living node of a token; if it is gone or was started anew, the rendezvous among the living (MEDIA.md §6).
     fn node(&self, media: Media, call_id: &[u8]) -> Option<&Arc<Node>> {
-        let generation = Generation::from_u8(media.generation);
-        let id = NodeId(u16::from(media.node));
-        self.pool
-            .alive(id, generation)
+        self.alive(media)
             .or_else(|| self.pool.node(self.pool.choose(call_id)?))
     }
 
@@ -150,9 +153,8 @@ impl Sessions {
         let Some(first) = self.node(media, exchange.call_id) else {
             return Err(Error::NoNode.into());
         };
-        let generation = Generation::from_u8(media.generation);
-        let id = NodeId(u16::from(media.node));
-        let knows_it = self.pool.alive(id, generation).is_some();
+        let id = node_of(media);
+        let knows_it = self.alive(media).is_some();
         let mut tried = Vec::new();
         let mut node = first.clone();
         loop {
@@ -215,8 +217,7 @@ impl Sessions {
 
     /// Whether RTPEngine still has the session of a call; `None` where that cannot be known.
     pub async fn has(&self, media: Media, call_id: &[u8]) -> Option<bool> {
-        let generation = Generation::from_u8(media.generation);
-        let node = self.pool.alive(NodeId(u16::from(media.node)), generation)?;
+        let node = self.alive(media)?;
         let query = Query::new(ng_call_id(call_id, media.pass));
         match node.request(&query, QUERY_WITHIN).await {
             Ok(_) => Some(true),
@@ -235,12 +236,12 @@ impl Sessions {
         call_id: &[u8],
         tags: [&[u8]; 2],
     ) -> Option<[Heard; 2]> {
-        let generation = Generation::from_u8(media.generation);
-        let id = NodeId(u16::from(media.node));
-        let node = match self.pool.alive(id, generation) {
+        let node = match self.alive(media) {
             Some(node) => node,
             // Its sessions went with it.
-            None if self.pool.node(id)?.state() != State::Down => return Some([Heard::Unknown; 2]),
+            None if self.pool.node(node_of(media))?.state() != State::Down => {
+                return Some([Heard::Unknown; 2]);
+            }
             None => return None,
         };
         let query = Query::new(ng_call_id(call_id, media.pass));
@@ -296,10 +297,10 @@ impl Sessions {
     /// Tells the token's node; and, where that does not live or was started anew, who has the call now (MEDIA.md §6). A node that is
     /// down is told when it is back.
     fn send_delete(&self, media: Media, ended: Ended) {
-        let id = NodeId(u16::from(media.node));
-        let generation = Generation::from_u8(media.generation);
-        let is_alive = self.pool.alive(id, generation).is_some();
-        if !is_alive && let Some(now) = self.pool.choose_except(&ended.call_id, &[]) {
+        let id = node_of(media);
+        if self.alive(media).is_none()
+            && let Some(now) = self.pool.choose(&ended.call_id)
+        {
             self.deletes.tell(now, ended.clone());
             if now == id {
                 return;
@@ -344,6 +345,11 @@ fn without_rejected(answer: Vec<u8>) -> Bytes {
         Err(_) => None,
     };
     Bytes::from(changed.unwrap_or(answer))
+}
+
+/// Which node a token names.
+fn node_of(media: Media) -> NodeId {
+    NodeId(u16::from(media.node))
 }
 
 /// The offer that RTPEngine made, without the lines that its receiver must not take (MEDIA.md §7).
