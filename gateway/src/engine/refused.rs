@@ -164,6 +164,7 @@ impl Engine {
         offer: Option<(&[u8], &Flow)>,
     ) {
         let Some(sessions) = &self.media else { return };
+        sessions.stays(pass, answer.call_id);
         let agreed = sessions.agreed();
         let Some((offer, source)) = offer else {
             agreed.forget(Dialog {
@@ -216,6 +217,7 @@ impl Engine {
         let Some(again) = sessions.agreed().refused(dialog, number(request)) else {
             return;
         };
+        sessions.returns(media.pass, dialog.call_id);
         let (towards, legs, reached) = self.towards(forward, media);
         let place = Place {
             call_id: dialog.call_id.to_vec(),

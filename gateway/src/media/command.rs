@@ -10,6 +10,10 @@ use rtpengine_client::words::Flag;
 
 use super::{Exchange, flags};
 
+/// A tag that no side has. A `delete` of a branch that RTPEngine has forgotten by itself meanwhile would take the whole call along, and
+/// whoever answered it; with a to-tag that fits nobody it ends the branch or nothing (measured).
+const NOBODY: &str = "nobody";
+
 /// `offer`, and the m= lines that its receiver must not take.
 ///
 /// # Errors
@@ -64,6 +68,24 @@ pub(crate) fn press(key: Key, call_id: &[u8], tag: &[u8]) -> Option<PlayDtmf> {
         .duration
         .map(|milliseconds| Duration::from_millis(milliseconds.into()));
     Some(play)
+}
+
+/// `delete` of a branch, or of the whole call towards the core, which is asked by one. A later offer within `delay` takes it back.
+pub(crate) fn delete_branch(
+    media: Media,
+    call_id: &[u8],
+    from_tag: &[u8],
+    via_branch: Option<&str>,
+    delay: Duration,
+) -> Delete {
+    let delete = Delete::new(ng_call_id(call_id, media.pass))
+        .from_tag(from_tag)
+        .delay(delay);
+    match via_branch {
+        Some(branch) if delay.is_zero() => delete.via_branch(branch).to_tag(NOBODY),
+        Some(branch) => delete.via_branch(branch),
+        None => delete,
+    }
 }
 
 /// `delete` of a whole dialog. `tags` says which of the BYE's tags is the caller's.

@@ -6,6 +6,7 @@ pub(crate) mod command;
 mod deletes;
 pub(crate) mod exchange;
 mod flags;
+mod moved;
 mod silence;
 
 use std::net::SocketAddr;
@@ -17,7 +18,7 @@ use proxy::media::codec::NothingLeft;
 use proxy::media::lines::{clear_rejected, reject_surplus};
 use proxy::media::{Ends, Key, Tags, Towards, ng_call_id};
 use proxy::token::{Media, Pass};
-use rtpengine_client::command::{Delete, Query};
+use rtpengine_client::command::Query;
 use rtpengine_client::{Counts, Error, Generation, Node, NodeId, Pool, State};
 use sdp::Session;
 
@@ -27,6 +28,7 @@ pub use exchange::Exchange;
 
 use agreed::Agreed;
 use deletes::{Deletes, Ended};
+use moved::Moved;
 
 use crate::calls::Heard;
 
@@ -34,10 +36,6 @@ use crate::calls::Heard;
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Calls are asked about one after the other.
 const QUERY_WITHIN: Duration = Duration::from_secs(2);
-
-/// A tag that no side has. A `delete` of a branch that RTPEngine has forgotten by itself meanwhile would take the whole call along, and
-/// whoever answered it; with a to-tag that fits nobody it ends the branch or nothing (measured).
-const NOBODY: &str = "nobody";
 
 /// What is shown of an RTPEngine.
 #[derive(Clone, Debug)]
@@ -71,13 +69,14 @@ pub enum OfferError {
     Engine(#[from] Error),
 }
 
-/// The sessions of a node, at the pool's RTPEngines. What is remembered of them is [`agreed`] alone.
+/// The sessions of a node, at the pool's RTPEngines. What is remembered of them is what was [`agreed`] on, and which have [`moved`].
 pub struct Sessions {
     pool: Arc<Pool>,
     offer_within: Duration,
     delete_delay: Duration,
     deletes: Deletes,
     agreed: Agreed,
+    moved: Moved,
 }
 
 impl Sessions {
@@ -97,12 +96,23 @@ impl Sessions {
             offer_within,
             delete_delay,
             agreed: Agreed::default(),
+            moved: Moved::default(),
         }
     }
 
     /// What the sides of each dialog have agreed on.
     pub(crate) fn agreed(&self) -> &Agreed {
         &self.agreed
+    }
+
+    /// An offer within a dialog has its answer.
+    pub(crate) fn stays(&self, pass: Pass, call_id: &[u8]) {
+        self.moved.stays(pass, call_id);
+    }
+
+    /// It was refused.
+    pub(crate) fn returns(&self, pass: Pass, call_id: &[u8]) {
+        self.moved.returns(pass, call_id);
     }
 
     /// The pool.
@@ -133,14 +143,14 @@ impl Sessions {
         self.pool.alive(node_of(media), generation)
     }
 
-    /// The living node of a token; if it is gone or was started anew, the rendezvous among the living (MEDIA.md §6).
+    /// The living node of a call; if it is gone or was started anew, the rendezvous among the living (MEDIA.md §6).
     fn node(&self, media: Media, call_id: &[u8]) -> Option<&Arc<Node>> {
-        self.alive(media)
+        self.alive(self.moved.at(media, call_id))
             .or_else(|| self.pool.node(self.pool.choose(call_id)?))
     }
 
-    /// Sends an offer; the SDP for the other side, and where the session is now. `settled` says that the dialog has its
-    /// node, which is then kept unless it is gone.
+    /// Sends an offer; the SDP for the other side, and where the session is now: where it was, unless that node is gone or does not
+    /// answer.
     ///
     /// # Errors
     /// The last node's error, or that the policies leave no codec.
@@ -153,17 +163,14 @@ impl Sessions {
         let Some(first) = self.node(media, exchange.call_id) else {
             return Err(Error::NoNode.into());
         };
-        let id = node_of(media);
-        let knows_it = self.alive(media).is_some();
+        let was = self.moved.at(media, exchange.call_id);
+        let knows_it = self.alive(was).is_some();
         let mut tried = Vec::new();
         let mut node = first.clone();
         loop {
             // An RTPEngine that never saw the call is told all.
-            let towards = if knows_it && node.id() == id {
-                towards
-            } else {
-                towards.anew()
-            };
+            let knows_it = knows_it && node.id() == node_of(was);
+            let towards = if knows_it { towards } else { towards.anew() };
             let (offer, rejected) = command::offer(media, exchange, towards)?;
             match node.request(&offer, self.offer_within).await {
                 Ok(answer) => {
@@ -173,11 +180,18 @@ impl Sessions {
                         ends: media.ends,
                         ..self.media(node.id(), media.pass)
                     };
+                    if !knows_it && !exchange.to_tag.is_empty() {
+                        self.moved.moves(was, at, exchange.call_id);
+                    }
                     return Ok((without_surplus(exchange.sdp, sdp, &rejected), at));
                 }
                 // What this node says of the SDP, another one would say too.
                 Err(error @ Error::Rejected { .. }) => return Err(error.into()),
                 Err(error) => {
+                    // It may have taken the offer of a new call, and only its answer was lost.
+                    if exchange.to_tag.is_empty() {
+                        self.take_back(node.id(), media, exchange);
+                    }
                     tried.push(node.id());
                     let next = self.pool.choose_except(exchange.call_id, &tried);
                     match next.and_then(|id| self.pool.node(id)) {
@@ -187,6 +201,18 @@ impl Sessions {
                 }
             }
         }
+    }
+
+    fn take_back(&self, node: NodeId, media: Media, exchange: &Exchange<'_>) {
+        let delete = command::delete_branch(
+            media,
+            exchange.call_id,
+            exchange.from_tag,
+            exchange.via_branch.as_deref(),
+            Duration::ZERO,
+        );
+        let ended = Ended::new(exchange.call_id, media.pass, delete, false);
+        self.deletes.tell(node, ended);
     }
 
     /// Sends an answer where its offer went; the SDP for the offerer.
@@ -217,7 +243,7 @@ impl Sessions {
 
     /// Whether RTPEngine still has the session of a call; `None` where that cannot be known.
     pub async fn has(&self, media: Media, call_id: &[u8]) -> Option<bool> {
-        let node = self.alive(media)?;
+        let node = self.alive(self.moved.at(media, call_id))?;
         let query = Query::new(ng_call_id(call_id, media.pass));
         match node.request(&query, QUERY_WITHIN).await {
             Ok(_) => Some(true),
@@ -236,6 +262,7 @@ impl Sessions {
         call_id: &[u8],
         tags: [&[u8]; 2],
     ) -> Option<[Heard; 2]> {
+        let media = self.moved.at(media, call_id);
         let node = match self.alive(media) {
             Some(node) => node,
             // Its sessions went with it.
@@ -269,15 +296,7 @@ impl Sessions {
         } else {
             self.delete_delay
         };
-        let mut delete = Delete::new(ng_call_id(call_id, media.pass))
-            .from_tag(from_tag)
-            .delay(delay);
-        if let Some(branch) = via_branch {
-            delete = delete.via_branch(branch.as_str());
-            if at_once {
-                delete = delete.to_tag(NOBODY);
-            }
-        }
+        let delete = command::delete_branch(media, call_id, from_tag, via_branch.as_deref(), delay);
         self.send_delete(media, Ended::new(call_id, media.pass, delete, false));
     }
 
@@ -291,7 +310,13 @@ impl Sessions {
         tags: Tags,
     ) {
         let delete = command::delete_dialog(media, call_id, from_tag, to_tag, tags);
-        self.send_delete(media, Ended::new(call_id, media.pass, delete, true));
+        let (at, others) = self.moved.ends(media, call_id);
+        for node in others {
+            // How the call went is said by where it was last.
+            let ended = Ended::new(call_id, media.pass, delete.clone(), false);
+            self.deletes.tell(node, ended);
+        }
+        self.send_delete(at, Ended::new(call_id, media.pass, delete, true));
     }
 
     /// Tells the token's node; and, where that does not live or was started anew, who has the call now (MEDIA.md §6). A node that is
