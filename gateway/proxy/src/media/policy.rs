@@ -3,7 +3,7 @@
 //! Five sections may speak of one leg: the user's, his domain's, the group's that the other end is a member of, the listener's,
 //! and `[media.policy]` for all. For each key the most specific one that has it counts, in that order.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -268,6 +268,8 @@ pub struct Policies {
     users: HashMap<Vec<u8>, (Arc<str>, Policy)>,
     /// What users, domains and groups have together, by the number that tokens carry.
     numbered: HashMap<u32, Leg>,
+    /// Those numbers, by what is said.
+    numbers: HashMap<u64, u32>,
     speaks: bool,
 }
 
@@ -318,6 +320,7 @@ impl Policies {
             domains,
             users,
             numbered: HashMap::new(),
+            numbers: HashMap::new(),
         };
         let owners = (0..all.groups.len()).map(Owner::Group);
         let domains = all
@@ -326,11 +329,19 @@ impl Policies {
             .map(|domain| Owner::User(format!("@{domain}").into_bytes()));
         let users = all.users.keys().map(|user| Owner::User(user.clone()));
         let owners: Vec<Owner> = owners.chain(domains).chain(users).collect();
-        for owner in owners {
-            let leg = all.of_owner(&owner).as_of_dialog();
-            if let Some(number) = number_of(&leg) {
-                all.numbered.insert(number, leg);
+        let legs = owners.iter().filter_map(|owner| {
+            let leg = all.of_owner(owner).as_of_dialog();
+            Some((hash_of(&leg)?, leg))
+        });
+        // In an order that every node has: where two would have the same number, the second one takes the next.
+        let legs: BTreeMap<u64, Leg> = legs.take(POLICY_BITS as usize).collect();
+        for (hash, leg) in legs {
+            let mut number = first_number(hash);
+            while all.numbered.contains_key(&number) {
+                number = (number % POLICY_BITS) + 1;
             }
+            all.numbers.insert(hash, number);
+            all.numbered.insert(number, leg);
         }
         all
     }
@@ -347,7 +358,9 @@ impl Policies {
 
     /// The number of what user, domain or group say, for the tokens of the dialog; 0 for nothing.
     pub fn number(&self, owner: &Owner) -> u32 {
-        number_of(&self.of_owner(owner)).unwrap_or(0)
+        hash_of(&self.of_owner(owner))
+            .and_then(|hash| self.numbers.get(&hash).copied())
+            .unwrap_or(0)
     }
 
     /// What holds for a leg of a dialog: what its token says of user, domain or group, and the listener.
@@ -389,9 +402,8 @@ impl Policies {
     }
 }
 
-/// A number for what is said, whoever said it: alike on every node and after a restart, as long as it says the same. Two of the few
-/// policies of a configuration may have one by chance: of a hundred the odds are one in two hundred.
-fn number_of(leg: &Leg) -> Option<u32> {
+/// What stands for what is said, whoever said it: alike on every node and after a restart, as long as it says the same.
+fn hash_of(leg: &Leg) -> Option<u64> {
     let said = leg.said();
     if said.is_empty() {
         return None;
@@ -402,8 +414,13 @@ fn number_of(leg: &Leg) -> Option<u32> {
         hasher.write(value.as_bytes());
         hasher.write_u8(0);
     }
-    let [a, b, c, d, ..] = hasher.finish().to_be_bytes();
-    Some((u32::from_be_bytes([a, b, c, d]) & POLICY_BITS).max(1))
+    Some(hasher.finish())
+}
+
+/// The number that this has unless another one has it, 1 to [`POLICY_BITS`].
+fn first_number(hash: u64) -> u32 {
+    let [a, b, c, d, ..] = hash.to_be_bytes();
+    (u32::from_be_bytes([a, b, c, d]) & POLICY_BITS).max(1)
 }
 
 #[cfg(test)]
@@ -528,6 +545,42 @@ mod tests {
             Some(20),
             "the listener still counts"
         );
+    }
+
+    #[test]
+    fn no_two_policies_have_one_number() {
+        // Of so many, some twenty pairs begin with the same one.
+        let users: Vec<_> = (0..6_500_u16)
+            .map(|packet| {
+                (
+                    packet.to_string(),
+                    "example.com".to_owned(),
+                    ptime(packet + 1),
+                )
+            })
+            .collect();
+        let owners: Vec<_> = users
+            .iter()
+            .map(|(name, ..)| user(&format!("{name}@example.com")))
+            .collect();
+        let sections = |users| Sections {
+            users,
+            ..Sections::default()
+        };
+        let (one, mut turned) = (Policies::new(sections(users.clone())), users);
+        turned.reverse();
+        let other = Policies::new(sections(turned));
+        for (owner, want) in owners.iter().zip(1..) {
+            let number = one.number(owner);
+            assert_eq!(number, other.number(owner), "{want}");
+            let leg = one.of_number(number, None);
+            assert_eq!(leg.ptime.map(|said| said.value), Some(want));
+        }
+        let first = |owner| hash_of(&one.of_owner(owner)).map(first_number);
+        let mut first: Vec<_> = owners.iter().map(first).collect();
+        first.sort_unstable();
+        first.dedup();
+        assert!(first.len() < owners.len(), "none of them met another");
     }
 
     #[test]
