@@ -27,6 +27,7 @@ for_test=(
     "kamailio-tls-modules:$modules/kamailio/modules/tls.so"
     "kamailio-websocket-modules:$modules/kamailio/modules/websocket.so"
     coturn:turnserver
+    sngrep:sngrep
     valgrind:valgrind
     iproute2:ip
     iptables:iptables

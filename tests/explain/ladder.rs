@@ -19,13 +19,13 @@ use tokio::time::timeout;
 const SOON: Duration = Duration::from_secs(20);
 
 /// A browser's user and a phone's, registered.
-struct Pair {
-    scene: Scene,
+pub(super) struct Pair {
+    pub(super) scene: Scene,
     alice: Device,
     desk: Device,
 }
 
-async fn pair(more: &str) -> Pair {
+pub(super) async fn pair(more: &str) -> Pair {
     let scene = Scene::start_with(&[], more).await.unwrap();
     let alice = scene.device("alice", Kind::Ws).await.unwrap();
     let desk = scene.device("desk1", Kind::Udp).await.unwrap();
@@ -53,7 +53,7 @@ impl Pair {
     }
 
     /// A call from its first to its last message; its Call-ID.
-    async fn whole_call(&self) -> String {
+    pub(super) async fn whole_call(&self) -> String {
         let (mut call, mut other) = self.talk().await;
         let (_, taken) = tokio::join!(call.hangs_up(), other.takes("BYE", ""));
         taken.unwrap();
@@ -91,7 +91,7 @@ async fn follow(scene: &Scene, arguments: &[&str]) -> (Child, Lines<BufReader<Ch
 }
 
 /// What `causeway ctl` says; an error with what it complains of.
-async fn ctl(scene: &Scene, arguments: &[&str]) -> Result<String, String> {
+pub(super) async fn ctl(scene: &Scene, arguments: &[&str]) -> Result<String, String> {
     let output = command(scene, arguments).output().await.unwrap();
     match output.status.success() {
         true => Ok(String::from_utf8(output.stdout).unwrap()),

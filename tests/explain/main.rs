@@ -7,4 +7,5 @@ mod ladder;
 mod media;
 mod options;
 mod replay;
+mod sngrep;
 mod stage;
