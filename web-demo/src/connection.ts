@@ -1,6 +1,8 @@
 /**
- * A new media path for a call that is up: ICE restarted in the connection that it has, or a whole new connection in its place.
- * The second goes past JsSIP, which has one connection a session: two of its private names are used here and nowhere else.
+ * A new media path for a call that is up: a whole new connection in the place of the one that it has. ICE restarted in the same one
+ * is not enough. Chromium (seen with 156) checks its new ports against the far side's old credentials until the answer is there, RTPEngine
+ * says yes to that, and the pair stays chosen although RTPEngine has other credentials from then on: it is given up 15 s later, with the call.
+ * This goes past JsSIP, which has one connection a session: two of its private names are used here and nowhere else.
  */
 import type { RTCSession } from 'jssip/lib/RTCSession';
 

@@ -9,6 +9,8 @@ export interface DebugHandle {
   stats(id?: number): Promise<Figures>;
   calls(): Call[];
   line(): Line['state'];
+  /** Asks for a new media path, as silence does; false if that cannot be now. */
+  newPath(id?: number): boolean;
   /** The JsSIP session of a call (the foremost one without an id), and by its `connection` the browser's side of the media. */
   session(id?: number): RTCSession | undefined;
 }
@@ -24,6 +26,7 @@ export function expose(phone: Phone): void {
     stats: async (id) => (await phone.session(id)?.measure()) ?? NO_FIGURES,
     calls: () => phone.snapshot().calls,
     line: () => phone.snapshot().line.state,
+    newPath: (id) => phone.session(id)?.newPath() ?? false,
     session: (id) => phone.session(id)?.sip,
   };
 }

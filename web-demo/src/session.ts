@@ -145,14 +145,10 @@ export class Session {
     });
   }
 
-  /**
-   * Asks for a new media path in a re-INVITE: an ICE restart (RFC 8839 §4.4.3.1), or a whole new connection where that would not do.
-   * False when it cannot be sent now.
-   */
-  newPath(wholly: boolean): boolean {
+  /** Asks for a new media path in a re-INVITE (RFC 8839 §4.4.3.1). False when it cannot be sent now. */
+  newPath(): boolean {
     if (!this.around.connected() || !this.sip.isReadyToReOffer()) return false;
     this.refused = false;
-    if (!wholly) return this.sip.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
     this.settle(false);
     this.renewal = renew(this.sip, this.around.way());
     return this.sip.renegotiate({}, () => this.settle(true));
@@ -213,8 +209,8 @@ export class Session {
     });
     sip.on('sdp', (e) => {
       if (e.originator === 'remote' && e.type === 'offer' && this.call.phase === 'up') this.offered(e.sdp);
-      // An offer of ours that silence has not brought about: what it changes takes its time.
-      if (e.originator === 'local' && this.watch.restarts === 0) this.watchAnew();
+      // What silence has not brought about: what it changes takes its time.
+      if (this.watch.restarts === 0) this.watchAnew();
     });
     sip.on('icecandidate', ({ ready }) => setTimeout(ready, GATHERING));
     sip.on('accepted', () => this.up());
@@ -268,7 +264,7 @@ export class Session {
 
   private watchAnew(): void {
     const { received, pauses } = this.watch;
-    this.watch = startWatch(Date.now(), received, pauses);
+    this.watch = { ...startWatch(Date.now(), received, pauses), agreed: Date.now() };
   }
 
   private up(): void {
@@ -288,7 +284,7 @@ export class Session {
         if (connection.iceConnectionState !== 'failed' || this.call.phase !== 'up') return;
         event.stopImmediatePropagation();
         // In a call that expects audio the watch for silence asks for the new path.
-        if (!expectsAudio(this.call)) this.newPath(KEEPS_DTLS);
+        if (!expectsAudio(this.call)) this.newPath();
       },
       { capture: true },
     );
@@ -303,7 +299,7 @@ export class Session {
     }
     const seen = look(this.watch, figures, Date.now(), this.call.direction === 'out');
     // A restart that cannot be sent now is tried at the next reading, so it does not count.
-    const restarted = seen.restart && this.newPath(KEEPS_DTLS || this.watch.restarts > 0);
+    const restarted = seen.restart && this.newPath();
     if (!seen.restart || restarted) this.watch = seen.watch;
     const { peer, media } = this.call;
     if (!seen.silent) {

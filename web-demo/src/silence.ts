@@ -14,14 +14,16 @@ export interface Watch {
   /** The far side makes pauses of its own: voice activity detection. */
   pauses: boolean;
   restarts: number;
-  /** When the last restart was asked for. */
+  /** When the last new path was asked for. */
   asked: number;
+  /** When an offer or an answer of either side last passed that silence had not brought about. */
+  agreed: number;
 }
 
 export interface Silence {
   watch: Watch;
   silent: boolean;
-  /** Now is the time for an ICE restart by re-INVITE. */
+  /** Now is the time for a new media path by re-INVITE. */
   restart: boolean;
   /** A restart has had its time and brought nothing. */
   inVain: boolean;
@@ -29,7 +31,7 @@ export interface Silence {
 
 /** Silence in the midst of audio: RTPEngine or the network is gone. A packet comes every 20 ms. */
 const SILENT_AFTER = 2_000;
-/** Silence where none has been heard yet, or where pauses are usual: ICE, DTLS and a far side that resumes take their time. */
+/** Silence where none has been heard yet, where pauses are usual, or after an offer of somebody: ICE, DTLS and a far side that resumes take their time. */
 const PATIENT = 5_000;
 /** When ICE says so too, less silence is enough. */
 const BROKEN_AFTER = 1_000;
@@ -45,22 +47,31 @@ const RESTARTS_WHILE_CONNECTED = 3;
 const GIVEN = 4_000;
 
 export function startWatch(now: number, received = 0, pauses = false): Watch {
-  return { received, since: now, heard: false, pauses, restarts: 0, asked: 0 };
+  return {
+    received,
+    since: now,
+    heard: false,
+    pauses,
+    restarts: 0,
+    asked: 0,
+    agreed: Number.NEGATIVE_INFINITY,
+  };
 }
 
-/** Looks at a reading: is the far side silent, and is an ICE restart due? */
+/** Looks at a reading: is the far side silent, and is a new path due? */
 export function look(before: Watch, figures: Figures, now: number, caller: boolean): Silence {
   // A new source of packets counts from its own beginning.
   const watch = { ...before, received: Math.min(before.received, figures.received) };
   const quiet = now - watch.since;
   if (figures.received > watch.received) {
     const pauses = watch.pauses || (watch.heard && watch.restarts === 0 && quiet >= PAUSE);
-    const heard = { ...startWatch(now, figures.received, pauses), heard: true };
+    const heard = { ...startWatch(now, figures.received, pauses), heard: true, agreed: watch.agreed };
     return { watch: heard, silent: false, restart: false, inVain: false };
   }
-  const patience = watch.heard && !watch.pauses ? SILENT_AFTER : PATIENT;
+  const settled = watch.heard && now - watch.agreed >= PATIENT;
+  const patience = settled && !watch.pauses ? SILENT_AFTER : PATIENT;
   const broken = figures.ice === 'disconnected' || figures.ice === 'failed';
-  const first = broken && watch.heard ? BROKEN_AFTER : patience;
+  const first = broken && settled ? BROKEN_AFTER : patience;
   const due = first + backOff(watch.restarts) + (caller ? 0 : CALLED_SIDE_LATER);
   const gaveUp = figures.ice === 'connected' && watch.restarts >= RESTARTS_WHILE_CONNECTED;
   const restart = quiet >= due && !gaveUp;

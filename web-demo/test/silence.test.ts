@@ -26,8 +26,15 @@ test.each<[why: string, watch: Watch, ice: string, caller: boolean, at: number[]
     [3.5, 8.5, 18.5],
   ],
   ['nothing has been heard yet', startWatch(0, 10), 'checking', true, [5, 10, 20, 40]],
+  [
+    'an offer has passed just now, and ICE comes and goes',
+    { ...HEARD, agreed: 0 },
+    'disconnected',
+    true,
+    [5, 6, 16, 36],
+  ],
   ['the far side makes pauses', { ...HEARD, pauses: true }, 'connected', true, [5, 10, 20]],
-])('an ICE restart is due when %s', (_why, watch, ice, caller, at) => {
+])('a new path is due when %s', (_why, watch, ice, caller, at) => {
   expect(restarts(watch, 40, ice, caller)).toEqual(at);
 });
 

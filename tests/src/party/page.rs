@@ -39,6 +39,13 @@ fn offers(options: &str) -> String {
     )
 }
 
+/// Asks for a new media path as the page itself does when it hears nothing; answers how it went.
+const NEW_PATH: &str = "new Promise((done) => { const session = window.causeway.session(); const before = session.connection; \
+    if (!window.causeway.newPath()) return done('not now'); \
+    const look = setInterval(() => { \
+      const how = before.signalingState === 'closed' ? 'taken' : session.connection === before ? 'refused' : ''; \
+      if (how) { clearInterval(look); done(how); } }, 20); })";
+
 /// No offer is under way any more.
 const SETTLED: &str = "window.causeway.session().isReadyToReOffer() && \
     window.causeway.session().connection.signalingState === 'stable'";
@@ -101,8 +108,8 @@ impl PagePhone {
                 page.state(&["ended"]).await.map(drop)
             }
             Step::Refused => self.offers("{}", "refused").await,
-            Step::RefusedRestart => self.offers(RESTART, "refused").await,
-            Step::Restart => self.offers(RESTART, "taken").await,
+            Step::RefusedRestart => self.renews("refused").await,
+            Step::Restart => self.renews("taken").await,
             Step::Update => self.offers("{ useUpdate: true }", "taken").await,
             Step::Codec => {
                 page.eval(OTHER_CODEC).await?;
@@ -166,7 +173,15 @@ impl PagePhone {
     }
 
     async fn offers(&self, options: &str, wanted: &str) -> Result<()> {
-        let how = self.page.eval(&offers(options)).await?;
+        self.asks(&offers(options), wanted).await
+    }
+
+    async fn renews(&self, wanted: &str) -> Result<()> {
+        self.asks(NEW_PATH, wanted).await
+    }
+
+    async fn asks(&self, expression: &str, wanted: &str) -> Result<()> {
+        let how = self.page.eval(expression).await?;
         ensure!(how == wanted, "the offer was {how}, not {wanted}");
         self.page.wait_for(SETTLED).await.map(drop)
     }
@@ -188,8 +203,6 @@ impl Drop for PagePhone {
         }
     }
 }
-
-const RESTART: &str = "{ rtcOfferConstraints: { iceRestart: true } }";
 
 impl Party for PagePhone {
     fn kind(&self) -> &str {
