@@ -27,7 +27,7 @@ const PORTS_ARE_BACK: Duration = Duration::from_secs(15);
 async fn two_phones_answer_one_is_hung_up_and_the_other_one_keeps_its_audio() -> Result<()> {
     let scene = Scene::start().await?;
     let alice = scene.device("alice", Kind::Udp).await?;
-    let bobs = phones(&scene, "bob").await?;
+    let bobs = phones(&scene, "bob", Kind::Udp).await?;
     for first_is_hung_up in [true, false] {
         let mut leg = Leg::open().await?;
         let mut outgoing = alice.calls("bob", &leg.sdp("sendrecv")).await?;
@@ -84,7 +84,7 @@ fn tag(call: &Call) -> &str {
 async fn one_phone_is_busy_and_the_other_one_answers_long_after_with_audio() -> Result<()> {
     let scene = Scene::start().await?;
     let alice = scene.device("alice", Kind::Udp).await?;
-    let bobs = phones(&scene, "bob").await?;
+    let bobs = phones(&scene, "bob", Kind::Udp).await?;
     let mut leg = Leg::open().await?;
     let mut outgoing = alice.calls("bob", &leg.sdp("sendrecv")).await?;
     let (mut busy, mut rings) = (bobs[0].called().await?, bobs[1].called().await?);

@@ -118,6 +118,15 @@ pub(crate) async fn speaks(one: &Leg, other: &Leg, heard_as: u8) -> Result<()> {
     let mut counted = BTreeMap::new();
     other.take(&mut counted).await;
     counted.clear();
+    speaks_on(one, other, heard_as, &mut counted).await
+}
+
+async fn speaks_on(
+    one: &Leg,
+    other: &Leg,
+    heard_as: u8,
+    counted: &mut BTreeMap<u8, usize>,
+) -> Result<()> {
     let until = Instant::now() + PATIENCE;
     let mut number = 0_u16;
     while counted.get(&heard_as).is_none_or(|count| *count < STREAM) {
@@ -131,9 +140,34 @@ pub(crate) async fn speaks(one: &Leg, other: &Leg, heard_as: u8) -> Result<()> {
         number = number.wrapping_add(1);
         one.send(number).await;
         sleep(PACE).await;
-        other.take(&mut counted).await;
+        other.take(counted).await;
     }
     Ok(())
+}
+
+/// What one says does not reach the other any more: a third, who is heard, shows that the way is open.
+pub(crate) async fn is_unheard(one: &mut Leg, other: &Leg, third: &Leg) -> Result<()> {
+    const ANOTHER: u8 = 8;
+    one.payload = ANOTHER;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let mut counted = BTreeMap::new();
+        other.take(&mut counted).await;
+        counted.clear();
+        for number in 0..STREAM as u16 {
+            one.send(number).await;
+        }
+        speaks_on(third, other, third.payload, &mut counted).await?;
+        if !counted.contains_key(&ANOTHER) {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < until,
+            "port {} still hears {}: {counted:?}",
+            other.port,
+            one.port
+        );
+    }
 }
 
 /// A description of plain audio.
@@ -153,9 +187,9 @@ pub(crate) fn port_of(sdp: &str, index: usize) -> Option<u16> {
     line.split(' ').nth(1)?.parse().ok()
 }
 
-/// Two phones of one user.
-pub(crate) async fn phones(scene: &Scene, user: &str) -> Result<[Device; 2]> {
-    let account = scene.agent(user, Kind::Udp);
+/// Two phones of one user. One that refuses over a datagram keeps its transaction for 32 s (RFC 3261 §17.1.1.2, timer D).
+pub(crate) async fn phones(scene: &Scene, user: &str, kind: Kind) -> Result<[Device; 2]> {
+    let account = scene.agent(user, kind);
     let own = async |instance| {
         let mut device = Device::open(&account, None).await?.as_flow(instance, 1);
         let registered = device.registers().await?;

@@ -6,6 +6,9 @@ use causeway_tests::scene::Scene;
 
 use crate::leg::{Leg, talk};
 
+/// Transactions are over soon: RFC 3261 §17.1.1.2, 64 times T1.
+pub(crate) const FAST: &str = "[timers]\nt1 = \"100ms\"\nt4 = \"1s\"\n";
+
 /// One end.
 pub(crate) struct End {
     /// Its side of the dialog.
@@ -18,7 +21,30 @@ pub(crate) struct End {
 pub(crate) struct Pair {
     pub(crate) caller: End,
     pub(crate) called: End,
-    _devices: [Device; 2],
+    pub(crate) devices: [Device; 2],
+}
+
+/// One calls, the other answers, and they hear each other: the ends of both.
+pub(crate) async fn connect(alice: &Device, bob: &Device, more: &str) -> Result<[End; 2]> {
+    let (mut caller, mut called) = (Leg::open().await?, Leg::open().await?);
+    let offer = caller.sdp("sendrecv");
+    let mut outgoing = alice.calls_with(&bob.user, more, &offer).await?;
+    let mut incoming = bob.called().await?;
+    called.follows(incoming.invite.body())?;
+    incoming.rings();
+    let answer = called.sdp("sendrecv");
+    let (accepted, answered) =
+        tokio::try_join!(incoming.accepts(&answer), outgoing.is_answered(""))?;
+    ensure!(accepted.body().is_empty(), "an ACK with a body");
+    caller.follows(answered.body())?;
+    talk(&caller, &called).await?;
+    let end = |call, leg| End { call, leg };
+    Ok([end(outgoing, caller), end(incoming, called)])
+}
+
+/// One hangs up.
+pub(crate) async fn hang_up(one: &mut End, other: &mut End) -> Result<()> {
+    tokio::try_join!(one.call.hangs_up(), other.call.takes("BYE", "")).map(drop)
 }
 
 impl Pair {
@@ -26,22 +52,11 @@ impl Pair {
     pub(crate) async fn talking(scene: &Scene, kinds: [Kind; 2]) -> Result<Self> {
         let alice = scene.device("alice", kinds[0]).await?;
         let bob = scene.device("bob", kinds[1]).await?;
-        let (mut caller, mut called) = (Leg::open().await?, Leg::open().await?);
-        let mut outgoing = alice.calls("bob", &caller.sdp("sendrecv")).await?;
-        let mut incoming = bob.called().await?;
-        called.follows(incoming.invite.body())?;
-        incoming.rings();
-        let answer = called.sdp("sendrecv");
-        let (accepted, answered) =
-            tokio::try_join!(incoming.accepts(&answer), outgoing.is_answered(""))?;
-        ensure!(accepted.body().is_empty(), "an ACK with a body");
-        caller.follows(answered.body())?;
-        talk(&caller, &called).await?;
-        let end = |call, leg| End { call, leg };
+        let [caller, called] = connect(&alice, &bob, "").await?;
         Ok(Pair {
-            caller: end(outgoing, caller),
-            called: end(incoming, called),
-            _devices: [alice, bob],
+            caller,
+            called,
+            devices: [alice, bob],
         })
     }
 
@@ -57,7 +72,7 @@ impl Pair {
     /// One of them ends the call.
     pub(crate) async fn hang_up(&mut self, by_caller: bool) -> Result<()> {
         let (one, other) = self.both(by_caller);
-        tokio::try_join!(one.call.hangs_up(), other.call.takes("BYE", "")).map(drop)
+        hang_up(one, other).await
     }
 
     /// They hear each other.

@@ -300,7 +300,7 @@ impl Engine {
             self.session_ended_by(transaction, state, index, Some(status));
         }
         if (200..300).contains(&status) {
-            self.session_has_a_winner(transaction, state);
+            self.session_has_a_winner(transaction, state, index, response.original());
         }
     }
 

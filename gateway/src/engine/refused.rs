@@ -150,18 +150,28 @@ impl Engine {
                 if status < 200 && transaction.request.to_tag().is_some() => {}
             Asked::Known(transaction, _) => {
                 let offer = transaction.request.body();
-                self.agreed_on(exchange, pass, Some((offer, &transaction.source)));
+                let confirmed = status >= 200 && transaction.is_invite();
+                let offer = Some((offer, &transaction.source));
+                self.agreed_on(exchange, pass, offer, confirmed);
             }
-            Asked::Forgotten { .. } => self.agreed_on(exchange, pass, None),
+            Asked::Forgotten { .. } => self.agreed_on(exchange, pass, None, false),
         }
     }
 
-    /// An offer has its answer; `offer` and where it came from, if that is known.
+    /// An INVITE has its 2xx: what was agreed on while it rang stands.
+    pub(super) fn confirmed(&self, response: &Message, pass: Pass) {
+        if let (Some(sessions), Some(dialog)) = (&self.media, dialog_of(response, pass)) {
+            sessions.agreed().confirm(dialog);
+        }
+    }
+
+    /// An offer has its answer; `offer` and where it came from, if that is known. `confirmed`: with it the dialog is up.
     pub(super) fn agreed_on(
         &self,
         answer: &Exchange<'_>,
         pass: Pass,
         offer: Option<(&[u8], &Flow)>,
+        confirmed: bool,
     ) {
         let Some(sessions) = &self.media else { return };
         sessions.stays(pass, answer.call_id);
@@ -184,7 +194,7 @@ impl Engine {
         let from_core = self.site().side_of(source) == Side::Core;
         let offer = said(answer.from_tag, offer, source.peer.ip(), from_core);
         let answered = said(answer.to_tag, answer.sdp, answer.seen, answer.from_core);
-        agreed.agree(pass, answer.call_id, offer, answered);
+        agreed.agree(pass, answer.call_id, offer, answered, confirmed);
     }
 
     /// A branch ended, with this status or without any: if it was a later offer, what it changed is undone. It goes before the

@@ -139,7 +139,8 @@ impl Engine {
             Some((state.offered.clone()?, state.branches.last()?.flow))
         });
         let offer = offered.as_ref().map(|(sdp, flow)| (&sdp[..], flow));
-        self.agreed_on(&exchange, media.pass, offer);
+        let confirmed = request.method() == Method::Ack;
+        self.agreed_on(&exchange, media.pass, offer, confirmed);
         Ok(sdp)
     }
 
@@ -359,8 +360,17 @@ impl Engine {
     }
 
     /// A 2xx to an INVITE went back: what is kept of the branches that had failed before is for a retry that will not come.
-    pub(super) fn session_has_a_winner(&self, transaction: &Transaction, state: &State) {
+    pub(super) fn session_has_a_winner(
+        &self,
+        transaction: &Transaction,
+        state: &State,
+        index: usize,
+        answer: &Message,
+    ) {
         if transaction.is_invite() {
+            if let Some(media) = state.branches.get(index).map(|branch| branch.media) {
+                self.confirmed(answer, media.pass);
+            }
             let failed = state
                 .failures
                 .iter()

@@ -85,6 +85,8 @@ struct Up {
     serial: u32,
     call: u64,
     sides: [Said; 2],
+    /// Its INVITE has a 2xx. Before, it is one of several of a fork (RFC 3261 §12.1), and does not outlive the one that is answered.
+    confirmed: bool,
     /// The offer that RTPEngine was told last and that nobody has answered: whose, and its CSeq.
     offered: Option<(usize, u32)>,
     /// Held while something is said again.
@@ -124,8 +126,15 @@ impl Agreed {
         self.hasher.hash_one((dialog.pass, dialog.call_id))
     }
 
-    /// An offer was answered, within this pass of this Call-ID.
-    pub(crate) fn agree(&self, pass: Pass, call_id: &[u8], offer: Said, answer: Said) {
+    /// An offer was answered, within this pass of this Call-ID; `confirmed`: by a 2xx to an INVITE, or its ACK.
+    pub(crate) fn agree(
+        &self,
+        pass: Pass,
+        call_id: &[u8],
+        offer: Said,
+        answer: Said,
+        confirmed: bool,
+    ) {
         let dialog = Dialog {
             pass,
             call_id,
@@ -141,6 +150,7 @@ impl Agreed {
                 Known::Up(up) => {
                     state.bytes -= up.bytes();
                     (up.sides, up.offered) = (sides, None);
+                    up.confirmed |= confirmed;
                     state.bytes += up.bytes();
                 }
                 Known::Ended => {}
@@ -152,6 +162,7 @@ impl Agreed {
                     serial,
                     call,
                     sides,
+                    confirmed,
                     offered: None,
                     turn: Arc::default(),
                 };
@@ -168,6 +179,14 @@ impl Agreed {
             if matches!(state.dialogs.get(&key), Some(Known::Up(up)) if up.serial == serial) {
                 state.forget(key);
             }
+        }
+    }
+
+    /// The INVITE of the dialog has its 2xx, which may be without a description after a 183 that had it.
+    pub(crate) fn confirm(&self, dialog: Dialog<'_>) {
+        let key = self.key(dialog);
+        if let Some(Known::Up(up)) = self.state().dialogs.get_mut(&key) {
+            up.confirmed = true;
         }
     }
 
@@ -231,7 +250,8 @@ impl Agreed {
     }
 
     /// A BYE ended the dialog. If the same fork was answered by somebody else too, that dialog goes on, and RTPEngine may since have
-    /// sent its audio to the other one (measured: the last answer has all of it, also after its `delete`): then what to say again.
+    /// sent its audio to the other one (measured: the last answer has all of it, also after its `delete`): then what to say again. One
+    /// that only rang is none of these: said again it would be a session for ever.
     pub(crate) fn end(&self, dialog: Dialog<'_>, now: Instant) -> Option<Again> {
         let (key, call) = (self.key(dialog), self.call(dialog));
         let mut state = self.state();
@@ -256,7 +276,8 @@ impl Agreed {
             };
             // A pending offer says all that counts with its answer.
             let side = up.side_of(dialog.from_tag).or(up.side_of(dialog.to_tag))?;
-            up.offered.is_none().then(|| up.again(side)).flatten()
+            let goes_on = up.confirmed && up.offered.is_none();
+            goes_on.then(|| up.again(side)).flatten()
         })
     }
 
@@ -342,7 +363,7 @@ mod tests {
             from_core: false,
         };
         let (offer, answer) = (said(dialog.from_tag, offer), said(dialog.to_tag, answer));
-        agreed.agree(dialog.pass, dialog.call_id, offer, answer);
+        agreed.agree(dialog.pass, dialog.call_id, offer, answer, true);
     }
 
     #[tokio::test]
@@ -441,6 +462,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_only_rang_is_not_told_of_when_the_call_ends() {
+        let now = Instant::now();
+        let rang = Dialog {
+            to_tag: b"b1",
+            ..A_TO_B
+        };
+        for (why, is_answered) in [("it was cancelled", false), ("it answered, too", true)] {
+            let agreed = Agreed::default();
+            let said = |tag| Said {
+                tag: Bytes::from_static(tag),
+                sdp: Bytes::from_static(b"v=0"),
+                seen: Ipv4Addr::LOCALHOST.into(),
+                from_core: false,
+            };
+            agreed.agree(rang.pass, rang.call_id, said(b"a"), said(b"b1"), false);
+            agree(&agreed, A_TO_B, b"A", b"B");
+            if is_answered {
+                agreed.confirm(rang);
+            }
+            assert_eq!(agreed.end(A_TO_B, now).is_some(), is_answered, "{why}");
+        }
+    }
+
+    #[tokio::test]
     async fn it_stays_small() {
         let agreed = Agreed::of_size(10_000);
         let now = Instant::now();
@@ -456,7 +501,7 @@ mod tests {
                 seen: Ipv4Addr::LOCALHOST.into(),
                 from_core: false,
             };
-            agreed.agree(dialog.pass, dialog.call_id, said(b"a"), said(b"b"));
+            agreed.agree(dialog.pass, dialog.call_id, said(b"a"), said(b"b"), true);
             if number % 2 == 0 {
                 agreed.end(dialog, now + Duration::from_secs(number.into()));
             }

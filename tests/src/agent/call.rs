@@ -142,6 +142,14 @@ impl Call {
         fill(pattern, &parts)
     }
 
+    /// No dialog yet: the next INVITE is for this URI.
+    pub(super) fn begins_anew(&mut self, uri: &str) {
+        let name = self.remote.split(";tag=").next().unwrap_or_default();
+        self.remote = name.to_owned();
+        uri.clone_into(&mut self.target);
+        self.routes.clear();
+    }
+
     /// Sends the INVITE that opens the call.
     pub(crate) fn invites(&mut self, pattern: &str, more: &str, body: &str) -> Result<()> {
         let text = self.request(pattern, "INVITE", more, body);
@@ -298,12 +306,8 @@ impl Call {
         let answer = self.finally(&text, to).await?;
         if answer.status() < Some(300) {
             // RFC 3261 §13.2.2.4: whoever answered, whoever rang before.
-            self.remote = self
-                .remote
-                .split(";tag=")
-                .next()
-                .unwrap_or_default()
-                .to_owned();
+            let name = self.remote.split(";tag=").next().unwrap_or_default();
+            self.remote = name.to_owned();
             self.learns(&answer);
         }
         Ok(answer)

@@ -40,11 +40,17 @@ impl Call {
     /// Acknowledges the next 183 that must be: RFC 3262 §4.
     pub async fn acknowledges_early(&mut self) -> Result<Message> {
         let early = self.progress(183).await?;
+        self.pracks(&early, "").await?;
+        Ok(early)
+    }
+
+    /// PRACK of a provisional answer, with an answer to its offer, or with a new offer (RFC 3262 §5); 200 or it is an error.
+    pub async fn pracks(&mut self, early: &Message, body: &str) -> Result<Message> {
         let number = early.header("RSeq").context("no RSeq")?;
         let more = format!("RAck: {number} {} INVITE\r\n", early.cseq().0);
-        let answer = self.says("PRACK", &more, "").await?;
+        let answer = self.says("PRACK", &more, body).await?;
         ensure!(answer.status() == Some(200), "PRACK: {}", answer.text);
-        Ok(early)
+        Ok(answer)
     }
 
     /// Sends a request in the dialog and does not wait; [`answer_to`](Self::answer_to) does.
@@ -75,9 +81,14 @@ impl Call {
         self.answers(request, status, self.pattern, "", body);
     }
 
+    /// Sends a CANCEL of the call that it began; the answer to the CANCEL.
+    pub async fn gives_up(&mut self) -> Result<Message> {
+        self.cancels(PATTERN).await
+    }
+
     /// Takes the call back that it began and nobody answered; 487 or it is an error.
     pub async fn takes_back(&mut self) -> Result<()> {
-        let answer = self.cancels(PATTERN).await?;
+        let answer = self.gives_up().await?;
         ensure!(answer.status() == Some(200), "CANCEL: {}", answer.text);
         let outcome = self.outcome().await?;
         ensure!(

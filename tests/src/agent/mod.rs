@@ -267,6 +267,25 @@ impl Device {
     pub async fn calls_with(&self, user: &str, more: &str, body: &str) -> Result<Call> {
         let uri = format!("sip:{user}@{}", self.domain);
         let mut call = self.new_call(&uri);
+        self.invites(&mut call, &uri, more, body).await?;
+        Ok(call)
+    }
+
+    /// The same call to somebody else, or to the same one otherwise, after an answer that asks for that: Call-ID, From and To stay
+    /// (RFC 3261 §8.1.3.4).
+    pub async fn calls_instead(
+        &self,
+        call: &mut Call,
+        user: &str,
+        more: &str,
+        body: &str,
+    ) -> Result<()> {
+        let uri = format!("sip:{user}@{}", self.domain);
+        self.invites(call, &uri, more, body).await
+    }
+
+    async fn invites(&self, call: &mut Call, uri: &str, more: &str, body: &str) -> Result<()> {
+        call.begins_anew(uri);
         call.invites(PATTERN, more, body)?;
         let challenge = call.outcome().await?;
         ensure!(
@@ -275,12 +294,9 @@ impl Device {
             challenge.text
         );
         let credentials =
-            digest::credentials(&challenge, &self.user, &self.password, "INVITE", &uri)?;
-        call.remote = format!("<{uri}>");
-        call.target = uri;
-        call.routes.clear();
-        call.invites(PATTERN, &format!("{credentials}{more}"), body)?;
-        Ok(call)
+            digest::credentials(&challenge, &self.user, &self.password, "INVITE", uri)?;
+        call.begins_anew(uri);
+        call.invites(PATTERN, &format!("{credentials}{more}"), body)
     }
 
     fn new_call(&self, uri: &str) -> Call {
