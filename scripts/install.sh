@@ -22,6 +22,7 @@ for_test=(
     chromium:chromium
     firefox-esr:firefox-esr
     baresip-core:baresip
+    linphone-cli:linphonec
     sip-tester:sipp
     dnsmasq-base:dnsmasq
     "kamailio-tls-modules:$modules/kamailio/modules/tls.so"

@@ -15,6 +15,10 @@ pub(crate) enum Kind {
     Baresip,
     /// baresip over TLS, with SDES.
     BaresipSdes,
+    /// linphone over TCP.
+    Linphone,
+    /// linphone over TLS, with SDES.
+    LinphoneSdes,
     /// The demo page in Chromium.
     Chromium,
     /// The demo page in Firefox.
@@ -25,18 +29,20 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Who calls.
-    pub(crate) const ROWS: [Kind; 8] = [
+    pub(crate) const ROWS: [Kind; 10] = [
         Kind::Avp,
         Kind::Sdes,
         Kind::Webrtc,
         Kind::Baresip,
         Kind::BaresipSdes,
+        Kind::Linphone,
+        Kind::LinphoneSdes,
         Kind::Chromium,
         Kind::Firefox,
         Kind::Core,
     ];
     /// Who is called.
-    pub(crate) const COLUMNS: [Kind; 8] = Self::ROWS;
+    pub(crate) const COLUMNS: [Kind; 10] = Self::ROWS;
 
     /// As the table names it.
     pub(crate) fn name(self) -> &'static str {
@@ -46,6 +52,8 @@ impl Kind {
             Kind::Webrtc => "WebRTC client",
             Kind::Baresip => "baresip",
             Kind::BaresipSdes => "baresip, SDES",
+            Kind::Linphone => "linphone",
+            Kind::LinphoneSdes => "linphone, SDES",
             Kind::Chromium => "Chromium",
             Kind::Firefox => "Firefox",
             Kind::Core => "core",
@@ -66,8 +74,13 @@ impl Kind {
         matches!(self, Kind::Avp | Kind::Sdes)
     }
 
-    /// A phone that is installed.
+    /// baresip.
     pub(crate) fn is_desk(self) -> bool {
         matches!(self, Kind::Baresip | Kind::BaresipSdes)
+    }
+
+    /// linphone.
+    pub(crate) fn is_linphone(self) -> bool {
+        matches!(self, Kind::Linphone | Kind::LinphoneSdes)
     }
 }

@@ -53,13 +53,24 @@ fn main() -> ExitCode {
 }
 
 /// A core does not call itself. A desk phone that calls a desk phone is for the whole matrix alone, and so is Firefox with what the
-/// other matrix cells and `calls` have: as the called side, and with desk phones.
+/// other matrix cells and `calls` have: as the called side, and with desk phones. Of linphone there are [`LINPHONE`].
 fn is_walked(caller: Kind, called: Kind, whole: bool) -> bool {
+    if caller.is_linphone() || called.is_linphone() {
+        return whole || LINPHONE.contains(&(caller, called));
+    }
     let desks = caller.is_desk() && (called.is_desk() || called.is_phone());
     let desks = desks || called.is_desk() && caller.is_phone();
     let firefox = called == Kind::Firefox || caller == Kind::Firefox && called.is_desk();
     (caller, called) != (Kind::Core, Kind::Core) && (whole || !desks && !firefox)
 }
+
+/// What is walked without the whole matrix: each linphone as caller and called, with a browser and with the core.
+const LINPHONE: [(Kind, Kind); 4] = [
+    (Kind::Linphone, Kind::Chromium),
+    (Kind::Core, Kind::Linphone),
+    (Kind::LinphoneSdes, Kind::Core),
+    (Kind::Chromium, Kind::LinphoneSdes),
+];
 
 fn run(
     runtime: &Handle,

@@ -10,7 +10,8 @@ use causeway_tests::baresip;
 use causeway_tests::browser::{Browser, Kind as BrowserKind};
 use causeway_tests::core::Core;
 use causeway_tests::gateway::{Gateway, certificates, users};
-use causeway_tests::party::{CoreParty, DeskPhone, PagePhone, Party, Phone, Profile};
+use causeway_tests::linphone;
+use causeway_tests::party::{CoreParty, DeskPhone, Linphone, PagePhone, Party, Phone, Profile};
 use causeway_tests::ports;
 use causeway_tests::raw;
 use causeway_tests::rtpengine::RtpEngine;
@@ -112,7 +113,8 @@ impl Stage {
              [listen.browsers]\nwss = \"{wss}\"\npage = true\n\
              [listen.core]\nudp = \"{inside}\"\ntrust = [\"{CORE}\"]\n\
              [group.core]\nmembers = [{members}]\nprobe = {{ interval = \"10m\", fall = 100 }}\n\
-             [[route]]\nfrom = \"devices\"\nprefix = \"9\"\nto = \"group:core\"\n"
+             [[route]]\nfrom = \"devices\"\nprefix = \"9\"\nto = \"group:core\"\n\
+             [domain.\"{DOMAIN}\"]\naliases = [\"localhost\"]\n"
         );
         config += &certificates(&["secure", "browsers"]);
         config += &users(DOMAIN, PASSWORD, USERS);
@@ -145,6 +147,10 @@ impl Stage {
                 let phone = self.desk_phone(kind, user, number).await;
                 return Ok(Box::new(phone.with_context(|| self.logs())?));
             }
+            Kind::Linphone | Kind::LinphoneSdes => {
+                let phone = self.linphone(kind, user, number).await;
+                return Ok(Box::new(phone.with_context(|| self.logs())?));
+            }
             Kind::Chromium => return self.page(BrowserKind::Chromium, user).await,
             Kind::Firefox => return self.page(BrowserKind::Firefox, user).await,
             Kind::Core => {
@@ -164,6 +170,19 @@ impl Stage {
             account.trust = Some(self.gateway.certificate());
         }
         DeskPhone::registered(&account, number).await
+    }
+
+    async fn linphone(&self, kind: Kind, user: &str, number: u32) -> Result<Linphone> {
+        let trust = (kind == Kind::LinphoneSdes).then(|| self.gateway.certificate());
+        let account = linphone::Account {
+            user,
+            domain: DOMAIN,
+            password: PASSWORD,
+            server: if trust.is_some() { self.tls } else { self.sip },
+            trust,
+            tone: 0,
+        };
+        Linphone::registered(&account, number).await
     }
 
     /// The page over HTTPS, its user registered over WSS. The port tells it from another pair's.

@@ -1,7 +1,7 @@
 //! The kit of the end-to-end tests: real peers, started, driven and measured.
 //!
 //! Everything listens on loopback, on ports drawn free ([`ports`]), and ends when its value is dropped ([`process`]).
-//! Start reading at [`gateway`], [`baresip`] and [`browser`]; `peers/` shows each of them in use.
+//! Start reading at [`gateway`], [`baresip`], [`linphone`] and [`browser`]; `peers/` shows each of them in use.
 
 pub mod agent;
 pub mod baresip;
@@ -13,6 +13,7 @@ pub mod draw;
 pub mod gateway;
 pub mod http;
 pub mod kamailio;
+pub mod linphone;
 pub mod nameserver;
 pub mod namespace;
 pub mod party;

@@ -23,6 +23,14 @@ const TAIL_LINES: usize = 40;
 /// How often a condition is looked at while it is waited for.
 pub(crate) const POLL: Duration = Duration::from_millis(20);
 
+/// Which of a program's standard streams are pipes to the test; the others are nothing and the log.
+#[derive(Clone, Copy, Debug)]
+enum Pipes {
+    None,
+    Input,
+    Both,
+}
+
 /// A running program of a test.
 #[derive(Debug)]
 pub struct Process {
@@ -50,7 +58,17 @@ impl Process {
         program: &Path,
         arguments: &[&str],
     ) -> Result<Self> {
-        Self::launch(name, folder.into(), program, arguments, false)
+        Self::launch(name, folder.into(), program, arguments, Pipes::None)
+    }
+
+    /// As [`start`](Self::start), with a pipe as standard input, to be [taken](Self::take_input).
+    pub fn start_with_input(
+        name: &str,
+        folder: impl Into<Arc<TempDir>>,
+        program: &Path,
+        arguments: &[&str],
+    ) -> Result<Self> {
+        Self::launch(name, folder.into(), program, arguments, Pipes::Input)
     }
 
     /// As [`start`](Self::start), with pipes as standard input and output, to be [taken](Self::take_pipes).
@@ -60,7 +78,7 @@ impl Process {
         program: &Path,
         arguments: &[&str],
     ) -> Result<Self> {
-        Self::launch(name, folder.into(), program, arguments, true)
+        Self::launch(name, folder.into(), program, arguments, Pipes::Both)
     }
 
     fn launch(
@@ -68,7 +86,7 @@ impl Process {
         folder: Arc<TempDir>,
         program: &Path,
         arguments: &[&str],
-        pipes: bool,
+        pipes: Pipes,
     ) -> Result<Self> {
         let log = File::options()
             .create(true)
@@ -81,12 +99,15 @@ impl Process {
             .args(["--pdeathsig", "TERM"])
             .arg(program)
             .args(arguments);
-        if pipes {
-            command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        } else {
-            command.stdin(Stdio::null()).stdout(log.try_clone()?);
-        }
         command
+            .stdin(match pipes {
+                Pipes::None => Stdio::null(),
+                Pipes::Input | Pipes::Both => Stdio::piped(),
+            })
+            .stdout(match pipes {
+                Pipes::None | Pipes::Input => log.try_clone()?.into(),
+                Pipes::Both => Stdio::piped(),
+            })
             .stderr(log)
             .current_dir(folder.path())
             .process_group(0)
@@ -115,6 +136,11 @@ impl Process {
     /// Its standard input and output, once, if it was started with pipes.
     pub fn take_pipes(&mut self) -> Option<(ChildStdin, ChildStdout)> {
         self.child.stdin.take().zip(self.child.stdout.take())
+    }
+
+    /// Its standard input, once, if that is a pipe.
+    pub fn take_input(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// All that it printed since it started.

@@ -81,9 +81,14 @@ impl Message {
         })
     }
 
-    /// The URI between the angle brackets of the first value of a header.
+    /// The URI of the first value of a header, with angle brackets or without.
     pub fn uri_of(&self, header: &str) -> Option<&str> {
-        self.header(header)?.split_once('<')?.1.split('>').next()
+        let value = self.header(header)?;
+        match value.split_once('<') {
+            Some((_, rest)) => rest.split('>').next(),
+            // RFC 3261 §20.10: without brackets, what is behind a semicolon belongs to the header.
+            None => value.split(';').next(),
+        }
     }
 
     /// What tells a retransmission from another request: RFC 3261 §17.2.3.
@@ -136,5 +141,11 @@ mod tests {
         assert_eq!(message.values("Record-Route").len(), 2);
         assert_eq!(message.body(), "body");
         assert_eq!(message.key(), "z9hG4bKx SIP/2.0");
+        // linphone writes its To so.
+        let bare = Message {
+            text: message.text.replace("\"a, b\" <sip:b@c;x=1>", "sip:b@c"),
+            from,
+        };
+        assert_eq!(bare.uri_of("To"), Some("sip:b@c"));
     }
 }

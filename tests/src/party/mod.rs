@@ -6,7 +6,8 @@
 //! type that was negotiated, and where that is G.711, with the other's tone in them.
 //!
 //! [`Phone`] is a party of ours in three kinds ([`Profile`]): plain RTP over UDP signalling, SDES over TLS, WebRTC over WSS.
-//! [`CoreParty`] says what FreeSWITCH said, and echoes what it hears; [`DeskPhone`] is baresip.
+//! [`CoreParty`] says what FreeSWITCH said, and echoes what it hears; [`DeskPhone`] is baresip,
+//! [`Linphone`] linphone.
 
 mod audio;
 mod cipher;
@@ -14,6 +15,7 @@ mod core;
 mod description;
 mod desk;
 mod flaw;
+mod linphone;
 mod media;
 mod packet;
 mod page;
@@ -33,6 +35,7 @@ pub use core::CoreParty;
 pub use description::Profile;
 pub use desk::DeskPhone;
 pub use flaw::Flaw;
+pub use linphone::Linphone;
 pub use page::PagePhone;
 pub use phone::Phone;
 

@@ -13,6 +13,11 @@ pub(super) fn of(number: u32) -> u32 {
     400 + 200 * (number % TONES)
 }
 
+/// All of them.
+pub(super) fn all() -> Vec<u32> {
+    (0..TONES).map(of).collect()
+}
+
 /// The two laws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Law {

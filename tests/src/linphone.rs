@@ -1,0 +1,144 @@
+//! linphone as a desk phone: Debian's `linphonec`, told what to do in lines on its standard input, and watched by the lines that it
+//! prints. It needs neither a terminal nor a sound card: it speaks a tone from a file, and records what it hears.
+
+mod account;
+mod recording;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ChildStdin;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+pub use account::Account;
+pub use recording::Recording;
+
+use crate::process::{POLL, Process};
+
+/// How long any single step may take before the test has failed.
+const STEP: Duration = Duration::from_secs(15);
+
+/// A running linphone.
+#[derive(Debug)]
+pub struct Phone {
+    /// The process.
+    pub process: Process,
+    /// What it hears, in all its calls.
+    pub recording: Recording,
+    input: ChildStdin,
+    /// How much of what it printed has been looked at.
+    read: usize,
+}
+
+impl Phone {
+    /// Starts it, and waits until it is registered.
+    pub async fn start_registered(account: &Account<'_>) -> Result<Self> {
+        let folder = Process::folder(account.user)?;
+        let files = account::write_files(account, folder.path())?;
+        let home = format!("HOME={}", files.home.display());
+        let config = files.config.to_string_lossy();
+        // -d prints every SIP message, in the log that a failure shows the end of.
+        let trace: &[&str] = match std::env::var_os("CAUSEWAY_TEST_SIP") {
+            Some(_) => &["-d", "6"],
+            None => &[],
+        };
+        let whole = [
+            &[&home, "linphonec", "--real-early-media", "-c", &config],
+            trace,
+        ]
+        .concat();
+        let mut process =
+            Process::start_with_input(account.user, folder, Path::new("env"), &whole)?;
+        let input = process.take_input().context("no input")?;
+        let mut phone = Phone {
+            process,
+            recording: Recording::of(files.heard.clone()),
+            input,
+            read: 0,
+        };
+        phone.tell("soundcard use files")?;
+        phone.tell("play speaks.wav")?;
+        phone.tell("record heard.wav")?;
+        phone.registered().await?;
+        Ok(phone)
+    }
+
+    /// It says nothing of a registration by itself, so it is asked again and again.
+    async fn registered(&mut self) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            self.tell("status register")?;
+            let line = self.says(&["registered, identity=", "registered="]).await?;
+            if line.contains("identity=") {
+                return Ok(());
+            }
+            if began.elapsed() > STEP {
+                bail!("it is not registered:\n{}", self.process.log_tail());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Calls `uri`. It does not wait.
+    pub fn dial(&mut self, uri: &str) -> Result<()> {
+        self.tell(&format!("call {uri}"))
+    }
+
+    /// Takes the call that rings.
+    pub fn accept(&mut self) -> Result<()> {
+        self.tell("answer")
+    }
+
+    /// Ends its call, or refuses or cancels it.
+    pub fn hang_up(&mut self) -> Result<()> {
+        self.tell("terminate")
+    }
+
+    /// Puts the other side on hold (re-INVITE with sendonly); it hears the tone.
+    pub fn hold(&mut self) -> Result<()> {
+        self.tell("pause")
+    }
+
+    /// Takes the call back from hold.
+    pub fn resume(&mut self) -> Result<()> {
+        self.tell("resume")
+    }
+
+    /// Presses one key.
+    pub fn key(&mut self, key: char) -> Result<()> {
+        self.tell(&key.to_string())
+    }
+
+    /// Writes one line to it.
+    pub fn tell(&mut self, line: &str) -> Result<()> {
+        writeln!(self.input, "{line}").context("linphone does not listen")
+    }
+
+    /// Waits for the next line that holds one of these texts, passing over others.
+    pub async fn says(&mut self, texts: &[&str]) -> Result<String> {
+        let began = Instant::now();
+        loop {
+            let log = self.process.log();
+            let new = log.get(self.read..).unwrap_or_default();
+            for line in new
+                .split_inclusive('\n')
+                .filter(|line| line.ends_with('\n'))
+            {
+                self.read += line.len();
+                // What it prints for people has no time in front.
+                let is_trace = line.contains("-message-") || line.contains("-warning-");
+                if !is_trace && texts.iter().any(|text| line.contains(text)) {
+                    return Ok(line.trim_end().to_owned());
+                }
+            }
+            if began.elapsed() > STEP || self.process.status().is_some() {
+                bail!(
+                    "linphone did not say {texts:?}:\n{}",
+                    self.process.log_tail()
+                );
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
