@@ -7,6 +7,7 @@
 
 mod killed;
 mod media;
+mod network;
 mod refused;
 mod soak;
 mod stage;

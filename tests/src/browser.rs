@@ -60,6 +60,17 @@ impl Browser {
 
     /// The same with this browser.
     pub async fn start_kind(kind: Kind) -> Result<Self> {
+        Self::start_under(&[], kind).await
+    }
+
+    /// The same in the network namespace of another process.
+    pub async fn start_beside(process: u32) -> Result<Self> {
+        let process = process.to_string();
+        let under = ["nsenter", "--target", &process, "--net"];
+        Self::start_under(&under, Kind::Chromium).await
+    }
+
+    async fn start_under(under: &[&str], kind: Kind) -> Result<Self> {
         let script = data::root().join("tests/browser/driver.mjs");
         let script = script
             .to_str()
@@ -69,8 +80,9 @@ impl Browser {
             Kind::Chromium => "chromium",
             Kind::Firefox => "firefox",
         };
-        let arguments = [script, which];
-        let mut process = Process::start_piped(which, folder, Path::new("node"), &arguments)?;
+        let line = [under, &["node", script, which]].concat();
+        let (program, arguments) = line.split_first().context("no program")?;
+        let mut process = Process::start_piped(which, folder, Path::new(program), arguments)?;
         let (input, output) = process.take_pipes().context("no pipes")?;
         let input = ChildStdin::from_std(input)?;
         let output = tokio::process::ChildStdout::from_std(output)?;

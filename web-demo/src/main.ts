@@ -170,6 +170,7 @@ addEventListener('pointerdown', () => {
   tones.unlock();
   phone.resumeSound();
 });
+addEventListener('online', () => phone.doubt());
 addEventListener('pagehide', () => phone.leave());
 setInterval(() => calls.tick(), 250);
 expose(phone);

@@ -1,12 +1,13 @@
 /**
  * The telephone: a JsSIP user agent with its registration and its calls, as one snapshot that changes. Without DOM.
  */
-import { UA, WebSocketInterface } from 'jssip';
+import { UA } from 'jssip';
 import type { RTCSession } from 'jssip/lib/RTCSession';
 import { type Call, foremost } from './call';
 import { type Login, normalizeTarget } from './config';
 import { MicrophoneError, openMicrophone } from './media';
 import { type DtmfWay, SESSION_EXPIRES, Session, type Surroundings } from './session';
+import { Socket } from './socket';
 import { disconnection, registration, type Words } from './words';
 
 export type LineState = 'off' | 'connecting' | 'registering' | 'registered' | 'retrying' | 'refused';
@@ -34,6 +35,7 @@ const REGISTER_AGAIN = 15_000;
 
 export class Phone {
   private agent: UA | null = null;
+  private sockets: Socket[] = [];
   private sessions: Session[] = [];
   private line: Line = { state: 'off', login: null, trouble: null };
   private notice: Words | null = null;
@@ -60,11 +62,12 @@ export class Phone {
     this.everConnected = false;
     this.setLine({ state: 'connecting', login, trouble: null });
     try {
+      this.sockets = [login.ws, ...spare].map((url) => new Socket(url));
       this.agent = new UA({
-        sockets: [
-          { socket: new WebSocketInterface(login.ws), weight: 2 },
-          ...spare.map((url) => ({ socket: new WebSocketInterface(url), weight: 1 })),
-        ],
+        sockets: this.sockets.map(({ interface: socket }, index) => ({
+          socket,
+          weight: index === 0 ? 2 : 1,
+        })),
         uri: `sip:${encodeURIComponent(login.user)}@${login.domain}`,
         password: login.password,
         display_name: login.display || login.user,
@@ -185,6 +188,11 @@ export class Phone {
     this.emit();
   }
 
+  /** The network may be another one now: does the connection still lead to the gateway? */
+  doubt(): void {
+    for (const socket of this.sockets) socket.doubt(Date.now());
+  }
+
   /** The page goes away: a BYE still gets out where a REGISTER with its challenge would not. */
   leave(): void {
     for (const session of this.open()) session.sip.terminate();
@@ -276,6 +284,8 @@ export class Phone {
     return {
       changed: () => this.emit(),
       connected: () => this.agent?.isConnected() ?? false,
+      doubted: () => this.sockets.some((socket) => socket.isDoubted()),
+      doubt: () => this.doubt(),
       blocked: () =>
         this.tell({
           reason: 'sound-blocked',

@@ -16,6 +16,9 @@ export type DtmfWay = 'RFC2833' | 'INFO';
 export interface Surroundings {
   changed(): void;
   connected(): boolean;
+  /** Nobody knows for the moment whether the connection still leads to the gateway. */
+  doubted(): boolean;
+  doubt(): void;
   /** The browser keeps the page silent until it is touched. */
   blocked(): void;
   nameOf(user: string): string | undefined;
@@ -147,7 +150,7 @@ export class Session {
 
   /** Asks for a new media path in a re-INVITE (RFC 8839 §4.4.3.1). False when it cannot be sent now. */
   newPath(): boolean {
-    if (!this.around.connected() || !this.sip.isReadyToReOffer()) return false;
+    if (!this.around.connected() || this.around.doubted() || !this.sip.isReadyToReOffer()) return false;
     this.refused = false;
     this.settle(false);
     this.renewal = renew(this.sip, this.around.way());
@@ -298,6 +301,8 @@ export class Session {
       return;
     }
     const seen = look(this.watch, figures, Date.now(), this.call.direction === 'out');
+    // What took the media away may have taken the connection too, and an offer would wait on it for half a minute.
+    if (seen.doubtful) this.around.doubt();
     // A restart that cannot be sent now is tried at the next reading, so it does not count.
     const restarted = seen.restart && this.newPath();
     if (!seen.restart || restarted) this.watch = seen.watch;

@@ -23,6 +23,8 @@ export interface Watch {
 export interface Silence {
   watch: Watch;
   silent: boolean;
+  /** It may be the network. */
+  doubtful: boolean;
   /** Now is the time for a new media path by re-INVITE. */
   restart: boolean;
   /** A restart has had its time and brought nothing. */
@@ -66,7 +68,7 @@ export function look(before: Watch, figures: Figures, now: number, caller: boole
   if (figures.received > watch.received) {
     const pauses = watch.pauses || (watch.heard && watch.restarts === 0 && quiet >= PAUSE);
     const heard = { ...startWatch(now, figures.received, pauses), heard: true, agreed: watch.agreed };
-    return { watch: heard, silent: false, restart: false, inVain: false };
+    return { watch: heard, silent: false, doubtful: false, restart: false, inVain: false };
   }
   const settled = watch.heard && now - watch.agreed >= PATIENT;
   const patience = settled && !watch.pauses ? SILENT_AFTER : PATIENT;
@@ -78,6 +80,7 @@ export function look(before: Watch, figures: Figures, now: number, caller: boole
   return {
     watch: restart ? { ...watch, restarts: watch.restarts + 1, asked: now } : watch,
     silent: quiet >= Math.min(patience, due),
+    doubtful: quiet >= BROKEN_AFTER,
     restart,
     inVain: watch.restarts > 0 && now - watch.asked >= GIVEN,
   };
