@@ -186,7 +186,7 @@ impl Client {
         request: &R,
         timeout: Duration,
     ) -> Result<R::Answer, Error> {
-        let dictionary = request.encode()?;
+        let dictionary = request.encode();
         let _permit = self.permit()?;
         let watch = self.config.watch.as_deref();
         let answer = self.exchange(&dictionary, timeout, watch).await?;
@@ -199,7 +199,7 @@ impl Client {
         request: &R,
         timeout: Duration,
     ) -> Result<R::Answer, Error> {
-        let answer = self.exchange(&request.encode()?, timeout, None).await?;
+        let answer = self.exchange(&request.encode(), timeout, None).await?;
         answer::read(&answer, &self.config.limits)
     }
 

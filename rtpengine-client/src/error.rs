@@ -50,9 +50,6 @@ pub enum Error {
         /// What is allowed.
         limit: usize,
     },
-    /// The request could not be encoded.
-    #[error("the request cannot be encoded: {0}")]
-    Unencodable(String),
     /// No node of the pool can take the request.
     #[error("no RTPEngine node is available")]
     NoNode,
@@ -73,7 +70,7 @@ impl Error {
             Error::Timeout { .. } | Error::Refused | Error::Busy { .. } | Error::Io(_) => true,
             Error::Undecodable(_) | Error::TooDeep { .. } => true,
             Error::Rejected { reason, .. } => reason.try_another_node(),
-            Error::TooLarge { .. } | Error::Unencodable(_) | Error::NoNode => false,
+            Error::TooLarge { .. } | Error::NoNode => false,
         }
     }
 

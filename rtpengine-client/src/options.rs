@@ -218,7 +218,7 @@ mod tests {
     fn written(options: &Options) -> String {
         let mut dictionary = Dictionary::new();
         options.write(&mut dictionary);
-        String::from_utf8(dictionary.encode().unwrap()).unwrap()
+        String::from_utf8(dictionary.encode()).unwrap()
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn every_datagram_is_decoded_and_encoded_to_the_same_value() {
         for (key, value) in keys {
             dictionary.value(std::str::from_utf8(key).unwrap(), value.clone());
         }
-        let encoded = dictionary.encode().unwrap();
+        let encoded = dictionary.encode();
         assert_eq!(
             bencode::decode::<Value>(&encoded, &Limits::default()).unwrap(),
             value,

@@ -37,9 +37,10 @@ struct Outcome {
 /// [`Error::Rejected`] for RTPEngine's own errors; [`Error::TooLarge`], [`Error::TooDeep`] and [`Error::Undecodable`]
 /// for bytes that are no answer.
 pub fn read<T: serde::de::DeserializeOwned>(data: &[u8], limits: &Limits) -> Result<T, Error> {
-    let outcome: Outcome = bencode::decode(data, limits)?;
+    bencode::check(data, limits)?;
+    let outcome: Outcome = bencode::decode_checked(data)?;
     match outcome.result.as_bytes() {
-        b"ok" | b"pong" => bencode::decode(data, limits),
+        b"ok" | b"pong" => bencode::decode_checked(data),
         b"error" | b"load limit" => {
             let text = outcome
                 .error_reason

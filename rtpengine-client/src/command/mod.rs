@@ -13,7 +13,6 @@ pub use media::{BlockMedia, Forwarding, Party, PlayMedia, Recording, Source, Sto
 pub use sdp::{Answer, Offer, Publish, SubscribeAnswer, SubscribeRequest, Unsubscribe};
 
 use crate::bencode::Dictionary;
-use crate::error::Error;
 use crate::words::words;
 
 words! {
@@ -84,10 +83,7 @@ pub trait Request: Send + Sync {
     fn write(&self, to: &mut Dictionary);
 
     /// The request as bencode, without the cookie.
-    ///
-    /// # Errors
-    /// [`Error::Unencodable`].
-    fn encode(&self) -> Result<Vec<u8>, Error> {
+    fn encode(&self) -> Vec<u8> {
         let mut dictionary = Dictionary::new();
         self.write(&mut dictionary);
         dictionary.text("command", self.command());
