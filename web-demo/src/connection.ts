@@ -37,6 +37,21 @@ export function renew(sip: RTCSession, way: RTCConfiguration): Renewal {
   };
 }
 
+/** The header extensions (RFC 8285) of a description, each by number and URI. */
+export function extensionsOf(sdp: string): Set<string> {
+  return new Set(Array.from(sdp.matchAll(EXTENSION), ([, id, uri]) => `${id} ${uri}`));
+}
+
+/**
+ * An offer without header extensions that the call did not have. A new connection numbers them anew, and RFC 8285 §5 forbids that within a
+ * session: Firefox and Chromium refuse such an offer of each other.
+ */
+export function keepExtensions(offer: string, known: ReadonlySet<string>): string {
+  return offer.replace(EXTENSION, (line, id, uri) => (known.has(`${id} ${uri}`) ? line : ''));
+}
+
+const EXTENSION = /^a=extmap:(\d+)(?:\/\w+)? (\S+).*\r?\n/gm;
+
 /**
  * Takes back an offer that was not accepted. Chromium (seen with 156) then receives nothing any more in a line that the far side had
  * offered first: what the far side said last, taken once more, brings it back.

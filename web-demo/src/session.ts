@@ -4,7 +4,15 @@
 import type { RTCSession } from 'jssip/lib/RTCSession';
 import type { IncomingResponse } from 'jssip/lib/SIPMessage';
 import { type Call, type CallEvent, expectsAudio, newCall, next, type Peer } from './call';
-import { isOtherEnd, KEEPS_DTLS, type Renewal, renew, rollBack } from './connection';
+import {
+  extensionsOf,
+  isOtherEnd,
+  KEEPS_DTLS,
+  keepExtensions,
+  type Renewal,
+  renew,
+  rollBack,
+} from './connection';
 import { close, openMicrophone, Speaker } from './media';
 import { look, startWatch, verdict, type Watch } from './silence';
 import { type Figures, NO_FIGURES, read } from './stats';
@@ -54,6 +62,8 @@ export class Session {
   private refused = false;
   /** A new connection that was offered and not yet taken. */
   private renewal: Renewal | undefined;
+  /** The header extensions that the far side knows, where our connection is not the one that began the call. */
+  private extensions: ReadonlySet<string> | undefined;
 
   constructor(
     id: number,
@@ -153,6 +163,7 @@ export class Session {
     if (!this.around.connected() || this.around.doubted() || !this.sip.isReadyToReOffer()) return false;
     this.refused = false;
     this.settle(false);
+    this.extensions ??= extensionsOf(this.sip.connection?.remoteDescription?.sdp ?? '');
     this.renewal = renew(this.sip, this.around.way());
     return this.sip.renegotiate({}, () => this.settle(true));
   }
@@ -212,6 +223,8 @@ export class Session {
     });
     sip.on('sdp', (e) => {
       if (e.originator === 'remote' && e.type === 'offer' && this.call.phase === 'up') this.offered(e.sdp);
+      if (e.originator === 'local' && e.type === 'offer' && this.extensions)
+        e.sdp = keepExtensions(e.sdp, this.extensions);
       // What silence has not brought about: what it changes takes its time.
       if (this.watch.restarts === 0) this.watchAnew();
     });
@@ -262,6 +275,7 @@ export class Session {
     const before = this.sip.connection?.remoteDescription?.sdp ?? '';
     if (!KEEPS_DTLS || !isOtherEnd(before, sdp)) return;
     this.settle(false);
+    this.extensions = extensionsOf(sdp);
     renew(this.sip, this.around.way()).done();
   }
 
