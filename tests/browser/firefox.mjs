@@ -1,4 +1,6 @@
 // Firefox for the driver, over WebDriver BiDi: puppeteer-core, in the few words of playwright-core that driver.mjs uses.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import puppeteer from 'puppeteer-core';
 
@@ -191,11 +193,19 @@ class Context {
   }
 }
 
+/** A program that starts Firefox so that it ends with the driver, however that ends: it has no pipe to it, as Chromium has. */
+function mortal(executablePath) {
+  const program = join(process.cwd(), 'firefox');
+  writeFileSync(program, `#!/bin/sh\nexec setpriv --pdeathsig KILL "${executablePath}" "$@"\n`, { mode: 0o755 });
+  return program;
+}
+
 /** Starts one. `executablePath` and the rest as playwright-core's `launch` has them. */
 export async function launch({ executablePath }) {
   const browser = await puppeteer.launch({
     browser: 'firefox',
-    executablePath,
+    executablePath: mortal(executablePath),
+    userDataDir: join(process.cwd(), 'profile'),
     headless: true,
     acceptInsecureCerts: true,
     extraPrefsFirefox: PREFERENCES,
