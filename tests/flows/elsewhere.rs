@@ -21,6 +21,11 @@ async fn an_invite_that_is_said_again_in_the_same_call_has_audio_and_leaves_noth
     let other = scene.device("carol", Kind::Udp).await?;
     for (status, more, user) in [
         (
+            "302 Moved Temporarily",
+            format!("Contact: <sip:carol@{DOMAIN}>\r\n"),
+            "carol",
+        ),
+        (
             "422 Session Interval Too Small",
             "Min-SE: 1800\r\n".to_owned(),
             "bob",

@@ -371,6 +371,7 @@ impl Engine {
             if let Some(media) = state.branches.get(index).map(|branch| branch.media) {
                 self.confirmed(answer, media.pass);
             }
+            self.earlier_ones_end(state, index);
             let failed = state
                 .failures
                 .iter()
@@ -383,6 +384,21 @@ impl Engine {
             failed.chain(refused).for_each(|(index, status)| {
                 self.session_ended_by(transaction, state, index, Some(status))
             });
+        }
+    }
+
+    /// The caller was sent elsewhere with his INVITE, and has his answer there.
+    fn earlier_ones_end(&self, state: &State, index: usize) {
+        let (Some(sessions), Some(branch)) = (&self.media, state.branches.get(index)) else {
+            return;
+        };
+        let request = &branch.forward.request;
+        if branch.media.is_some() && request.to_tag().is_none() {
+            let target = self.target_of_hop(&Hop::Flow(branch.offered_to));
+            let via_branch = ng_via_branch(branch.media.pass, &target);
+            let from = request.from_tag().unwrap_or_default();
+            let call_id = request.call_id();
+            sessions.delete_earlier(branch.media, call_id, from, via_branch.as_deref());
         }
     }
 

@@ -7,11 +7,12 @@ mod deletes;
 pub(crate) mod exchange;
 mod flags;
 mod moved;
+mod retried;
 mod silence;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proxy::media::codec::NothingLeft;
@@ -29,6 +30,7 @@ pub use exchange::Exchange;
 use agreed::Agreed;
 use deletes::{Deletes, Ended};
 use moved::Moved;
+use retried::Retried;
 
 use crate::calls::Heard;
 
@@ -69,7 +71,8 @@ pub enum OfferError {
     Engine(#[from] Error),
 }
 
-/// The sessions of a node, at the pool's RTPEngines. What is remembered of them is what was [`agreed`] on, and which have [`moved`].
+/// The sessions of a node, at the pool's RTPEngines. What is remembered of them is what was [`agreed`] on, which have [`moved`], and what may be
+/// [`retried`].
 pub struct Sessions {
     pool: Arc<Pool>,
     offer_within: Duration,
@@ -77,6 +80,7 @@ pub struct Sessions {
     deletes: Deletes,
     agreed: Agreed,
     moved: Moved,
+    retried: Retried,
 }
 
 impl Sessions {
@@ -97,6 +101,7 @@ impl Sessions {
             delete_delay,
             agreed: Agreed::default(),
             moved: Moved::default(),
+            retried: Retried::default(),
         }
     }
 
@@ -296,8 +301,26 @@ impl Sessions {
         } else {
             self.delete_delay
         };
+        if let (Some(branch), false) = (&via_branch, at_once) {
+            let call = (media.pass, call_id, from_tag);
+            self.retried.failed(call, branch, Instant::now());
+        }
         let delete = command::delete_branch(media, call_id, from_tag, via_branch.as_deref(), delay);
         self.send_delete(media, Ended::new(call_id, media.pass, delete, false));
+    }
+
+    /// An INVITE has its 2xx, by this branch: what was offered for an earlier one of the same call ends at once.
+    pub fn delete_earlier(
+        &self,
+        media: Media,
+        call_id: &[u8],
+        from_tag: &[u8],
+        via_branch: Option<&str>,
+    ) {
+        let call = (media.pass, call_id, from_tag);
+        for branch in self.retried.answered(call, via_branch) {
+            self.delete_branch(media, call_id, from_tag, Some(branch), true);
+        }
     }
 
     /// Ends a dialog; nobody waits. `tags` says which of the BYE's tags is the caller's.
