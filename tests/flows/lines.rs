@@ -5,11 +5,13 @@ use causeway_tests::scene::Scene;
 
 use crate::play::{Exchange, Stage, judge};
 
-const HEAD: &str = "v=0\r\no=- 4397 1 IN IP4 10.9.9.9\r\ns=-\r\nc=IN IP4 10.9.9.9\r\nt=0 0\r\n";
-const PLAIN: &str = "m=audio 4000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n";
+pub(crate) const HEAD: &str =
+    "v=0\r\no=- 4397 1 IN IP4 10.9.9.9\r\ns=-\r\nc=IN IP4 10.9.9.9\r\nt=0 0\r\n";
+pub(crate) const PLAIN: &str =
+    "m=audio 4000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n";
 
 /// A line of a browser.
-fn web(kind: &str, formats: &str, setup: &str, mid: u8) -> String {
+pub(crate) fn web(kind: &str, formats: &str, setup: &str, mid: u8) -> String {
     format!(
         "m={kind} 9 UDP/TLS/RTP/SAVPF {formats}\r\na=candidate:1 1 udp 2113937151 10.9.9.9 4000 typ host\r\na=ice-ufrag:bX0f\r\n\
          a=ice-pwd:3d4a5e0f9c8b7a6d5e4f3c2b\r\na=fingerprint:sha-256 {}\r\na=setup:{setup}\r\na=mid:{mid}\r\na=rtcp-mux\r\n",

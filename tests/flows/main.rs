@@ -2,6 +2,7 @@
 //! counted by the test.
 
 mod cancelled;
+mod changes;
 mod early;
 mod elsewhere;
 mod ends;
@@ -13,3 +14,4 @@ mod play;
 mod policy;
 mod refreshed;
 mod refused;
+mod webrtc;

@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_secs(10);
 const EVENTS: u8 = 101;
 
 /// Users with policies of their own, for a scene.
-fn users(all: &[(&str, &str)]) -> String {
+pub(crate) fn users(all: &[(&str, &str)]) -> String {
     let user = |(name, media): &(&str, &str)| {
         format!(
             "[[domain.\"{DOMAIN}\".users]]\nname = \"{name}\"\npassword = \"{PASSWORD}\"\nmedia = {media}\n"

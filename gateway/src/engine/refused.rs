@@ -50,22 +50,41 @@ impl Place {
     }
 }
 
+/// A later offer as RTPEngine is shown it.
+#[derive(Default)]
+pub(super) struct Shown {
+    /// If that is not the offer itself.
+    pub(super) sdp: Option<Bytes>,
+    adds_lines: bool,
+}
+
+impl Shown {
+    /// What RTPEngine is told of the leg that it goes to. It knows the kind of a leg by its lines: of a new one it would pass on the
+    /// offerer's, and a phone would be asked for DTLS (measured).
+    pub(super) fn towards(&self, settled: Towards) -> Towards {
+        if self.adds_lines {
+            settled.anew()
+        } else {
+            settled
+        }
+    }
+}
+
 impl Engine {
     /// What of a later offer RTPEngine is shown before somebody accepts it, if that is not the offer itself.
     ///
     /// # Errors
     /// The dialog is over: what is offered now would be a session for ever.
-    pub(super) async fn to_be_shown(
-        &self,
-        request: &Message,
-        pass: Pass,
-    ) -> Result<Option<Bytes>, Reason> {
+    pub(super) async fn to_be_shown(&self, request: &Message, pass: Pass) -> Result<Shown, Reason> {
         let (Some(sessions), Some(dialog)) = (&self.media, dialog_of(request, pass)) else {
-            return Ok(None);
+            return Ok(Shown::default());
         };
         let last = sessions.agreed().offers(dialog, number(request)).await;
         let last = last.ok_or(Reason::NoTransaction)?;
-        Ok(last.and_then(|last| compare(&last, request.body(), restart::unrestarted)))
+        Ok(last.map_or_else(Shown::default, |last| Shown {
+            sdp: compare(&last, request.body(), restart::unrestarted),
+            adds_lines: adds_lines(&last, request.body()),
+        }))
     }
 
     /// A BYE has ended the dialog of an offer that was just made: the session that it may have begun anew is ended too.
@@ -127,6 +146,11 @@ impl Engine {
             None => return,
         };
         let exchange = Exchange::of(request, Tags::FromTo, &transaction.source, &self.site());
+        let towards = if adds_lines(&last, request.body()) {
+            towards.anew()
+        } else {
+            towards
+        };
         let exchange = Exchange {
             sdp: restarted.as_deref().unwrap_or(request.body()),
             ..exchange.between(legs, Some(reached))
@@ -316,10 +340,53 @@ fn number(message: &Message) -> u32 {
     message.cseq().map_or(0, |cseq| cseq.number)
 }
 
+/// Whether `new` has lines that `last` had not, or had refused or dropped (RFC 3264 §8.1).
+fn adds_lines(last: &[u8], new: &[u8]) -> bool {
+    let (Ok(last), Ok(new)) = (Session::parse(last), Session::parse(new)) else {
+        return false;
+    };
+    let had = |index: usize| {
+        last.media()
+            .get(index)
+            .is_some_and(|line| !line.is_rejected())
+    };
+    let mut lines = new.media().iter().enumerate();
+    lines.any(|(index, line)| !line.is_rejected() && !had(index))
+}
+
 type Compare = for<'a> fn(&Session<'_>, &Session<'a>) -> Option<Session<'a>>;
 
 /// Compares two descriptions; what is no description is what it was.
 fn compare(last: &[u8], new: &[u8], how: Compare) -> Option<Bytes> {
     let (last, new) = (Session::parse(last).ok()?, Session::parse(new).ok()?);
     how(&last, &new).map(|shown| shown.to_bytes().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_new_that_was_not_there_or_had_port_0() {
+        let sdp = |ports: &[u16]| {
+            let line = |port: &u16| format!("m=audio {port} RTP/AVP 0\r\n");
+            let lines: String = ports.iter().map(line).collect();
+            format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n{lines}")
+        };
+        for (why, last, new, want) in [
+            ("a hold", &[4000][..], &[4000][..], false),
+            ("video is added", &[4000], &[4000, 4002], true),
+            ("video is dropped", &[4000, 4002], &[4000, 0], false),
+            ("and comes back", &[4000, 0], &[4000, 4002], true),
+            (
+                "a line that is refused from the start",
+                &[4000],
+                &[4000, 0],
+                false,
+            ),
+        ] {
+            let (last, new) = (sdp(last), sdp(new));
+            assert_eq!(adds_lines(last.as_bytes(), new.as_bytes()), want, "{why}");
+        }
+    }
 }

@@ -92,11 +92,11 @@ impl Engine {
                     Exchange::of_offer(&request, &forward.source, media, target, &self.site())
                         .between(legs, Some(address_of_hop(&forward.hop)));
                 let shown = self.to_be_shown(&request, media.pass).await?;
-                if let Some(shown) = &shown {
+                if let Some(shown) = &shown.sdp {
                     exchange.sdp = shown;
                 }
                 let offered = sessions
-                    .offer(media, &exchange, towards)
+                    .offer(media, &exchange, shown.towards(towards))
                     .await
                     .map_err(|error| self.no_offer(&error))?;
                 let over = dialog_of(&request, media.pass).is_some_and(|dialog| {

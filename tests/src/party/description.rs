@@ -71,6 +71,46 @@ pub(super) const EVENTS: &str = "TELEPHONE-EVENT";
 /// The one suite of SDES that every phone has.
 pub(super) const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
 
+/// Who begins DTLS: RFC 5763 §5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setup {
+    /// Offers both; answers that it begins.
+    Actpass,
+    /// It begins.
+    Active,
+    /// The other begins.
+    Passive,
+}
+
+impl Setup {
+    fn name(self) -> &'static str {
+        match self {
+            Setup::Actpass => "actpass",
+            Setup::Active => "active",
+            Setup::Passive => "passive",
+        }
+    }
+
+    /// What is answered to an offer: what it leaves open is as this side likes.
+    fn answered(self, offer: &Line) -> Self {
+        match (offer.setup.as_deref(), self) {
+            (Some("active"), _) => Setup::Passive,
+            (Some("passive"), _) => Setup::Active,
+            (_, Setup::Passive) => Setup::Passive,
+            (_, Setup::Actpass | Setup::Active) => Setup::Active,
+        }
+    }
+
+    /// Whether this side begins, after the other said this.
+    pub(super) fn begins(self, line: &Line, they_answered: bool) -> bool {
+        match (they_answered, self) {
+            (true, Setup::Actpass) => line.setup.as_deref() == Some("passive"),
+            (true, own) => own == Setup::Active,
+            (false, own) => own.answered(line) == Setup::Active,
+        }
+    }
+}
+
 /// `a=sendrecv` and so on, as two answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Direction {
@@ -131,6 +171,7 @@ pub(super) struct Own {
     pub(super) key: String,
     pub(super) ice: Credentials,
     pub(super) fingerprint: String,
+    pub(super) setup: Setup,
 }
 
 impl Own {
@@ -220,7 +261,7 @@ impl Own {
             + &self.line(
                 &self.formats(),
                 self.profile.protocol(),
-                "actpass",
+                self.setup.name(),
                 "1",
                 "0",
             )
@@ -246,7 +287,7 @@ impl Own {
                 text += &self.line(
                     &self.common(line),
                     &line.protocol,
-                    "active",
+                    self.setup.answered(line).name(),
                     tag,
                     &line.middle,
                 );
@@ -456,6 +497,7 @@ mod tests {
                 password: "p".to_owned(),
             },
             fingerprint: "AA:BB".to_owned(),
+            setup: Setup::Actpass,
         }
     }
 

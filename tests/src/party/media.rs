@@ -160,7 +160,8 @@ impl Media {
             }
             Profile::Webrtc => {
                 let webrtc = state.webrtc.as_mut().context("no ICE")?;
-                webrtc.agrees(&own.ice, line, they_answered, Instant::now())?;
+                let begins = own.setup.begins(line, they_answered);
+                webrtc.agrees(&own.ice, line, begins, Instant::now())?;
             }
         }
         codec.name().clone_into(&mut state.heard.codec);

@@ -32,7 +32,7 @@ use anyhow::Result;
 
 pub use audio::{hears, mark, silence, talk};
 pub use core::CoreParty;
-pub use description::Profile;
+pub use description::{Profile, Setup};
 pub use desk::DeskPhone;
 pub use flaw::Flaw;
 pub use linphone::Linphone;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use tokio_rustls::TlsConnector;
 
-use super::description::{Credentials, Description, Own, Profile};
+use super::description::{Credentials, Description, Own, Profile, Setup};
 use super::media::Media;
 use super::webrtc::{self, Identity, Webrtc};
 use super::{Doing, Flaw, Heard, Part, Party, Spelling, Step, cipher, tone};
@@ -16,6 +16,7 @@ pub struct Phone {
     identity: Identity,
     tone: u32,
     pub(super) leg: Option<Leg>,
+    setup: Setup,
     /// What is wrong with it.
     pub(super) flaw: Option<Flaw>,
 }
@@ -67,8 +68,19 @@ impl Phone {
             identity: Identity::new()?,
             tone: tone::of(number),
             leg: None,
+            setup: Setup::Actpass,
             flaw: None,
         })
+    }
+
+    /// Its part in DTLS from its next call on.
+    pub fn sets_up(&mut self, setup: Setup) {
+        self.setup = setup;
+    }
+
+    /// Everything that it was sent.
+    pub fn received(&self) -> Vec<Message> {
+        self.device.endpoint().received()
     }
 
     pub(super) fn leg(&mut self) -> Result<&mut Leg> {
@@ -93,6 +105,7 @@ impl Phone {
             key: cipher::fresh()?,
             ice: webrtc::credentials(),
             fingerprint: self.identity.fingerprint.clone(),
+            setup: self.setup,
         };
         if self.profile == Profile::Webrtc {
             media.protects(Webrtc::new(self.identity.clone(), at, &own.ice, controls)?);

@@ -99,7 +99,7 @@ impl Webrtc {
         &mut self,
         own: &Credentials,
         line: &Line,
-        they_answered: bool,
+        begins: bool,
         now: Instant,
     ) -> Result<()> {
         let ice = line.ice.clone().ok_or_else(|| anyhow!("no ICE"))?;
@@ -119,8 +119,7 @@ impl Webrtc {
             self.ice.add_remote_candidate(candidate);
         }
         if self.theirs.as_ref().is_none_or(|(_, old)| *old != print) {
-            // RFC 8842 §5.3: who answers is active, unless the answer says otherwise.
-            self.is_client = !they_answered || line.setup.as_deref() == Some("passive");
+            self.is_client = begins;
             let config = Arc::new(dimpl::Config::default());
             let mut dtls = Dtls::new_12(config, self.identity.certificate.clone(), now);
             dtls.set_active(self.is_client);
