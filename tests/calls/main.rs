@@ -152,6 +152,8 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         transfer::a_browser_transfers_a_phone_to_another_phone,
         transfer::a_browser_transfers_a_phone_to_another_browser,
         transfer::a_phone_transfers_a_browser_to_another_phone,
+        transfer::linphone_transfers_a_browser_to_another_phone,
+        transfer::a_browser_transfers_linphone_to_another_phone,
     ];
     let v6 = trials![
         stage,

@@ -11,7 +11,7 @@ use causeway_tests::browser::{Browser, Kind, Page};
 use causeway_tests::gateway::{Gateway, certificates, users};
 use causeway_tests::rtpengine::RtpEngine;
 use causeway_tests::scene::{DOMAIN, PASSWORD, registered, sign_in};
-use causeway_tests::{http, ports};
+use causeway_tests::{http, linphone, ports};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -95,6 +95,19 @@ impl Place {
     /// A user's desk phone over UDP, which answers at once and speaks 440 Hz.
     pub(crate) fn account<'a>(&self, user: &'a str) -> Account<'a> {
         Account::new(user, DOMAIN, PASSWORD, self.sip)
+    }
+
+    /// The same as linphone over TCP, which rings until it is told to answer and speaks 600 Hz.
+    pub(crate) async fn linphone(&self, user: &str) -> Result<linphone::Phone> {
+        let account = linphone::Account {
+            user,
+            domain: DOMAIN,
+            password: PASSWORD,
+            server: self.sip,
+            trust: None,
+            tone: 600,
+        };
+        linphone::Phone::start_registered(&account).await
     }
 
     /// The same over this transport.

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use causeway_tests::baresip::{Account, Phone, Transport};
 use causeway_tests::browser::Page;
+use causeway_tests::linphone;
 use causeway_tests::scene::{DOMAIN, dial};
 
 use crate::place::Place;
@@ -58,6 +59,48 @@ pub(crate) async fn a_phone_transfers_a_browser_to_another_phone(place: &Place) 
     other.hang_up().await?;
     page.state(&["ended"]).await?;
     place.engine_is_empty().await
+}
+
+pub(crate) async fn linphone_transfers_a_browser_to_another_phone(place: &Place) -> Result<()> {
+    let page = place.page("alice").await?;
+    let mut linphone = place.linphone("desk1").await?;
+    let mut other = place.phone("desk2", Transport::Udp).await?;
+    connect_linphone(&page, &mut linphone).await?;
+    linphone.transfer(&format!("sip:desk2@{DOMAIN}"))?;
+    other.event("CALL_ESTABLISHED").await?;
+    linphone.says(&[" ended ("]).await?;
+    page_and_phone_talk(&page, &other, 0).await?;
+    other.hang_up().await?;
+    page.state(&["ended"]).await?;
+    place.engine_is_empty().await
+}
+
+pub(crate) async fn a_browser_transfers_linphone_to_another_phone(place: &Place) -> Result<()> {
+    let page = place.page("alice").await?;
+    let mut linphone = place.linphone("desk1").await?;
+    let other = Account {
+        tone: 700,
+        ..place.account("desk2")
+    };
+    let mut other = Phone::start_registered(&other).await?;
+    connect_linphone(&page, &mut linphone).await?;
+    transfer(&page, "desk2").await?;
+    other.event("CALL_ESTABLISHED").await?;
+    page_is_out(&page).await?;
+    let seconds = f64::from(SECONDS);
+    tokio::try_join!(linphone.hears(700, seconds), other.hears(600, seconds))?;
+    other.hang_up().await?;
+    linphone.says(&[" ended ("]).await?;
+    place.engine_is_empty().await
+}
+
+/// The page calls linphone, and both have audio.
+async fn connect_linphone(page: &Page, linphone: &mut linphone::Phone) -> Result<()> {
+    dial(page, "desk1").await?;
+    linphone.says(&["new incoming call"]).await?;
+    linphone.accept()?;
+    page.state(&["up"]).await?;
+    talks(page, 1).await
 }
 
 /// The page calls the phone, and both have audio.

@@ -65,6 +65,12 @@ impl Kind {
         match (self, step, other) {
             // RTPEngine gives the keys of one SDES phone to the other, new ones too.
             (Kind::Sdes, Step::Restart, Kind::BaresipSdes) => Some("baresip keeps the first keys"),
+            // It takes a 180 without SDP for the end of what the 183 before it began, and linphone sends one.
+            (
+                Kind::Baresip | Kind::BaresipSdes,
+                Step::Early,
+                Kind::Linphone | Kind::LinphoneSdes,
+            ) => Some("baresip falls silent at a 180 after the 183"),
             _ => None,
         }
     }

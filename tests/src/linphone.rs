@@ -15,6 +15,7 @@ pub use account::Account;
 pub use recording::Recording;
 
 use crate::process::{POLL, Process};
+use crate::wait;
 
 /// How long any single step may take before the test has failed.
 const STEP: Duration = Duration::from_secs(15);
@@ -105,6 +106,11 @@ impl Phone {
         self.tell("resume")
     }
 
+    /// Blind transfer: tells the other side of its first call to call `uri` (REFER).
+    pub fn transfer(&mut self, uri: &str) -> Result<()> {
+        self.tell(&format!("transfer 1 {uri}"))
+    }
+
     /// Presses one key.
     pub fn key(&mut self, key: char) -> Result<()> {
         self.tell(&key.to_string())
@@ -113,6 +119,24 @@ impl Phone {
     /// Writes one line to it.
     pub fn tell(&mut self, line: &str) -> Result<()> {
         writeln!(self.input, "{line}").context("linphone does not listen")
+    }
+
+    /// Waits until it has heard `seconds` of a tone since it exists.
+    pub async fn hears(&mut self, hertz: u32, seconds: f64) -> Result<()> {
+        let limit = STEP + Duration::from_secs_f64(seconds);
+        let recording = &mut self.recording;
+        let mut heard = || {
+            let (_, tones) = recording.heard(&[hertz]).unwrap_or_default();
+            tones.get(&hertz).copied().unwrap_or(0) as f64 / 50.0
+        };
+        if !wait::until(limit, || heard() >= seconds).await {
+            let log = self.process.log_tail();
+            bail!(
+                "it heard {} s of {hertz} Hz, not {seconds}:\n{log}",
+                heard()
+            );
+        }
+        Ok(())
     }
 
     /// Waits for the next line that holds one of these texts, passing over others.

@@ -74,8 +74,11 @@ fn config(account: &Account<'_>) -> String {
     let port = ports::free();
     let listens = |name: &str| if name == transport { port } else { 0 };
     let mandatory = u8::from(account.trust.is_some());
-    // Its certificate has the name, and linphone compares that alone.
-    let host = format!("localhost:{}", server.port());
+    // Of a certificate linphone compares names alone, no addresses.
+    let host = match account.trust {
+        Some(_) => format!("localhost:{}", server.port()),
+        None => server.to_string(),
+    };
     let rtp = ports::block(8);
     let mut text = format!(
         "[sip]\nbind_address=127.0.0.1\nsip_port=0\nsip_tcp_port={}\nsip_tls_port={}\nuse_ipv6=0\nguess_hostname=0\n\
