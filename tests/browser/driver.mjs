@@ -60,7 +60,7 @@ async function contextOf(command) {
   if (!context) {
     context = await browser.newContext({
       ignoreHTTPSErrors: true,
-      permissions: command.permissions ?? ['microphone'],
+      permissions: command.permissions ?? ['microphone', 'camera'],
       viewport: command.viewport ?? { width: 1280, height: 800 },
       colorScheme: command.colorScheme ?? 'light',
       serviceWorkers: 'block',

@@ -145,6 +145,8 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         desk::keys_mute_and_hold_work_over_tls,
         browsers::two_browsers_call_each_other,
         browsers::two_browsers_mute_and_hold_each_other,
+        browsers::two_browsers_show_each_other_their_cameras,
+        browsers::a_phone_without_video_keeps_its_audio,
         firefox::firefox_and_a_phone_call_each_other,
         firefox::firefox_and_chromium_call_each_other,
         echo::a_phone_calls_sipp_and_hears_itself,

@@ -30,6 +30,10 @@ export interface Call {
   readonly progress: Progress;
   readonly hold: { readonly local: boolean; readonly remote: boolean };
   readonly muted: boolean;
+  /** Our camera is on. */
+  readonly camera: boolean;
+  /** The far side shows us something. */
+  readonly picture: boolean;
   readonly media: Media;
   /** Why no audio arrives, where a new path did not help. */
   readonly verdict: Words | null;
@@ -50,6 +54,8 @@ export type CallEvent =
   | { type: 'up'; at: number }
   | { type: 'hold'; side: 'local' | 'remote'; on: boolean }
   | { type: 'mute'; on: boolean }
+  | { type: 'camera'; on: boolean }
+  | { type: 'picture'; on: boolean }
   | { type: 'media'; media: Media; verdict?: Words }
   | { type: 'tone'; tone: string }
   | { type: 'transfer'; transfer: Transfer | null }
@@ -65,6 +71,8 @@ export function newCall(id: number, direction: Direction, peer: Peer, at: number
     progress: 'sending',
     hold: { local: false, remote: false },
     muted: false,
+    camera: false,
+    picture: false,
     media: 'waiting',
     verdict: null,
     startedAt: at,
@@ -89,6 +97,10 @@ export function next(call: Call, event: CallEvent): Call {
       return call.phase === 'up' ? { ...call, hold: { ...call.hold, [event.side]: event.on } } : call;
     case 'mute':
       return { ...call, muted: event.on };
+    case 'camera':
+      return { ...call, camera: event.on };
+    case 'picture':
+      return { ...call, picture: event.on };
     case 'media':
       return sameMedia(call, event) ? call : { ...call, media: event.media, verdict: event.verdict ?? null };
     case 'tone':
@@ -98,7 +110,15 @@ export function next(call: Call, event: CallEvent): Call {
     case 'leaving':
       return { ...call, leaving: true };
     case 'end':
-      return { ...call, phase: 'ended', endedAt: event.at, end: event.end, transfer: null };
+      return {
+        ...call,
+        phase: 'ended',
+        endedAt: event.at,
+        end: event.end,
+        transfer: null,
+        camera: false,
+        picture: false,
+      };
   }
 }
 

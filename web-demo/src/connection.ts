@@ -19,15 +19,22 @@ export interface Renewal {
   undo(): void;
 }
 
-/** Puts a new connection, with the tracks that are sent, in the place of the old one, which stays open until one of them is chosen. */
-export function renew(sip: RTCSession, way: RTCConfiguration): Renewal {
+/**
+ * Puts a new connection, with the tracks that are sent, in the place of the old one, which stays open until one of them is chosen. One that
+ * offers has the m= lines of before, in order (RFC 3264 §8).
+ */
+export function renew(sip: RTCSession, way: RTCConfiguration, offers: boolean): Renewal {
   const inside = sip as unknown as Inside;
   const old = inside._connection;
-  const tracks = old.getSenders().flatMap((sender) => sender.track ?? []);
+  const lines = old.getTransceivers();
+  const tracks = lines.flatMap(({ sender }) => sender.track ?? []);
   inside._createRTCConnection(way, null);
   const fresh = inside._connection;
   const stream = new MediaStream(tracks);
-  for (const track of tracks) fresh.addTrack(track, stream);
+  for (const { sender, receiver } of lines) {
+    if (sender.track) fresh.addTrack(sender.track, stream);
+    else if (offers) fresh.addTransceiver(receiver.track.kind, { direction: 'recvonly' });
+  }
   return {
     done: () => old.close(),
     undo: () => {

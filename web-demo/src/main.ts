@@ -57,6 +57,8 @@ const calls = new Calls(
     hangUp: (id) => phone.hangUp(id),
     mute: (id, on) => phone.mute(id, on),
     hold: (id, on) => phone.hold(id, on),
+    film: (id, on) => void phone.film(id, on),
+    pictures: (id) => phone.session(id)?.camera,
     tone,
     transfer: (id, to) => phone.transfer(id, to),
     join: (id, other) => phone.join(id, other),

@@ -1,7 +1,7 @@
 /**
  * Microphone and loudspeaker: opening, choosing, changing in a call. The browser's media interfaces and nothing of the page.
  */
-import { microphone, type Words } from './words';
+import { camera, microphone, type Words } from './words';
 
 export class MicrophoneError extends Error {
   constructor(readonly words: Words) {
@@ -50,6 +50,16 @@ function open(id: string): Promise<MediaStream> {
   };
   if (id) audio.deviceId = { exact: id };
   return navigator.mediaDevices.getUserMedia({ audio, video: false });
+}
+
+/** Opens the camera. */
+export async function openCamera(): Promise<MediaStream> {
+  const size = { width: { ideal: 640 }, height: { ideal: 360 } };
+  try {
+    return await navigator.mediaDevices.getUserMedia({ video: size });
+  } catch (error) {
+    throw new MicrophoneError(camera(errorName(error)));
+  }
 }
 
 function errorName(error: unknown): string {

@@ -33,6 +33,12 @@ const REGISTER_EXPIRES = 600;
 /** A registration that was refused for a passing reason (5xx, timeout) is tried again after this, in milliseconds. */
 const REGISTER_AGAIN = 15_000;
 
+const NOT_NOW: Words = {
+  reason: 'not-now',
+  title: 'Not just now',
+  hint: 'The call is being changed already. Try again in a second.',
+};
+
 export class Phone {
   private agent: UA | null = null;
   private sockets: Socket[] = [];
@@ -151,13 +157,13 @@ export class Phone {
 
   hold(id: number, on: boolean): void {
     if (!on) this.holdOthers(id);
-    if (this.find(id)?.hold(on) === false) {
-      this.tell({
-        reason: 'not-now',
-        title: 'Not just now',
-        hint: 'The call is being changed already. Try again in a second.',
-      });
-    }
+    if (this.find(id)?.hold(on) === false) this.tell(NOT_NOW);
+  }
+
+  async film(id: number, on: boolean): Promise<void> {
+    await this.guarded(async () => {
+      if ((await this.find(id)?.film(on)) === false) this.tell(NOT_NOW);
+    });
   }
 
   tone(id: number, key: string, way: DtmfWay): void {
@@ -291,6 +297,12 @@ export class Phone {
           reason: 'sound-blocked',
           title: 'The browser keeps this page silent',
           hint: 'Click anywhere to hear the call.',
+        }),
+      unseen: (peer) =>
+        this.tell({
+          reason: 'no-pictures',
+          title: `${peer} takes no pictures`,
+          hint: 'The call goes on with sound alone.',
         }),
       nameOf: this.nameOf,
       way: this.way,

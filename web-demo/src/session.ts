@@ -4,6 +4,7 @@
 import type { RTCSession } from 'jssip/lib/RTCSession';
 import type { IncomingResponse } from 'jssip/lib/SIPMessage';
 import { type Call, type CallEvent, expectsAudio, newCall, next, type Peer } from './call';
+import { Camera } from './camera';
 import {
   extensionsOf,
   isOtherEnd,
@@ -29,6 +30,8 @@ export interface Surroundings {
   doubt(): void;
   /** The browser keeps the page silent until it is touched. */
   blocked(): void;
+  /** The far side takes no pictures. */
+  unseen(peer: string): void;
   nameOf(user: string): string | undefined;
   way(): RTCConfiguration;
 }
@@ -55,6 +58,7 @@ interface EndEvent {
 export class Session {
   call: Call;
   figures: Figures = NO_FIGURES;
+  readonly camera = new Camera((on) => this.apply({ type: 'picture', on }));
   private readonly speaker: Speaker;
   private watch: Watch;
   private polling: ReturnType<typeof setInterval> | undefined;
@@ -62,6 +66,8 @@ export class Session {
   private refused = false;
   /** A new connection that was offered and not yet taken. */
   private renewal: Renewal | undefined;
+  /** Our camera was offered, and nobody has answered yet. */
+  private filming = false;
   /** The header extensions that the far side knows, where our connection is not the one that began the call. */
   private extensions: ReadonlySet<string> | undefined;
 
@@ -122,6 +128,25 @@ export class Session {
     return on ? this.sip.hold() : this.sip.unhold();
   }
 
+  /** Shows the far side our camera, or no more. False while another offer is under way or the connection is away. */
+  async film(on: boolean): Promise<boolean> {
+    const { connection } = this.sip;
+    if (!connection || !this.mayOffer()) return false;
+    if (on) await this.camera.start(connection, this.microphone ?? new MediaStream());
+    else this.camera.stop(connection);
+    // The browser may have asked its user, who took his time.
+    const offered =
+      this.mayOffer() &&
+      this.sip.renegotiate({}, () => {
+        if (on && !Camera.isSent(connection)) this.filmsNot();
+        this.filming = false;
+      });
+    this.filming = offered && on;
+    if (!offered) this.camera.stop(connection);
+    this.apply({ type: 'camera', on: offered && on });
+    return offered;
+  }
+
   tone(key: string, way: DtmfWay): void {
     if (this.call.phase === 'ended' || this.call.phase === 'ringing') return;
     // Half the default gap: as fast as one types, slow enough for old equipment (RFC 4733 §2.5.2.2 asks for 40 ms at least).
@@ -160,11 +185,11 @@ export class Session {
 
   /** Asks for a new media path in a re-INVITE (RFC 8839 §4.4.3.1). False when it cannot be sent now. */
   newPath(): boolean {
-    if (!this.around.connected() || this.around.doubted() || !this.sip.isReadyToReOffer()) return false;
+    if (!this.mayOffer()) return false;
     this.refused = false;
     this.settle(false);
     this.extensions ??= extensionsOf(this.sip.connection?.remoteDescription?.sdp ?? '');
-    this.renewal = renew(this.sip, this.around.way());
+    this.renewal = renew(this.sip, this.around.way(), true);
     return this.sip.renegotiate({}, () => this.settle(true));
   }
 
@@ -203,6 +228,11 @@ export class Session {
     });
     this.figures = read(rows as never, connection.iceConnectionState, connection.connectionState);
     return this.figures;
+  }
+
+  private mayOffer(): boolean {
+    const up = this.call.phase === 'up' && this.around.connected() && !this.around.doubted();
+    return up && this.sip.isReadyToReOffer();
   }
 
   private apply(event: CallEvent): void {
@@ -259,8 +289,17 @@ export class Session {
         return terminate(options);
       if (cause === 'WebRTC Error') this.refused = true;
       if (this.renewal) this.settle(false);
-      else void rollBack(connection);
+      else void rollBack(connection).then(() => this.filmsNot());
     };
+  }
+
+  /** The far side has not taken our camera. */
+  private filmsNot(): void {
+    if (!this.filming) return;
+    this.filming = false;
+    this.camera.stop(this.sip.connection);
+    this.apply({ type: 'camera', on: false });
+    this.around.unseen(this.call.peer.display);
   }
 
   /** The new connection that was offered is the one from now on, or never was. */
@@ -276,7 +315,7 @@ export class Session {
     if (!KEEPS_DTLS || !isOtherEnd(before, sdp)) return;
     this.settle(false);
     this.extensions = extensionsOf(sdp);
-    renew(this.sip, this.around.way()).done();
+    renew(this.sip, this.around.way(), false).done();
   }
 
   private watchAnew(): void {
@@ -291,9 +330,10 @@ export class Session {
   }
 
   private attend(connection: RTCPeerConnection): void {
-    connection.addEventListener('track', (event) =>
-      this.speaker.play(event.streams[0] ?? new MediaStream([event.track])),
-    );
+    connection.addEventListener('track', ({ track, streams }) => {
+      if (track.kind === 'video') this.camera.receives(track);
+      else this.speaker.play(streams[0] ?? new MediaStream([track]));
+    });
     // JsSIP hangs up when ICE has failed. We would rather build a new path: its listener is passed by (a capturing one comes first).
     connection.addEventListener(
       'iceconnectionstatechange',
@@ -357,6 +397,7 @@ export class Session {
     clearInterval(this.polling);
     this.settle(true);
     this.speaker.stop();
+    this.camera.stop(undefined);
     if (this.microphone) close(this.microphone);
     this.apply({ type: 'end', at: Date.now(), end });
   }

@@ -289,6 +289,23 @@ export function microphone(name: string, secure: boolean): Words {
   return words('microphone', 'The microphone does not work', `The browser says "${name}".`);
 }
 
+/** Why there is no picture of us: the name of what getUserMedia throws. The call goes on without. */
+export function camera(name: string): Words {
+  switch (name) {
+    case 'NotAllowedError':
+    case 'SecurityError':
+      return words(
+        'camera-refused',
+        'The camera was refused',
+        'Allow it: click the icon left of the address, set Camera to Allow, and try again.',
+      );
+    case 'NotFoundError':
+    case 'OverconstrainedError':
+      return words('camera-absent', 'No camera found', 'Plug one in and try again. The call goes on.');
+  }
+  return words('camera', 'The camera does not work', `The browser says "${name}". The call goes on.`);
+}
+
 /** The words for a transfer that failed, by the status in NOTIFY (RFC 3515) or of the REFER itself. */
 export function transferFailed(to: string, status: number | null, phrase: string): string {
   const why = status === null ? '' : (REFUSED_CALLS[status]?.(to).title ?? `${status} ${phrase}`.trim());

@@ -5,12 +5,15 @@ import { sentence } from './announce';
 import { duration, icon, make, setIcon, setText } from './dom';
 import { KeypadPanel, TransferPanel } from './panels';
 import { Quality } from './quality';
+import { type Pictures, Screen } from './screen';
 
 export interface CardActions {
   answer(id: number): void;
   hangUp(id: number): void;
   mute(id: number, on: boolean): void;
   hold(id: number, on: boolean): void;
+  film(id: number, on: boolean): void;
+  pictures(id: number): Pictures | undefined;
   tone(id: number, key: string): void;
   transfer(id: number, to: string): void;
   join(id: number, other: number): void;
@@ -31,13 +34,17 @@ export class Card {
   private readonly trouble = make('p', { class: 'trouble', 'data-testid': 'call-trouble', hidden: true });
   private readonly reason = make('p', { class: 'hint', 'data-testid': 'call-reason', hidden: true });
   private readonly quality = new Quality();
+  private readonly screen = new Screen();
   private readonly buttons: Record<
-    'answer' | 'decline' | 'hangup' | 'mute' | 'hold' | 'keypad' | 'transfer' | 'again' | 'close',
+    'answer' | 'decline' | 'hangup' | 'mute' | 'hold' | 'video' | 'keypad' | 'transfer' | 'again' | 'close',
     HTMLButtonElement
   >;
   private call: Call;
 
-  constructor(call: Call, actions: CardActions) {
+  constructor(
+    call: Call,
+    private readonly actions: CardActions,
+  ) {
     this.call = call;
     const { id } = call;
     const button = (name: string, words: string, image: string, look: string, done: () => void) =>
@@ -52,6 +59,7 @@ export class Card {
       decline: button('decline', 'Decline', 'hangup', 'round stop', () => actions.hangUp(id)),
       mute: button('mute', 'Mute', 'mic', 'round', () => actions.mute(id, !this.call.muted)),
       hold: button('hold', 'Hold', 'pause', 'round', () => actions.hold(id, !this.call.hold.local)),
+      video: button('video', 'Camera', 'video', 'round', () => actions.film(id, !this.call.camera)),
       keypad: button('keypad', 'Keypad', 'pad', 'round', () => this.toggle(this.keypad)),
       transfer: button('transfer', 'Transfer', 'transfer', 'round', () => this.toggle(this.transferring)),
       hangup: button('hangup', 'Hang up', 'hangup', 'round stop', () => actions.hangUp(id)),
@@ -93,6 +101,8 @@ export class Card {
     dataset.verdict = call.verdict?.reason ?? '';
     dataset.hold = holdWord(call.hold);
     dataset.muted = String(call.muted);
+    dataset.camera = String(call.camera);
+    dataset.picture = String(call.picture);
     dataset.reason = call.end?.reason ?? '';
     dataset.status = String(call.end?.status ?? '');
     dataset.bad = String(call.end !== null && !call.end.normal);
@@ -108,6 +118,7 @@ export class Card {
     if (call.phase !== 'up') this.transferring.show(false);
     this.marks();
     this.quality.element.hidden = !talking;
+    this.screen.show(talking ? this.actions.pictures(call.id) : undefined);
   }
 
   tick(now: number, figures: Figures | undefined): void {
@@ -123,7 +134,7 @@ export class Card {
   }
 
   private build(call: Call): HTMLElement {
-    const { answer, decline, hangup, mute, hold, keypad, transfer, again, close } = this.buttons;
+    const { answer, decline, hangup, mute, hold, video, keypad, transfer, again, close } = this.buttons;
     const name = `call-${call.id}-name`;
     return make(
       'article',
@@ -153,8 +164,22 @@ export class Card {
       ),
       this.trouble,
       this.reason,
+      this.screen.element,
       this.quality.element,
-      make('div', { class: 'actions' }, decline, answer, mute, hold, keypad, transfer, hangup, again, close),
+      make(
+        'div',
+        { class: 'actions' },
+        decline,
+        answer,
+        mute,
+        hold,
+        video,
+        keypad,
+        transfer,
+        hangup,
+        again,
+        close,
+      ),
       this.keypad.element,
       this.transferring.element,
     );
@@ -174,13 +199,15 @@ export class Card {
 
   /** Shows the buttons that fit the state. */
   private offer(call: Call): void {
-    const { answer, decline, hangup, mute, hold, keypad, transfer, again, close } = this.buttons;
+    const { answer, decline, hangup, mute, hold, video, keypad, transfer, again, close } = this.buttons;
     const up = call.phase === 'up' && !call.leaving;
     answer.hidden = call.phase !== 'ringing';
     decline.hidden = call.phase !== 'ringing';
     hangup.hidden = call.phase !== 'calling' && call.phase !== 'up';
     mute.hidden = !up;
     hold.hidden = !up;
+    video.hidden = !up || call.hold.local;
+    video.setAttribute('aria-pressed', String(call.camera));
     transfer.hidden = !up;
     keypad.hidden = (!up || call.hold.local) && !(call.phase === 'calling' && call.progress === 'early');
     again.hidden = call.phase !== 'ended';
