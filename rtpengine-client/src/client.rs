@@ -1,21 +1,22 @@
 //! One RTPEngine node: requests go out over several sockets, all at once, and each gets its own answer or an error.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::UdpSocket;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use crate::answer;
 use crate::bencode::Limits;
 use crate::command::Request;
-use crate::cookie::{Cookie, Waiting};
+use crate::cookie::Cookie;
 use crate::error::Error;
+use crate::socket::{Socket, Sockets};
+use crate::waiting::{End, Patience};
 
 /// The longest payload of a UDP datagram over IPv4.
 const LONGEST_DATAGRAM: usize = 65_507;
@@ -44,7 +45,7 @@ pub struct ClientConfig {
     pub address: SocketAddr,
     /// The local address to send from; chosen by the operating system if missing.
     pub bind: Option<IpAddr>,
-    /// How many sockets are used in turn. RTPEngine spreads datagrams over its threads; several sockets keep one lost or
+    /// How many sockets each runtime uses in turn. RTPEngine spreads datagrams over its threads; several sockets keep one lost or
     /// late answer from filling the only receive buffer. At least 1; the default is 4.
     pub sockets: usize,
     /// How many requests may wait for an answer; one more is [`Error::Busy`] at once. At least 1; the default is 1,024. A
@@ -100,64 +101,38 @@ pub struct Counts {
 }
 
 #[derive(Debug, Default)]
-struct Counters {
+pub(crate) struct Counters {
     sent: AtomicU64,
-    retransmitted: AtomicU64,
+    pub(crate) retransmitted: AtomicU64,
     answered: AtomicU64,
     timed_out: AtomicU64,
     refused: AtomicU64,
     busy: AtomicU64,
-    stray: AtomicU64,
-}
-
-/// A socket that is connected, so that the kernel lets in only what the node sends, and reports it unreachable.
-#[derive(Debug)]
-struct Socket {
-    udp: UdpSocket,
-    local: SocketAddr,
-    waiting: Waiting,
+    pub(crate) stray: AtomicU64,
 }
 
 /// A client of one RTPEngine node. Share it with [`Arc`]; all methods take `&self`, and requests are pipelined.
 #[derive(Debug)]
 pub struct Client {
     config: ClientConfig,
-    sockets: Vec<Arc<Socket>>,
-    readers: Vec<JoinHandle<()>>,
-    next_socket: AtomicUsize,
+    /// Those of each runtime that has made requests.
+    sockets: RwLock<Vec<Arc<Sockets>>>,
     in_flight: AtomicUsize,
     counters: Arc<Counters>,
 }
 
 impl Client {
-    /// Opens the sockets and starts a reader for each on the current runtime. Nothing is sent yet.
+    /// Opens the sockets and starts a reader for each on the current runtime. Nothing is sent yet. A request that is made on another
+    /// runtime opens others for that one.
     ///
     /// # Errors
     /// When a socket cannot be opened, bound or connected.
     pub async fn connect(config: ClientConfig) -> io::Result<Client> {
-        let any = match config.address {
-            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        };
         let counters = Arc::new(Counters::default());
-        let mut sockets = Vec::new();
-        let mut readers = Vec::new();
-        for _ in 0..config.sockets.max(1) {
-            let udp = UdpSocket::bind((config.bind.unwrap_or(any), 0)).await?;
-            udp.connect(config.address).await?;
-            let socket = Arc::new(Socket {
-                local: udp.local_addr()?,
-                udp,
-                waiting: Waiting::default(),
-            });
-            readers.push(tokio::spawn(read(socket.clone(), counters.clone())));
-            sockets.push(socket);
-        }
+        let sockets = Sockets::open(&config, &counters)?;
         Ok(Client {
             config,
-            sockets,
-            readers,
-            next_socket: AtomicUsize::new(0),
+            sockets: RwLock::new(vec![Arc::new(sockets)]),
             in_flight: AtomicUsize::new(0),
             counters,
         })
@@ -232,6 +207,30 @@ impl Client {
         Ok(permit)
     }
 
+    /// The sockets of the current runtime.
+    fn sockets(&self) -> io::Result<Arc<Sockets>> {
+        let runtime = Handle::current().id();
+        let known = |all: &[Arc<Sockets>]| {
+            let mut known = all.iter();
+            known.find(|sockets| sockets.are_of(runtime)).cloned()
+        };
+        // What is inside is whole between two statements.
+        let all = self.sockets.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sockets) = known(&all) {
+            return Ok(sockets);
+        }
+        drop(all);
+        let mut all = self.sockets.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread of the same runtime was faster.
+        if let Some(sockets) = known(&all) {
+            return Ok(sockets);
+        }
+        all.retain(|sockets| !sockets.are_over());
+        let sockets = Arc::new(Sockets::open(&self.config, &self.counters)?);
+        all.push(sockets.clone());
+        Ok(sockets)
+    }
+
     async fn exchange(
         &self,
         dictionary: &[u8],
@@ -239,89 +238,71 @@ impl Client {
         watch: Option<&dyn Watch>,
     ) -> Result<Bytes, Error> {
         let cookie = Cookie::random()?;
-        let datagram = cookie.before(dictionary);
+        let datagram = Bytes::from(cookie.before(dictionary));
         if datagram.len() > LONGEST_DATAGRAM {
             return Err(Error::TooLarge {
                 bytes: datagram.len(),
                 limit: LONGEST_DATAGRAM,
             });
         }
-        let socket = &self.sockets[self.next_socket.fetch_add(1, Relaxed) % self.sockets.len()];
+        let sockets = self.sockets()?;
+        let socket = sockets.next();
         let began = Instant::now();
-        let mut sent = 0;
         let ends = (socket.local, self.config.address);
         if let Some(watch) = watch {
             watch.sent(ends.0, ends.1, &datagram);
         }
-        let end = self
-            .carry(socket, cookie, &datagram, timeout, &mut sent)
-            .await;
+        let end = self.carry(socket, cookie, datagram.clone(), timeout).await;
+        match &end.outcome {
+            Ok(_) => _ = self.counters.answered.fetch_add(1, Relaxed),
+            Err(why) => self.count_failure(why),
+        }
         if let Some(watch) = watch {
             let cookie = &datagram[..datagram.len() - dictionary.len()];
-            let outcome = end.as_deref();
-            watch.ended(ends.0, ends.1, cookie, outcome, (began.elapsed(), sent));
+            let outcome = end.outcome.as_deref();
+            watch.ended(ends.0, ends.1, cookie, outcome, (began.elapsed(), end.sent));
         }
-        end
+        end.outcome
     }
 
-    /// Sends a datagram until it is answered or time is up, and counts how often.
+    /// Sends a datagram until it is answered or time is up.
     async fn carry(
         &self,
         socket: &Socket,
         cookie: Cookie,
-        datagram: &[u8],
+        datagram: Bytes,
         timeout: Duration,
-        sent: &mut u32,
-    ) -> Result<Bytes, Error> {
-        let mut ticket = socket.waiting.enter(cookie);
-        let deadline = Instant::now() + timeout;
-        let mut wait = self.config.first_wait;
-        loop {
-            match timeout_at(deadline, send(&socket.udp, datagram)).await {
-                Ok(result) => result.inspect_err(|why| self.count_failure(why))?,
-                Err(_) => return Err(self.timed_out(timeout, *sent)),
+    ) -> End {
+        let patience = Patience {
+            first: self.config.first_wait,
+            longest: self.config.longest_wait,
+            in_all: timeout,
+        };
+        let mut ticket = match socket.ask(cookie, datagram, patience) {
+            Ok(ticket) => ticket,
+            Err(why) => {
+                return End {
+                    outcome: Err(why),
+                    sent: 0,
+                };
             }
-            let counter = if *sent == 0 {
-                &self.counters.sent
-            } else {
-                &self.counters.retransmitted
-            };
-            counter.fetch_add(1, Relaxed);
-            *sent += 1;
-
-            let next = (Instant::now() + wait).min(deadline);
-            match timeout_at(next, &mut ticket.outcome).await {
-                Ok(Ok(outcome)) => {
-                    match &outcome {
-                        Ok(_) => _ = self.counters.answered.fetch_add(1, Relaxed),
-                        Err(why) => self.count_failure(why),
-                    }
-                    return outcome;
-                }
-                // The sender lives in the table until it is used, so this says: the table was emptied. It is an end.
-                Ok(Err(_)) => return Err(Error::Refused),
-                Err(_) if next >= deadline => return Err(self.timed_out(timeout, *sent)),
-                Err(_) => wait = (wait * 2).min(self.config.longest_wait),
-            }
+        };
+        self.counters.sent.fetch_add(1, Relaxed);
+        match (&mut ticket.end).await {
+            Ok(end) => end,
+            // The sender lives in the table until it is used, so this says: the table was emptied. It is an end.
+            Err(_) => End {
+                outcome: Err(Error::Refused),
+                sent: 1,
+            },
         }
-    }
-
-    fn timed_out(&self, after: Duration, sent: u32) -> Error {
-        self.counters.timed_out.fetch_add(1, Relaxed);
-        Error::Timeout { after, sent }
     }
 
     fn count_failure(&self, why: &Error) {
-        if matches!(why, Error::Refused) {
-            self.counters.refused.fetch_add(1, Relaxed);
-        }
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        for reader in &self.readers {
-            reader.abort();
+        match why {
+            Error::Refused => _ = self.counters.refused.fetch_add(1, Relaxed),
+            Error::Timeout { .. } => _ = self.counters.timed_out.fetch_add(1, Relaxed),
+            _ => {}
         }
     }
 }
@@ -332,45 +313,5 @@ struct Permit<'a>(&'a AtomicUsize);
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Sends one datagram. A connected socket reports the refusal of an *earlier* datagram at the next send, which is then
-/// not sent; only a second refusal is about this node now.
-async fn send(socket: &UdpSocket, datagram: &[u8]) -> Result<(), Error> {
-    for last_try in [false, true] {
-        match socket.send(datagram).await {
-            Ok(_) => return Ok(()),
-            Err(why) if why.kind() != io::ErrorKind::ConnectionRefused => {
-                return Err(Error::Io(why));
-            }
-            Err(_) if last_try => break,
-            Err(_) => {}
-        }
-    }
-    Err(Error::Refused)
-}
-
-/// Reads one socket for as long as the client lives.
-async fn read(socket: Arc<Socket>, counters: Arc<Counters>) {
-    let mut buffer = vec![0; 65_536];
-    loop {
-        match socket.udp.recv(&mut buffer).await {
-            Ok(length) => {
-                if !socket.waiting.deliver(&buffer[..length]) {
-                    counters.stray.fetch_add(1, Relaxed);
-                    tracing::debug!(
-                        bytes = length,
-                        "an answer to no request of ours was dropped"
-                    );
-                }
-            }
-            Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => socket.waiting.refuse(),
-            Err(why) => {
-                tracing::debug!(%why, "an ng socket cannot be read");
-                // Such errors may come without end; the waiting requests run into their timeouts.
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
     }
 }

@@ -13,6 +13,8 @@ mod options;
 mod pool;
 mod reason;
 mod rendezvous;
+mod socket;
+mod waiting;
 pub mod words;
 
 pub use bencode::{ByteString, Value};

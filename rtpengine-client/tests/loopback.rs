@@ -432,6 +432,36 @@ async fn late_doubled_and_unknown_answers_are_dropped_and_counted() {
 }
 
 #[tokio::test]
+async fn each_runtime_has_sockets_of_its_own_that_end_with_it() {
+    let socket = responder().await;
+    let client = Client::connect(ClientConfig {
+        sockets: 1,
+        ..hasty(socket.local_addr().unwrap())
+    });
+    let client = std::sync::Arc::new(client.await.unwrap());
+    let answer_one = async || {
+        let request = arrive(&socket).await;
+        let answer = answer_to(&request);
+        socket.send_to(&answer, request.from).await.unwrap();
+        request.from
+    };
+    let (answer, here) = tokio::join!(client.request(&Ping), answer_one());
+    answer.unwrap();
+    for _ in 0..3 {
+        let client = client.clone();
+        let elsewhere = tokio::task::spawn_blocking(|| {
+            on_one_thread(async move { drop(client.request(&Ping).await.unwrap()) });
+        });
+        let there = answer_one().await;
+        elsewhere.await.unwrap();
+        assert_ne!(here, there);
+    }
+    let (answer, again) = tokio::join!(client.request(&Ping), answer_one());
+    answer.unwrap();
+    assert_eq!(here, again);
+}
+
+#[tokio::test]
 async fn an_answer_from_another_address_is_not_the_node_s() {
     let (socket, stranger) = (responder().await, responder().await);
     let client = client(&socket).await;
