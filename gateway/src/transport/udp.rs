@@ -11,6 +11,7 @@ use proxy::flow::Flow;
 use sip::{Frame, Transport};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::counters::DropReason;
 use super::error::SendError;
@@ -119,7 +120,13 @@ impl Sender {
 
 /// Receives on one worker's socket until the task is dropped with its runtime.
 pub(super) async fn receive(shared: Arc<Shared>, listening: Arc<Listening>, socket: UdpSocket) {
-    let socket = match tokio::net::UdpSocket::from_std(socket) {
+    // Only to be read is waited for: the kernel reports every datagram that has left, which would wake the worker once more for
+    // each.
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe, for types whose descriptor may change; a socket's does not"
+    )]
+    let socket = match AsyncFd::with_interest(socket, Interest::READABLE) {
         Ok(socket) => socket,
         Err(error) => {
             return tracing::error!(?error, listener = ?listening.id, "cannot receive datagrams");
@@ -128,28 +135,32 @@ pub(super) async fn receive(shared: Arc<Shared>, listening: Arc<Listening>, sock
     let is_wildcard = listening.bound.ip().is_unspecified();
     let mut buffer = vec![0; DATAGRAM_BYTES];
     loop {
-        if let Err(error) = socket.readable().await {
-            return tracing::error!(?error, listener = ?listening.id, "cannot receive datagrams");
-        }
+        let mut ready = match socket.readable().await {
+            Ok(ready) => ready,
+            Err(error) => {
+                return tracing::error!(?error, listener = ?listening.id, "cannot receive datagrams");
+            }
+        };
         let mut received = 0;
-        while received < A_TURN {
-            let read = if is_wildcard {
-                socket.try_io(Interest::READABLE, || {
+        while received < A_TURN
+            && let Ok(read) = ready.try_io(|socket| {
+                if is_wildcard {
                     datagram::receive(socket.as_raw_fd(), &mut buffer, listening.bound)
-                })
-            } else {
-                let read = socket.try_recv_from(&mut buffer);
-                read.map(|(length, peer)| (length, peer, listening.bound))
-            };
+                } else {
+                    let read = socket.get_ref().recv_from(&mut buffer);
+                    read.map(|(length, peer)| (length, peer, listening.bound))
+                }
+            })
+        {
             match read {
                 Ok((length, peer, local)) => {
                     take(&shared, &listening, &buffer[..length], peer, local);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => tracing::debug!(?error, "a datagram could not be read"),
             }
             received += 1;
         }
+        drop(ready);
         if received == A_TURN {
             tokio::task::yield_now().await;
         }
