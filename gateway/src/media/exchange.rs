@@ -108,11 +108,12 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`NothingLeft`] if the policies leave no codec.
     pub(super) fn offer_flags(&self, towards: Towards) -> Result<Intent, NothingLeft> {
-        let intent = offer_flags(towards, self.address());
-        match Session::parse(self.sdp) {
-            Ok(offer) => with_policies(intent, &self.legs, &offer, self.reached),
-            // RTPEngine says what is wrong with it.
-            Err(_) => Ok(intent),
+        // RTPEngine says what is wrong with one that cannot be read.
+        let offer = Session::parse(self.sdp).ok();
+        let intent = offer_flags(towards, self.address(offer.as_ref()));
+        match offer {
+            Some(offer) => with_policies(intent, &self.legs, &offer, self.reached),
+            None => Ok(intent),
         }
     }
 
@@ -120,22 +121,23 @@ impl<'a> Exchange<'a> {
     pub(super) fn answer_flags(&self) -> Intent {
         Intent {
             inject_keys: self.legs.inject_keys(),
-            ..answer_flags(self.address())
+            ..answer_flags(self.address(None))
         }
     }
 
-    /// Where its sender expects media.
-    pub(super) fn address(&self) -> Address {
+    /// Where its sender expects media. It is read for that only where its address counts, and not `read` already.
+    fn address(&self, read: Option<&Session<'_>>) -> Address {
         if self.from_core {
             return Address::AsSaid;
         }
-        address_of(said_address(self.sdp), self.seen)
+        let said = match read {
+            Some(session) => ends::said_address(session, 0),
+            None => Session::parse(self.sdp)
+                .ok()
+                .and_then(|session| ends::said_address(&session, 0)),
+        };
+        address_of(said, self.seen)
     }
-}
-
-/// The address in the first c= line that counts.
-fn said_address(sdp: &[u8]) -> Option<IpAddr> {
-    ends::said_address(&Session::parse(sdp).ok()?, 0)
 }
 
 /// True for what has an SDP that RTPEngine must see before it leaves.

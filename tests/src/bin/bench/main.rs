@@ -236,5 +236,8 @@ async fn bench(options: &Options, cores: &Cores) -> Result<()> {
             instructions::measure(cores, target, options.ours).await?
         );
     }
+    if "Media instructions".contains(options.only.as_str()) {
+        println!("{}", instructions::calls(cores, options.ours).await?);
+    }
     Ok(())
 }

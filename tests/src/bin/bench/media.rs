@@ -21,11 +21,12 @@ pub(crate) async fn measure(cores: &Cores, ours: bool, plan: &Plan) -> Result<[T
     // A call's ports are free as soon as it is over: at its default, a `delete` without a word about it keeps them for 30 s.
     let engine = RtpEngine::start_with(&["--delete-delay=0"]).await?;
     let (_stub, target) = subject::answering_stub(cores).await?;
+    let under = subject::pinned(cores);
     let mut subjects = Vec::new();
     for asked in [None, Some(engine.ng)] {
-        subjects.push(Subject::kamailio_with_media(cores, target, asked).await?);
+        subjects.push(Subject::kamailio_with_media(&under, target, asked).await?);
         if ours {
-            subjects.push(Subject::causeway_with_media(cores, target, asked).await?);
+            subjects.push(Subject::causeway_with_media(under.clone(), target, asked).await?);
         }
     }
     let plan = Plan {

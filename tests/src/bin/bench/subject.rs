@@ -167,12 +167,11 @@ impl Subject {
 
     /// Kamailio that relays calls, with its rtpengine module if there is an RTPEngine.
     pub(crate) async fn kamailio_with_media(
-        cores: &Cores,
+        under: &[String],
         target: SocketAddr,
         engine: Option<SocketAddr>,
     ) -> Result<Self> {
         let udp = ports::free_address();
-        let under = pinned(cores);
         let mut arguments = vec!["-x", "fm", "-X", "fm"];
         arguments.extend(engine.iter().flat_map(|_| ["-A", "WITH_MEDIA"]));
         let settings = Settings {
@@ -203,7 +202,7 @@ impl Subject {
 
     /// Causeway as in [`causeway`](Self::causeway), with an RTPEngine if there is one.
     pub(crate) async fn causeway_with_media(
-        cores: &Cores,
+        under: Vec<String>,
         target: SocketAddr,
         engine: Option<SocketAddr>,
     ) -> Result<Self> {
@@ -211,7 +210,7 @@ impl Subject {
         let (without, with) = CAUSEWAY_MEDIA;
         Ok(Subject {
             name: if engine.is_some() { with } else { without },
-            ..Self::causeway_as(pinned(cores), target, &media.unwrap_or_default()).await?
+            ..Self::causeway_as(under, target, &media.unwrap_or_default()).await?
         })
     }
 
