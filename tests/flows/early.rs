@@ -199,6 +199,11 @@ async fn early([alice, bob]: [&Device; 2], way: Way) -> Result<[End; 2]> {
             other.1.follows(update.body())?;
         }
     }
+    // On one host they would hear each other without RTPEngine, too.
+    for (one, other) in [(&leg, &own), (&own, &leg)] {
+        let to = one.to.map(|to| to.port());
+        ensure!(to != Some(other.port), "past RTPEngine: {to:?}");
+    }
     let end = |call, leg| End { call, leg };
     Ok([end(outgoing, leg), end(incoming, own)])
 }
