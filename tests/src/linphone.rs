@@ -4,6 +4,7 @@
 mod account;
 mod recording;
 
+use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ChildStdin;
@@ -19,6 +20,9 @@ use crate::wait;
 
 /// How long any single step may take before the test has failed.
 const STEP: Duration = Duration::from_secs(15);
+
+/// The file of its notes.
+const NOTES: &str = "notes";
 
 /// A running linphone.
 #[derive(Debug)]
@@ -39,16 +43,21 @@ impl Phone {
         let files = account::write_files(account, folder.path())?;
         let home = format!("HOME={}", files.home.display());
         let config = files.config.to_string_lossy();
-        // -d prints every SIP message, in the log that a failure shows the end of.
-        let trace: &[&str] = match std::env::var_os("CAUSEWAY_TEST_SIP") {
-            Some(_) => &["-d", "6"],
-            None => &[],
+        let arguments = [
+            &home,
+            "linphonec",
+            "--real-early-media",
+            "-c",
+            &config,
+            "-d",
+            "6",
+        ];
+        // What it notes of itself, and every SIP message: in a file of its own, or in the log that a failure shows the end of.
+        let aside: &[&str] = match std::env::var_os("CAUSEWAY_TEST_SIP") {
+            Some(_) => &[],
+            None => &["-l", NOTES],
         };
-        let whole = [
-            &[&home, "linphonec", "--real-early-media", "-c", &config],
-            trace,
-        ]
-        .concat();
+        let whole = [&arguments, aside].concat();
         let mut process =
             Process::start_with_input(account.user, folder, Path::new("env"), &whole)?;
         let input = process.take_input().context("no input")?;
@@ -119,6 +128,27 @@ impl Phone {
     /// Writes one line to it.
     pub fn tell(&mut self, line: &str) -> Result<()> {
         writeln!(self.input, "{line}").context("linphone does not listen")
+    }
+
+    /// Waits until its notes say that the audio of its call is, or is not, SRTP with keys from SDP.
+    pub async fn negotiated(&self, encrypted: bool) -> Result<()> {
+        let wanted = if encrypted { "SRTP" } else { "None" };
+        let notes = || {
+            let aside = fs::read_to_string(self.process.path().join(NOTES));
+            aside.unwrap_or_else(|_| self.process.log())
+        };
+        let is_so = || {
+            let notes = notes();
+            let mut parts = notes.rsplit("Negotiated media encryption is LinphoneMediaEncryption");
+            parts.next().is_some_and(|last| last.starts_with(wanted))
+        };
+        if !wait::until(STEP, is_so).await {
+            bail!(
+                "its audio is not under {wanted}:\n{}",
+                self.process.log_tail()
+            );
+        }
+        Ok(())
     }
 
     /// Waits until it has heard `seconds` of a tone since it exists.

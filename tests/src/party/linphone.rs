@@ -10,7 +10,7 @@ use crate::linphone::{Account, Phone};
 #[derive(Debug)]
 pub struct Linphone {
     phone: Phone,
-    kind: &'static str,
+    is_secure: bool,
     user: String,
     domain: String,
     tone: u32,
@@ -26,10 +26,7 @@ impl Linphone {
         };
         Ok(Linphone {
             phone: Phone::start_registered(&account).await?,
-            kind: match account.trust {
-                Some(_) => "linphone, SDES",
-                None => "linphone",
-            },
+            is_secure: account.trust.is_some(),
             user: account.user.to_owned(),
             domain: account.domain.to_owned(),
             tone,
@@ -111,7 +108,7 @@ impl Linphone {
             .says(&["Media streams established", ENDED])
             .await?;
         ensure!(!line.contains(ENDED), "{line}");
-        Ok(())
+        self.phone.negotiated(self.is_secure).await
     }
 }
 
@@ -122,7 +119,10 @@ const EARLY: &str = " early media.";
 
 impl Party for Linphone {
     fn kind(&self) -> &str {
-        self.kind
+        match self.is_secure {
+            true => "linphone, SDES",
+            false => "linphone",
+        }
     }
 
     fn user(&self) -> &str {
