@@ -61,6 +61,12 @@ pub(crate) async fn two_browsers_show_each_other_their_cameras(place: &Place) ->
     both_talk(&alice, &bob, 1).await?;
     holds(&bob, &alice).await?;
     tokio::try_join!(sees(&alice), sees(&bob))?;
+    let fresh = "(() => { const before = window.causeway.session().connection; window.causeway.newPath(); \
+         window.isFresh = () => before.signalingState === 'closed'; })()";
+    alice.eval(fresh).await?;
+    alice.wait_for("window.isFresh()").await?;
+    tokio::try_join!(sees(&alice), sees(&bob))?;
+    both_talk(&alice, &bob, 1).await?;
 
     alice.click("call-video").await?;
     sees_no_more(&bob).await?;

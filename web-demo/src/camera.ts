@@ -44,19 +44,21 @@ export class Camera {
     return sent.some((line) => line.currentDirection?.startsWith('send'));
   }
 
-  /** A line for the far side's picture, which comes when the far side likes. */
-  receives(track: MediaStreamTrack): void {
-    const stream = new MediaStream([track]);
-    const show = (on: boolean) => {
-      if (!on && this.far !== stream) return;
-      this.far = on ? stream : null;
-      this.seen(on);
-    };
-    track.addEventListener('unmute', () => show(true));
-    track.addEventListener('mute', () => show(false));
-    track.addEventListener('ended', () => show(false));
-    if (!track.muted) show(true);
+  /**
+   * Looks whether the far side shows something by now: by what was agreed on, since `unmute` of a track does not come every time (seen with
+   * Chromium 156).
+   */
+  look(connection: RTCPeerConnection): void {
+    const line = connection.getTransceivers().find((one) => isPicture(one) && isReceived(one));
+    const track = line?.receiver.track;
+    if (track === this.far?.getVideoTracks()[0]) return;
+    this.far = track ? new MediaStream([track]) : null;
+    this.seen(track !== undefined);
   }
+}
+
+function isReceived({ currentDirection }: RTCRtpTransceiver): boolean {
+  return currentDirection === 'sendrecv' || currentDirection === 'recvonly';
 }
 
 function isPicture(line: RTCRtpTransceiver): boolean {

@@ -331,8 +331,7 @@ export class Session {
 
   private attend(connection: RTCPeerConnection): void {
     connection.addEventListener('track', ({ track, streams }) => {
-      if (track.kind === 'video') this.camera.receives(track);
-      else this.speaker.play(streams[0] ?? new MediaStream([track]));
+      if (track.kind === 'audio') this.speaker.play(streams[0] ?? new MediaStream([track]));
     });
     // JsSIP hangs up when ICE has failed. We would rather build a new path: its listener is passed by (a capturing one comes first).
     connection.addEventListener(
@@ -350,6 +349,8 @@ export class Session {
 
   private async poll(): Promise<void> {
     const figures = await this.measure();
+    if (this.call.phase === 'up' && !this.renewal && this.sip.connection)
+      this.camera.look(this.sip.connection);
     if (!expectsAudio(this.call)) {
       this.watch = startWatch(Date.now(), figures.received, this.watch.pauses);
       return;
