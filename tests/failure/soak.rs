@@ -64,7 +64,7 @@ impl Stage {
              [listen.public]\nudp = \"{sip}\"\ntcp = \"{sip}\"\nws = \"{ws}\"\n\
              [admin]\nlisten = \"{admin}\"\n\
              [media]\nrtpengine = [\"{}\", \"{}\"]\ndelete_delay = \"1s\"\n\
-             [limits]\nmessages_per_second = 0\n{}{users}",
+             [limits]\nmessages_per_second = 0\n[registrar]\ndefault_expires = \"1h\"\n{}{users}",
             relays[0].address,
             relays[1].address,
             crate::FAST

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use rtpengine_client::Value;
 use sdp::Session;
+use serde_bencode::value::Value;
 use sip::{Limits, Message, Method};
 
 use super::edits::edits;

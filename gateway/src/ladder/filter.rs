@@ -1,13 +1,13 @@
 //! Who sees what: by user, number, Call-ID, source or method. Whoever asks for a user gets the whole call, with what was said to
 //! RTPEngine about it: the first message that matches names the Call-ID.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use rtpengine_client::Value;
 use rtpengine_client::bencode;
+use serde_bencode::value::Value;
 use sip::uri::{self, Uri};
 use sip::{Limits, Message};
 
@@ -284,12 +284,17 @@ fn call_of(dictionary: &[u8]) -> String {
 
 /// A value of an ng dictionary.
 pub(super) fn value_of(dictionary: &[u8], key: &str) -> Option<Value> {
-    dictionary_of(dictionary).remove(key)
+    dictionary_of(dictionary).remove(key.as_bytes())
 }
 
 /// An ng dictionary; empty for what is none.
-pub(super) fn dictionary_of(dictionary: &[u8]) -> BTreeMap<String, Value> {
-    bencode::decode(dictionary, &bencode::Limits::default()).unwrap_or_default()
+pub(super) fn dictionary_of(dictionary: &[u8]) -> HashMap<Vec<u8>, Value> {
+    // serde_bencode goes as deep as whoever wrote it wants.
+    let is_one = bencode::check(dictionary, &bencode::Limits::default()).is_ok();
+    match is_one.then(|| serde_bencode::from_bytes(dictionary)) {
+        Some(Ok(Value::Dict(entries))) => entries,
+        _ => HashMap::new(),
+    }
 }
 
 /// The newest of what was put in, so many and no more.

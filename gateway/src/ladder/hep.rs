@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rtpengine_client::Value;
+use serde_bencode::value::Value;
 use serde_json::{Map, json};
 use tokio::net::UdpSocket;
 use tokio::time::sleep;
@@ -158,9 +158,8 @@ fn ng(line: &Line) -> String {
     match line.kind {
         Kind::Silence => said.insert("error".to_owned(), json!(String::from_utf8_lossy(rest))),
         _ => {
-            let values = dictionary_of(rest).into_iter();
-            let values: Map<_, _> = values.map(|(key, value)| (key, as_json(&value))).collect();
-            said.insert("message".to_owned(), values.into())
+            let message = as_json(&Value::Dict(dictionary_of(rest)));
+            said.insert("message".to_owned(), message)
         }
     };
     serde_json::Value::from(said).to_string()
