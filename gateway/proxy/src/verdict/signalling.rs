@@ -198,8 +198,10 @@ fn gave_up(facts: &Facts) -> Verdict {
 
 /// What went wrong with the answer itself, if anything.
 pub(super) fn answered_badly(facts: &Facts) -> Option<Verdict> {
-    if let (Some(cancelled), Some(answered)) = (facts.cancelled, facts.answered) {
-        let late = answered.saturating_sub(cancelled);
+    // Who cancels what was answered already hangs up by a BYE then.
+    if let (Some(cancelled), Some(answered)) = (facts.cancelled, facts.answered)
+        && let Some(late) = answered.checked_sub(cancelled)
+    {
         let words = "The called side answered when the caller had given up already.";
         let verdict = Verdict::new(Code::AnsweredTooLate, words);
         return Some(verdict.with("late_ms", late.as_millis()));

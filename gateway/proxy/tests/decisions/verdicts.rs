@@ -584,6 +584,11 @@ fn a_call_that_was_answered_says_what_its_signalling_was() {
             Code::AnsweredTooLate,
         ),
         (
+            "§9.1: a CANCEL behind the 200 has no effect",
+            cancelled(good(), 6),
+            Code::Ok,
+        ),
+        (
             "§13.3.1.4: no ACK",
             by(
                 Facts {
