@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make saved [CALLS=50]`: one of two RTPEngines is killed with calls up, half of them of browsers; prints for how long they had no
-# audio. `make test` does the same with six.
+# `make saved [CALLS=20]`: one of two RTPEngines is killed with calls up, half of them of browsers; prints for how long they had no
+# audio. A browser in a call takes a tenth of a core, so 50 calls want four of them. `make test` does the same with six.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
