@@ -26,8 +26,8 @@ bench: ## CPU a message and memory a connection, beside Kamailio (BENCH="--quick
 soak: ## ten minutes of calls of every kind over a bad network (SECONDS=600 SEED=5); a short form is in `make test`
 	@SECONDS_LONG='$(or $(SECONDS),600)' SEED='$(or $(SEED),5)' scripts/soak.sh
 
-saved: ## an RTPEngine dies with calls up, half of them of browsers (CALLS=20; 50 want four cores): how long are they without audio?
-	@CALLS='$(or $(CALLS),20)' scripts/saved.sh
+saved: ## an RTPEngine dies with calls up, half of them of browsers (CALLS=24; 50 want four cores): how long are they without audio?
+	@CALLS='$(or $(CALLS),24)' scripts/saved.sh
 
 fuzz: ## every fuzz target for a minute (SECONDS_EACH=60)
 	@SECONDS_EACH='$(or $(SECONDS_EACH),60)' scripts/fuzz.sh
