@@ -59,6 +59,17 @@ pub(super) struct Shown {
 }
 
 impl Shown {
+    /// `new` beside what the offerer said last. What is no description is shown as it is.
+    fn of(last: &[u8], new: &[u8], how: Compare) -> Self {
+        let (Ok(last), Ok(new)) = (Session::parse(last), Session::parse(new)) else {
+            return Self::default();
+        };
+        Self {
+            sdp: how(&last, &new).map(|shown| shown.to_bytes().into()),
+            adds_lines: adds_lines(&last, &new),
+        }
+    }
+
     /// What RTPEngine is told of the leg that it goes to. It knows the kind of a leg by its lines: of a new one it would pass on the
     /// offerer's, and a phone would be asked for DTLS (measured).
     pub(super) fn towards(&self, settled: Towards) -> Towards {
@@ -81,9 +92,8 @@ impl Engine {
         };
         let last = sessions.agreed().offers(dialog, number(request)).await;
         let last = last.ok_or(Reason::NoTransaction)?;
-        Ok(last.map_or_else(Shown::default, |last| Shown {
-            sdp: compare(&last, request.body(), restart::unrestarted),
-            adds_lines: adds_lines(&last, request.body()),
+        Ok(last.map_or_else(Shown::default, |last| {
+            Shown::of(&last, request.body(), restart::unrestarted)
         }))
     }
 
@@ -135,8 +145,8 @@ impl Engine {
         let Some((last, stands)) = sessions.agreed().stands(dialog, number(request)) else {
             return;
         };
-        let restarted = compare(&last, request.body(), restart::restarted);
-        if stands && restarted.is_none() {
+        let shown = Shown::of(&last, request.body(), restart::restarted);
+        if stands && shown.sdp.is_none() {
             return;
         }
         // What is being said again comes first, or it would be the last word.
@@ -146,16 +156,14 @@ impl Engine {
             None => return,
         };
         let exchange = Exchange::of(request, Tags::FromTo, &transaction.source, &self.site());
-        let towards = if adds_lines(&last, request.body()) {
-            towards.anew()
-        } else {
-            towards
-        };
         let exchange = Exchange {
-            sdp: restarted.as_deref().unwrap_or(request.body()),
+            sdp: shown.sdp.as_deref().unwrap_or(request.body()),
             ..exchange.between(legs, Some(reached))
         };
-        if let Err(error) = sessions.offer(media, &exchange, towards).await {
+        if let Err(error) = sessions
+            .offer(media, &exchange, shown.towards(towards))
+            .await
+        {
             self.no_offer(&error);
         }
     }
@@ -341,10 +349,7 @@ fn number(message: &Message) -> u32 {
 }
 
 /// Whether `new` has lines that `last` had not, or had refused or dropped (RFC 3264 §8.1).
-fn adds_lines(last: &[u8], new: &[u8]) -> bool {
-    let (Ok(last), Ok(new)) = (Session::parse(last), Session::parse(new)) else {
-        return false;
-    };
+fn adds_lines(last: &Session<'_>, new: &Session<'_>) -> bool {
     let had = |index: usize| {
         last.media()
             .get(index)
@@ -354,13 +359,8 @@ fn adds_lines(last: &[u8], new: &[u8]) -> bool {
     lines.any(|(index, line)| !line.is_rejected() && !had(index))
 }
 
+/// What of the second description differs from the first, if that matters.
 type Compare = for<'a> fn(&Session<'_>, &Session<'a>) -> Option<Session<'a>>;
-
-/// Compares two descriptions; what is no description is what it was.
-fn compare(last: &[u8], new: &[u8], how: Compare) -> Option<Bytes> {
-    let (last, new) = (Session::parse(last).ok()?, Session::parse(new).ok()?);
-    how(&last, &new).map(|shown| shown.to_bytes().into())
-}
 
 #[cfg(test)]
 mod tests {
@@ -386,7 +386,8 @@ mod tests {
             ),
         ] {
             let (last, new) = (sdp(last), sdp(new));
-            assert_eq!(adds_lines(last.as_bytes(), new.as_bytes()), want, "{why}");
+            let shown = Shown::of(last.as_bytes(), new.as_bytes(), |_, _| None);
+            assert_eq!(shown.adds_lines, want, "{why}");
         }
     }
 }

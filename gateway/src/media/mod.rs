@@ -151,7 +151,11 @@ impl Sessions {
     /// The living node of a call; if it is gone or was started anew, the rendezvous among the living (MEDIA.md §6).
     fn node(&self, media: Media, call_id: &[u8]) -> Option<&Arc<Node>> {
         self.alive(self.moved.at(media, call_id))
-            .or_else(|| self.pool.node(self.pool.choose(call_id)?))
+            .or_else(|| self.chosen(call_id))
+    }
+
+    fn chosen(&self, call_id: &[u8]) -> Option<&Arc<Node>> {
+        self.pool.node(self.pool.choose(call_id)?)
     }
 
     /// Sends an offer; the SDP for the other side, and where the session is now: where it was, unless that node is gone or does not
@@ -165,11 +169,12 @@ impl Sessions {
         exchange: &Exchange<'_>,
         towards: Towards,
     ) -> Result<(Bytes, Media), OfferError> {
-        let Some(first) = self.node(media, exchange.call_id) else {
+        let was = self.moved.at(media, exchange.call_id);
+        let alive = self.alive(was);
+        let knows_it = alive.is_some();
+        let Some(first) = alive.or_else(|| self.chosen(exchange.call_id)) else {
             return Err(Error::NoNode.into());
         };
-        let was = self.moved.at(media, exchange.call_id);
-        let knows_it = self.alive(was).is_some();
         let mut tried = Vec::new();
         let mut node = first.clone();
         loop {
