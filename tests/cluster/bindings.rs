@@ -35,12 +35,11 @@ async fn the_first_answers(rig: &Rig, first: &Device, other: &Device) -> Result<
         )
     });
     let (answer, held) = (first.answer(), first.sdp("recvonly", "active"));
-    let late = async {
-        let cancel = rung.takes("CANCEL", "").await?;
-        rung.refuses("487 Request Terminated").await?;
-        anyhow::Ok(cancel)
-    };
-    let (cancel, ..) = tokio::try_join!(late, taken.accepts(&answer), core.is_answered())?;
+    let (cancel, ..) = tokio::try_join!(
+        rung.is_cancelled(),
+        taken.accepts(&answer),
+        core.is_answered()
+    )?;
     // What Kamailio says of why, in its own spelling.
     println!("the other one is told {:?}", cancel.header("Reason"));
     tokio::try_join!(taken.takes("INVITE", &held), core.holds())?;

@@ -183,12 +183,7 @@ async fn nobody_answers(rig: &Rig, device: &Device) -> Result<()> {
     let mut phone = device.called().await?;
     phone.rings();
     core.rings().await?;
-    let refuse = async {
-        let cancel = phone.takes("CANCEL", "").await?;
-        phone.refuses("487 Request Terminated").await?;
-        anyhow::Ok(cancel)
-    };
-    let (cancel, outcome) = tokio::try_join!(refuse, core.cancels())?;
+    let (cancel, outcome) = tokio::try_join!(phone.is_cancelled(), core.cancels())?;
     ensure!(outcome.status() == Some(487), "{}", outcome.text);
     let reason = cancel.header("Reason");
     ensure!(

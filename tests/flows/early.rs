@@ -8,7 +8,8 @@ use causeway_tests::agent::{Call, Device, Kind, Message};
 use causeway_tests::scene::Scene;
 
 use crate::leg::{Leg, is_unheard, phones, talk};
-use crate::pair::{End, FAST, WITH_BODY, hang_up};
+use crate::pair::{End, WITH_BODY, hang_up};
+use causeway_tests::gateway::FAST;
 
 const SOON: Duration = Duration::from_secs(10);
 const SUPPORTED: &str = "Supported: 100rel\r\n";
@@ -31,22 +32,21 @@ async fn two_phones_are_heard_early_and_the_one_that_answers_goes_on_alone() -> 
         let mut outgoing = alice.calls("bob", &leg.sdp("sendrecv")).await?;
         let mut rung = Vec::new();
         for bob in &bobs {
-            let (call, mut own) = (bob.called().await?, Leg::open().await?);
-            own.follows(call.invite.body())?;
-            let early = progresses(&mut outgoing, &call, "", &own.sdp("sendrecv")).await?;
+            let end = End::called(bob).await?;
+            let sdp = end.leg.sdp("sendrecv");
+            let early = progresses(&mut outgoing, &end.call, "", &sdp).await?;
             leg.follows(early.body())?;
-            talk(&leg, &own).await.with_context(why)?;
-            rung.push(End { call, leg: own });
+            talk(&leg, &end.leg).await.with_context(why)?;
+            rung.push(end);
         }
         let mut one = rung.remove(answers);
         let mut other = rung.remove(0);
         let sdp = one.leg.sdp("sendrecv");
-        let cancelled = async {
-            other.call.takes("CANCEL", "").await?;
-            other.call.refuses("487 Request Terminated").await
-        };
-        let (_, answered, _) =
-            tokio::try_join!(one.call.accepts(&sdp), outgoing.is_answered(""), cancelled)?;
+        let (_, answered, _) = tokio::try_join!(
+            one.call.accepts(&sdp),
+            outgoing.is_answered(""),
+            other.call.is_cancelled()
+        )?;
         leg.follows(answered.body())?;
         talk(&leg, &one.leg).await.with_context(why)?;
         is_unheard(&mut other.leg, &leg, &one.leg)

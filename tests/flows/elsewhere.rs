@@ -8,7 +8,8 @@ use causeway_tests::agent::{Call, Kind, Message};
 use causeway_tests::scene::{DOMAIN, Scene};
 
 use crate::leg::{Leg, talk};
-use crate::pair::{End, FAST, PLAIN, Pair, connect, hang_up};
+use crate::pair::{End, PLAIN, Pair, connect, hang_up};
+use causeway_tests::gateway::FAST;
 
 const SOON: Duration = Duration::from_secs(10);
 

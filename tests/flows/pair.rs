@@ -6,15 +6,21 @@ use causeway_tests::scene::Scene;
 
 use crate::leg::{Leg, talk};
 
-/// Transactions are over soon: RFC 3261 §17.1.1.2, 64 times T1.
-pub(crate) const FAST: &str = "[timers]\nt1 = \"100ms\"\nt4 = \"1s\"\n";
-
 /// One end.
 pub(crate) struct End {
     /// Its side of the dialog.
     pub(crate) call: Call,
     /// Its media.
     pub(crate) leg: Leg,
+}
+
+impl End {
+    /// The call that comes in at a phone, which has not said anything yet.
+    pub(crate) async fn called(device: &Device) -> Result<Self> {
+        let (call, mut leg) = (device.called().await?, Leg::open().await?);
+        leg.follows(call.invite.body())?;
+        Ok(Self { call, leg })
+    }
 }
 
 /// Who called, and who was called.
@@ -26,20 +32,22 @@ pub(crate) struct Pair {
 
 /// One calls, the other answers, and they hear each other: the ends of both.
 pub(crate) async fn connect(alice: &Device, bob: &Device, more: &str) -> Result<[End; 2]> {
-    let (mut caller, mut called) = (Leg::open().await?, Leg::open().await?);
+    let mut caller = Leg::open().await?;
     let offer = caller.sdp("sendrecv");
     let mut outgoing = alice.calls_with(&bob.user, more, &offer).await?;
-    let mut incoming = bob.called().await?;
-    called.follows(incoming.invite.body())?;
-    incoming.rings();
-    let answer = called.sdp("sendrecv");
+    let mut called = End::called(bob).await?;
+    called.call.rings();
+    let answer = called.leg.sdp("sendrecv");
     let (accepted, answered) =
-        tokio::try_join!(incoming.accepts(&answer), outgoing.is_answered(""))?;
+        tokio::try_join!(called.call.accepts(&answer), outgoing.is_answered(""))?;
     ensure!(accepted.body().is_empty(), "an ACK with a body");
     caller.follows(answered.body())?;
-    talk(&caller, &called).await?;
-    let end = |call, leg| End { call, leg };
-    Ok([end(outgoing, caller), end(incoming, called)])
+    talk(&caller, &called.leg).await?;
+    let caller = End {
+        call: outgoing,
+        leg: caller,
+    };
+    Ok([caller, called])
 }
 
 /// One hangs up.

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use causeway_tests::agent::Kind;
 use causeway_tests::scene::Scene;
 
-use crate::pair::{FAST, PLAIN, Pair, WITH_BODY};
+use crate::pair::{PLAIN, Pair, WITH_BODY};
+use causeway_tests::gateway::FAST;
 
 const SOON: Duration = Duration::from_secs(10);
 const TIMER: &str = "Session-Expires: 1800;refresher=uac\r\nMin-SE: 90\r\n";

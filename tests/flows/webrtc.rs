@@ -8,8 +8,8 @@ use causeway_tests::agent::{Kind, Message};
 use causeway_tests::party::{Party, Phone, Profile, Setup, Spelling, Step, silence, talk};
 use causeway_tests::scene::Scene;
 
-use crate::pair::FAST;
 use crate::policy::users;
+use causeway_tests::gateway::FAST;
 
 const SOON: Duration = Duration::from_secs(10);
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use causeway_tests::agent::Kind;
 use causeway_tests::scene::Scene;
 
-use crate::FAST;
 use crate::stage::{Talk, call};
 use crate::voice::Voice;
+use causeway_tests::gateway::FAST;
 
 impl Talk {
     /// Both get a BYE for this reason, above all that the other side has said, and take it.

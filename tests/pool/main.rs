@@ -10,6 +10,3 @@ mod nodes;
 mod silent;
 mod stage;
 mod voice;
-
-/// The times of RFC 3261, a fifth as long: what is kept of a request is gone soon.
-const FAST: &str = "[timers]\nt1 = \"100ms\"\nt4 = \"1s\"\n";

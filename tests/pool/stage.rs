@@ -5,13 +5,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use causeway_tests::agent::{Account, Call, Device, Kind};
-use causeway_tests::gateway::{self, Gateway, users};
+use causeway_tests::gateway::{self, FAST, Gateway, users};
 use causeway_tests::relay::Relay;
 use causeway_tests::rtpengine::RtpEngine;
 use causeway_tests::{http, ports, wait};
 use serde_json::Value;
 
-use crate::FAST;
 use crate::voice::Voice;
 
 const DOMAIN: &str = "kit.test";

@@ -58,6 +58,13 @@ impl Call {
         self.expects("ACK").await
     }
 
+    /// The caller, or the fork, takes back what came in: 200 to the CANCEL, and 487 (RFC 3261 §9.2). Returns the CANCEL.
+    pub async fn is_cancelled(&mut self) -> Result<Message> {
+        let cancel = self.takes("CANCEL", "").await?;
+        self.refuses("487 Request Terminated").await?;
+        Ok(cancel)
+    }
+
     /// Takes a request in the dialog with 200; an INVITE is answered with `body`, and so is what carried an offer. Returns the
     /// request.
     pub async fn takes(&mut self, method: &str, body: &str) -> Result<Message> {

@@ -114,10 +114,7 @@ impl CoreParty {
             }
             Step::Pickup => self.call()?.picks_up().await?,
             Step::Cancel => {
-                let mut call = self.last()?;
-                let cancel = call.dialog.expects("CANCEL").await?;
-                call.dialog.replies(&cancel, "200 OK", "");
-                call.dialog.refuses("487 Request Terminated").await?;
+                self.last()?.dialog.is_cancelled().await?;
             }
             Step::Refused | Step::RefusedRestart => {
                 refuses(self.call()?, "488 Not Acceptable Here").await?;

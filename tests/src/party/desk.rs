@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::steps::DIGITS;
-use super::{Doing, Heard, Part, Party, Spelling, Step, tone};
+use super::{Doing, Heard, Part, Party, Step, tone};
 use crate::baresip::{Account, Answer, Encryption, Phone};
 
 /// baresip, with one call at a time.
@@ -116,19 +116,8 @@ impl Party for DeskPhone {
     }
 
     fn can(&self, step: Step, part: Part) -> Result<(), &'static str> {
-        let has_key = matches!(
-            step,
-            Step::Ring
-                | Step::Early
-                | Step::Pickup
-                | Step::Cancel
-                | Step::Bye
-                | Step::Hold(Spelling::Sendonly)
-                | Step::Resume
-                | Step::Dtmf
-        );
         match (part, step) {
-            (Part::Begins, _) if !has_key => Err("baresip has no key for it"),
+            (Part::Begins, _) if !step.has_a_key() => Err("baresip has no key for it"),
             (Part::Follows, Step::Refused | Step::RefusedRestart | Step::Glare) => {
                 Err("baresip takes every re-INVITE")
             }

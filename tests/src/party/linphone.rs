@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::steps::DIGITS;
-use super::{Doing, Heard, Part, Party, Spelling, Step, tone};
+use super::{Doing, Heard, Part, Party, Step, tone};
 use crate::linphone::{Account, Phone};
 
 /// linphone, with one call at a time.
@@ -130,19 +130,8 @@ impl Party for Linphone {
     }
 
     fn can(&self, step: Step, part: Part) -> Result<(), &'static str> {
-        let has_command = matches!(
-            step,
-            Step::Ring
-                | Step::Early
-                | Step::Pickup
-                | Step::Cancel
-                | Step::Bye
-                | Step::Hold(Spelling::Sendonly)
-                | Step::Resume
-                | Step::Dtmf
-        );
         match (part, step) {
-            (Part::Begins, _) if !has_command => Err("linphone has no command for it"),
+            (Part::Begins, _) if !step.has_a_key() => Err("linphone has no command for it"),
             (Part::Follows, Step::Refused | Step::RefusedRestart | Step::Glare) => {
                 Err("linphone takes every re-INVITE")
             }

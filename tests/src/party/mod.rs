@@ -92,6 +92,23 @@ pub enum Step {
     Bye,
 }
 
+impl Step {
+    /// What the user of a real phone can begin, by its keys or commands.
+    fn has_a_key(self) -> bool {
+        matches!(
+            self,
+            Step::Ring
+                | Step::Early
+                | Step::Pickup
+                | Step::Cancel
+                | Step::Bye
+                | Step::Hold(Spelling::Sendonly)
+                | Step::Resume
+                | Step::Dtmf
+        )
+    }
+}
+
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {

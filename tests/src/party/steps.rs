@@ -110,10 +110,7 @@ impl Phone {
             Step::Ring | Step::RingLate | Step::Early => return self.is_called(step).await,
             Step::Cancel => {
                 let mut leg = self.leg.take().ok_or_else(|| anyhow::anyhow!("no call"))?;
-                let cancel = leg.dialog.expects("CANCEL").await?;
-                leg.dialog.replies(&cancel, "200 OK", "");
-                leg.dialog.refuses("487 Request Terminated").await?;
-                return Ok(());
+                return leg.dialog.is_cancelled().await.map(drop);
             }
             Step::Bye => {
                 let mut leg = self.leg.take().ok_or_else(|| anyhow::anyhow!("no call"))?;
